@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Assertions and allocation (base/base.h).
+ */
+#include "base/base.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void check_failed(const char *cond, const char *file, int line)
+{
+	fprintf(stderr, "bothy: internal error: %s is false at %s:%d; please report it\n", cond,
+		file, line);
+	abort();
+}
+
+void *xtry_calloc(size_t n, size_t size)
+{
+	return calloc(n, size);
+}
+
+void *xcalloc(size_t n, size_t size)
+{
+	void *p = calloc(n ? n : 1, size ? size : 1);
+
+	check(p != NULL);
+	return p;
+}
+
+void *xrealloc(void *p, size_t n, size_t size)
+{
+	void *q = reallocarray(p, n ? n : 1, size ? size : 1);
+
+	check(q != NULL);
+	return q;
+}
+
+char *xstrdup(const char *s)
+{
+	char *p;
+
+	if (!s)
+		return NULL;
+	p = strdup(s);
+	check(p != NULL);
+	return p;
+}
+
+char *xasprintf(const char *fmt, ...)
+{
+	char *p = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&p, fmt, ap);
+	va_end(ap);
+	check(n >= 0);
+	return p;
+}
+
+void x_freep(void *p)
+{
+	free(*(void **)p);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Port and MMIO dispatch. A region says which access widths are valid to the guest and which its
+ * callbacks implement; the bus splits wide accesses and widens narrow ones. Unclaimed reads give
+ * all ones, unclaimed writes go nowhere (as on a PC with pull-ups); both are counted.
+ *
+ * One lock, the bus lock, guards every device, interrupt controller, timer and back end of a VM.
+ * The dispatch functions take it themselves; device code always runs with it held.
+ */
+#ifndef BUS_BUS_H
+#define BUS_BUS_H
+
+#include <pthread.h>
+
+#include "base/err.h"
+#include "bus/irq.h"
+#include "mem/space.h"
+
+enum { WIDTH_1 = 1, WIDTH_2 = 2, WIDTH_4 = 4, WIDTH_8 = 8, WIDTH_ANY = 15, WIDTH_124 = 7 };
+
+/* One claimed range. Embedded in the device that owns it; borrowed while mapped. */
+struct bus_region {
+	const char *name;
+	uint64_t size;       /* bytes */
+	uint8_t valid, impl; /* WIDTH_ masks; 0 = WIDTH_124 / same as valid */
+	uint64_t (*read)(void *ctx, uint64_t off, unsigned size);
+	void (*write)(void *ctx, uint64_t off, unsigned size, uint64_t val);
+	void *ctx;
+	/* filled by the bus */
+	struct mem_io io;
+	struct mem_mapping *map;
+	uint32_t port; /* base port while mapped as PIO */
+	bool mapped;
+};
+
+struct bus_counters {
+	_Atomic uint64_t pio_reads, pio_writes, mmio_reads, mmio_writes, unclaimed;
+};
+
+struct bus {
+	pthread_mutex_t lock;
+	struct mem_space *mem; /* borrowed */
+	struct msi_bus msi;
+	struct bus_region **ports; /* [65536], NULL = unclaimed */
+	struct bus_counters count;
+};
+
+int bus_init(struct bus *bus, struct mem_space *mem, struct error *err) MUST_CHECK;
+void bus_done(struct bus *bus);
+
+static inline void bus_lock(struct bus *bus)
+{
+	pthread_mutex_lock(&bus->lock);
+}
+static inline void bus_unlock(struct bus *bus)
+{
+	pthread_mutex_unlock(&bus->lock);
+}
+
+/** bus_map_pio() - claim [port, port+size). -EEXIST names both owners. Bus lock held. */
+int bus_map_pio(struct bus *bus, struct bus_region *r, uint32_t port, struct error *err) MUST_CHECK;
+void bus_unmap_pio(struct bus *bus, struct bus_region *r);
+/** bus_map_mmio() - claim at @gpa with mem priority @prio. Bus lock held. */
+int bus_map_mmio(struct bus *bus, struct bus_region *r, gpa_t gpa, int prio,
+		 struct error *err) MUST_CHECK;
+void bus_unmap_mmio(struct bus *bus, struct bus_region *r);
+
+/** bus_pio_read/write() - guest port access, @size 1, 2 or 4. Takes the bus lock. Any vCPU thread.
+ * An access that crosses regions is split into bytes. */
+uint32_t bus_pio_read(struct bus *bus, uint16_t port, unsigned size);
+void bus_pio_write(struct bus *bus, uint16_t port, unsigned size, uint32_t val);
+/** bus_mmio_read/write() - guest MMIO access to a MEM_IO or hole, @size 1, 2, 4 or 8. Takes the bus
+ * lock and looks the address up again under it. Any vCPU thread. */
+uint64_t bus_mmio_read(struct bus *bus, gpa_t gpa, unsigned size);
+void bus_mmio_write(struct bus *bus, gpa_t gpa, unsigned size, uint64_t val);
+
+/** bus_region_read/write() - width splitting and widening alone, for tests and PCI config space. */
+uint64_t bus_region_read(const struct bus_region *r, uint64_t off, unsigned size);
+void bus_region_write(const struct bus_region *r, uint64_t off, unsigned size, uint64_t val);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guest clock: the only source of time for devices and CPUs of one VM. It can be stopped
+ * (paused VM, snapshot) and, for tests, be driven by hand. Guest time starts at 0 on a cold start;
+ * the TSC is guest time scaled to `tsc_hz` with the host's rdtsc as source while running, so a
+ * translator may use rdtsc + clock_tsc_offset() directly.
+ *
+ * Timers are one shot, absolute guest time, and fire on the main thread with the bus lock held. The
+ * clock and its timers are guarded by the bus lock, but clock_now() and clock_tsc() may be called
+ * from any thread.
+ */
+#ifndef BUS_CLOCK_H
+#define BUS_CLOCK_H
+
+#include "base/err.h"
+
+struct clock;
+struct loop;
+
+/** clock_new() - @loop drives the timers; NULL makes a manual clock (clock_step). Created stopped
+ * at guest time 0. */
+struct clock *clock_new(struct loop *loop);
+void clock_free(struct clock *c);
+
+/** clock_now() - guest ns; stands still while stopped. Any thread. */
+ns_t clock_now(struct clock *c);
+/** clock_tsc() - guest time-stamp counter value of now (before per-vCPU TSC_ADJUST). Any thread. */
+uint64_t clock_tsc(struct clock *c);
+uint64_t clock_tsc_hz(const struct clock *c);
+/** clock_tsc_offset() - guest TSC minus host rdtsc while running. */
+uint64_t clock_tsc_offset(struct clock *c);
+/** clock_tsc_to_ns() - guest time at which the TSC reaches @tsc (0 if past the range). */
+ns_t clock_tsc_to_ns(struct clock *c, uint64_t tsc);
+
+/** clock_start/stop() - bus lock held. */
+void clock_start(struct clock *c);
+void clock_stop(struct clock *c);
+bool clock_running(const struct clock *c);
+/** clock_set() - while stopped: continue from guest time @now and TSC @tsc (state load). */
+void clock_set(struct clock *c, ns_t now, uint64_t tsc);
+/** clock_step() - manual clock only: advance by @ns, firing timers in order. */
+void clock_step(struct clock *c, ns_t ns);
+
+/** clock_wall_ns() - ns since 1970 as the guest's RTC should see it: host real time at start plus
+ * guest time passed. */
+uint64_t clock_wall_ns(struct clock *c);
+/** clock_set_wall_base() - wall time at guest time 0 (tests, restore). */
+void clock_set_wall_base(struct clock *c, uint64_t wall_ns);
+
+struct vtimer {
+	struct clock *clock; /* borrowed */
+	void (*fn)(void *ctx);
+	void *ctx;
+	ns_t at;       /* guest ns */
+	unsigned heap; /* 1-based position in the clock's heap; 0 = not armed */
+};
+
+void vtimer_init(struct vtimer *t, struct clock *c, void (*fn)(void *ctx), void *ctx);
+/** vtimer_arm() - fire once at absolute @guest_ns (at once if past); replaces an earlier arming. */
+void vtimer_arm(struct vtimer *t, ns_t guest_ns);
+void vtimer_cancel(struct vtimer *t);
+bool vtimer_armed(const struct vtimer *t);
+
+#endif

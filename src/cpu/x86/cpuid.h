@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CPUID models: named, and what the guest sees is exactly what the engine does. Intel SDM vol. 2,
+ * CPUID; AMD APM vol. 3, appendix E for the 8000_00xx leaves.
+ */
+#ifndef CPU_X86_CPUID_H
+#define CPU_X86_CPUID_H
+
+#include "cpu/x86/vcpu.h"
+
+struct cpuid_regs {
+	uint32_t eax, ebx, ecx, edx;
+};
+
+#define CPUID_LEAVES 40
+
+struct cpu_model {
+	char name[32];
+	unsigned n_cpus;
+	uint64_t tsc_hz;
+	uint64_t xcr0_mask; /* XCR0 bits a guest may set */
+	uint64_t cr4_mask;  /* CR4 bits a guest may set */
+	uint32_t mxcsr_mask;
+	unsigned phys_bits;
+	unsigned n;
+	struct {
+		uint32_t leaf, sub;
+		bool has_sub;
+		struct cpuid_regs r;
+	} leaf[CPUID_LEAVES];
+};
+
+/**
+ * cpu_model_init() - build the model @name ("max" = default, "qemu64"-like "base", "x86-64-v2",
+ * "x86-64-v3", "i486", "pentium3", ...), limited to what host and engine do
+ * -EINVAL lists the known names.
+ */
+int cpu_model_init(struct cpu_model *m, const char *name, unsigned n_cpus, uint64_t tsc_hz,
+		   struct error *err) MUST_CHECK;
+/** cpuid_query() - what CPUID returns on @v now (APIC ids, OSXSAVE, XSAVE sizes are dynamic). */
+void cpuid_query(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *ret);
+/** cpu_model_names() - NULL-terminated list for help. */
+const char *const *cpu_model_names(void);
+
+/* Feature test by X86_FEAT_ id: (leaf << 16) is folded into the enum in cpuid_features.h. */
+bool cpu_model_has(const struct cpu_model *m, unsigned feat);
+
+#endif

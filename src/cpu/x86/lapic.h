@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Local APICs of a VM (xAPIC and x2APIC): registers, priorities, IPIs, timer (one shot, periodic,
+ * TSC deadline), MSI delivery. Intel SDM vol. 3, chapter 11. Registers live in x86_state.lapic.
+ * Guarded by the bus lock, except irr/tmr updates and reads of the highest pending vector, which
+ * take cpu_set.lock (order: bus lock, then cpu_set.lock).
+ */
+#ifndef CPU_X86_LAPIC_H
+#define CPU_X86_LAPIC_H
+
+#include "cpu/x86/vcpu.h"
+
+#define CPU_MAX 64
+
+struct cpu_set {
+	pthread_mutex_t lock;
+	struct bus *bus; /* borrowed */
+	unsigned n;
+	struct vcpu *cpu[CPU_MAX];
+	struct bus_region mmio; /* 0xfee00000: registers of the accessing vCPU */
+};
+
+/** cpu_set_init() - empty set; installs itself as the MSI target of @bus. */
+int cpu_set_init(struct cpu_set *set, struct bus *bus, struct error *err) MUST_CHECK;
+void cpu_set_done(struct cpu_set *set);
+void cpu_set_add(struct cpu_set *set, struct vcpu *v);
+
+/** lapic_mmio_read/write() - register access by its own vCPU at @off (0..0xfff). Engines call these
+ * for accesses to the page at APIC_BASE; they take the locks. */
+uint32_t lapic_mmio_read(struct vcpu *v, uint32_t off);
+void lapic_mmio_write(struct vcpu *v, uint32_t off, uint32_t val);
+/** lapic_msr_read/write() - x2APIC MSRs 800h-8ffh; X86_OK or X86_FAULT. */
+int lapic_msr_read(struct vcpu *v, uint32_t msr, uint64_t *ret_val) MUST_CHECK;
+int lapic_msr_write(struct vcpu *v, uint32_t msr, uint64_t val) MUST_CHECK;
+int lapic_set_base(struct vcpu *v, uint64_t val) MUST_CHECK;
+int lapic_set_deadline(struct vcpu *v, uint64_t tsc) MUST_CHECK;
+uint8_t lapic_get_cr8(struct vcpu *v);
+void lapic_set_cr8(struct vcpu *v, uint8_t tpr);
+
+/** lapic_pending() - highest vector deliverable now, or -1. lapic_ack() - move it IRR -> ISR. */
+int lapic_pending(struct vcpu *v);
+int lapic_ack(struct vcpu *v);
+/** lapic_set_intr() - the PIC's INTR line as seen by LINT0 of the BSP. Bus lock held. */
+void lapic_set_intr(struct cpu_set *set, bool level);
+void lapic_nmi(struct vcpu *v);
+void lapic_reset(struct vcpu *v, bool init);
+/** lapic_loaded() - re-arm the timer after a state load. */
+void lapic_loaded(struct vcpu *v);
+void lapic_init(struct vcpu *v);
+void lapic_done(struct vcpu *v);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Linear memory as the CPU sees it: page walks (no paging, 32-bit with PSE, PAE, 4-level; A/D bits,
+ * NX, SMEP, SMAP, PCID, global pages, WP) and the soft TLB in front of them. Intel SDM vol. 3,
+ * chapter 4. Used by the interpreter, by the special-instruction handlers and by descriptor loads.
+ *
+ * TLB: per access context (supervisor, supervisor with SMAP enforced, user) a direct-mapped table.
+ * A tag is the linear page number with the current ASID generation in its low 12 bits, so changing
+ * CR3 costs no flush. An entry gives the host pointer of a RAM page, or is marked slow (MMIO, ROM
+ * write, watch point). Stores through an entry check *code after storing (see mem/space.h) and
+ * report.
+ */
+#ifndef CPU_X86_MMU_H
+#define CPU_X86_MMU_H
+
+#include "base/bits.h"
+#include "cpu/x86/vcpu.h"
+
+enum x86_access {
+	X86_ACC_READ = 0,
+	X86_ACC_WRITE = 1,
+	X86_ACC_EXEC = 2,
+	X86_ACC_SYSTEM =
+		4, /* implicit supervisor access (descriptor tables, TSS): ignores CPL, AC */
+};
+
+#define X86_TLB_SIZE 1024 /* entries a table */
+
+struct x86_tlb_entry {
+	uint64_t tag_read, tag_write, tag_exec; /* page | generation; ~0 = invalid */
+	uint8_t *host;                          /* of the page's first byte */
+	struct ram_block *block;
+	uint64_t block_off;    /* of the page in block */
+	_Atomic uint8_t *code; /* the page's code byte */
+	gpa_t gpa;             /* of the page */
+};
+
+enum { X86_TLB_SUPER, X86_TLB_SMAP, X86_TLB_USER, X86_TLB_TABLES };
+
+struct x86_tlb {
+	uint64_t generation; /* low 12 bits of tags; 0..0xfff */
+	uint8_t data_table;  /* table for ordinary data accesses now (CPL, SMAP, AC) */
+	struct x86_tlb_entry e[X86_TLB_TABLES][X86_TLB_SIZE];
+	/* private to mmu.c */
+	struct {
+		uint64_t key;
+		uint16_t gen;
+	} asid[8];
+	uint32_t next_gen;
+};
+
+struct x86_tlb *x86_tlb_new(void);
+void x86_tlb_free(struct x86_tlb *tlb);
+/** x86_tlb_flush() - everything. x86_tlb_flush_page() - INVLPG (all page sizes, this ASID +
+ * global). */
+void x86_tlb_flush(struct vcpu *v);
+void x86_tlb_flush_page(struct vcpu *v, gva_t lin);
+/** x86_tlb_context() - recompute data_table after changes of CPL, CR4.SMAP, RFLAGS.AC. Called by
+ * x86_update_mode(); call it yourself after STAC, CLAC, POPF. */
+void x86_tlb_context(struct vcpu *v);
+/** x86_set_cr3() - load CR3 as MOV does (PCID, no-flush bit 63, PDPTE reload); X86_OK or X86_FAULT.
+ */
+int x86_set_cr3(struct vcpu *v, uint64_t val) MUST_CHECK;
+
+/* Result of a page walk. */
+struct x86_walk {
+	gpa_t gpa;          /* of the byte asked for */
+	uint64_t page_size; /* bytes of the mapping page */
+	bool writable, user, nx, global, dirty;
+};
+/**
+ * x86_walk() - translate, setting A/D bits
+ * @access: X86_ACC_ bits; @user: check as CPL 3. Return: X86_OK, or X86_FAULT with #PF recorded.
+ */
+int x86_walk(struct vcpu *v, gva_t lin, unsigned access, bool user,
+	     struct x86_walk *ret) MUST_CHECK;
+/** x86_translate_debug() - for debuggers: no faults recorded, no A/D bits; 0 or -EFAULT. */
+int x86_translate_debug(struct vcpu *v, gva_t lin, gpa_t *ret_gpa) MUST_CHECK;
+/** x86_debug_read/write() - debugger access by linear address; 0 or -EFAULT. vCPU paused. */
+int x86_debug_read(struct vcpu *v, gva_t lin, void *buf, size_t len) MUST_CHECK;
+int x86_debug_write(struct vcpu *v, gva_t lin, const void *buf, size_t len) MUST_CHECK;
+
+/**
+ * x86_read/x86_write() - linear access of 1..64 bytes, any alignment, crossing pages
+ * Both pages of a crossing access are translated before a byte is moved. RAM up to 8 aligned bytes
+ * is one host access. MMIO goes to the bus. Return: X86_OK or X86_FAULT (#PF; #GP/#SS are the
+ * caller's: see x86_seg_lin()).
+ */
+int x86_read(struct vcpu *v, gva_t lin, unsigned size, void *buf, unsigned access) MUST_CHECK;
+int x86_write(struct vcpu *v, gva_t lin, unsigned size, const void *buf,
+	      unsigned access) MUST_CHECK;
+/** x86_probe() - would an access of @size bytes succeed? Faults as it would; moves nothing. */
+int x86_probe(struct vcpu *v, gva_t lin, unsigned size, unsigned access) MUST_CHECK;
+
+/**
+ * x86_ptr() - host pointer for a direct RAM access of @size bytes inside one page
+ * Return: NULL when it crosses a page, is MMIO, or would fault (use x86_read/x86_write then, which
+ * raise the fault). After storing call x86_stored(). The slow part fills the TLB.
+ */
+uint8_t *x86_ptr_slow(struct vcpu *v, gva_t lin, unsigned size, unsigned access,
+		      struct x86_tlb_entry **ret_e);
+/* The TLB entry of a hit, or NULL. access: READ or WRITE. */
+static inline struct x86_tlb_entry *x86_tlb_hit(struct vcpu *v, gva_t lin, unsigned size,
+						unsigned access)
+{
+	struct x86_tlb *t = v->tlb;
+	struct x86_tlb_entry *e = &t->e[t->data_table][(lin >> 12) & (X86_TLB_SIZE - 1)];
+	uint64_t tag = (access & X86_ACC_WRITE) ? e->tag_write : e->tag_read;
+
+	if (UNLIKELY(tag != ((lin & ~0xfffull) | t->generation) || (lin & 0xfff) + size > 0x1000))
+		return NULL;
+	return e;
+}
+static inline uint8_t *x86_ptr(struct vcpu *v, gva_t lin, unsigned size, unsigned access,
+			       struct x86_tlb_entry **ret_e)
+{
+	struct x86_tlb_entry *e = x86_tlb_hit(v, lin, size, access);
+
+	if (LIKELY(e != NULL)) {
+		*ret_e = e;
+		return e->host + (lin & 0xfff);
+	}
+	return x86_ptr_slow(v, lin, size, access, ret_e);
+}
+/** x86_stored() - after a store through @e at page offset of @lin: code pages and dirty log. */
+void x86_stored_slow(struct vcpu *v, struct x86_tlb_entry *e, gva_t lin, unsigned size);
+static inline void x86_stored(struct vcpu *v, struct x86_tlb_entry *e, gva_t lin, unsigned size)
+{
+	if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
+		x86_stored_slow(v, e, lin, size);
+}
+/** x86_fetch_page() - TLB entry for executing at @lin; NULL with the fault recorded, or with
+ * exc.vector unchanged and *ret_mmio set when the page is not RAM/ROM (execute from MMIO). */
+struct x86_tlb_entry *x86_fetch_page(struct vcpu *v, gva_t lin, bool *ret_mmio);
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One virtual CPU as everything above the architecture sees it: the architectural state, its soft
+ * TLB, the requests other threads make of it, and the exception being raised.
+ *
+ * Rules for code that executes guest instructions (cpu/x86 and engine/):
+ * - Functions that can raise a guest exception return int: X86_OK, or X86_FAULT after recording it
+ *   with x86_raise*(). Nothing architectural is changed before the last possible fault
+ *   (restartable instructions), except where the SDM says so.
+ * - s.rip stays at the current instruction while it executes; `next_rip` is where execution goes
+ * on. Control transfers change next_rip; the engine copies it to s.rip when the handler returned
+ * X86_OK.
+ * - s belongs to the vCPU's thread while it runs; others may read or write it only while the vCPU
+ * is paused. `request` may be set from any thread (vcpu_request).
+ */
+#ifndef CPU_X86_VCPU_H
+#define CPU_X86_VCPU_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "bus/bus.h"
+#include "bus/clock.h"
+#include "cpu/x86/state.h"
+
+enum { X86_OK = 0, X86_FAULT = 1, X86_EXIT = 2 /* leave run(): see vcpu.exit */ };
+
+enum x86_vector {
+	X86_DE = 0,
+	X86_DB = 1,
+	X86_NMI = 2,
+	X86_BP = 3,
+	X86_OFV = 4,
+	X86_BR = 5,
+	X86_UD = 6,
+	X86_NM = 7,
+	X86_DF_EXC = 8,
+	X86_TS = 10,
+	X86_NP = 11,
+	X86_SSF = 12,
+	X86_GP = 13,
+	X86_PFV = 14,
+	X86_MF = 16,
+	X86_ACE = 17,
+	X86_MC = 18,
+	X86_XM = 19,
+};
+
+/* Requests to a vCPU, bits of vcpu.request; checked at instruction or block boundaries. */
+enum {
+	VCPU_REQ_KICK = 1 << 0,  /* leave run() */
+	VCPU_REQ_EVENT = 1 << 1, /* look at LAPIC, INTR, NMI, INIT, SIPI */
+	VCPU_REQ_FLUSH = 1 << 2, /* flush the soft TLB (memory map or dirty log changed) */
+	VCPU_REQ_DEBUG = 1 << 3, /* debugger wants attention */
+};
+
+enum vcpu_exit_reason {
+	VCPU_EXIT_KICK,     /* asked to */
+	VCPU_EXIT_HALT,     /* HLT or wait-for-SIPI with nothing pending: sleep until a request */
+	VCPU_EXIT_SHUTDOWN, /* triple fault */
+	VCPU_EXIT_DEBUG,    /* break point, watch point or single step for the debugger */
+	VCPU_EXIT_ERROR,    /* the engine cannot go on; text in `error` */
+	VCPU_EXIT_COUNT
+};
+
+struct vcpu_exit {
+	enum vcpu_exit_reason reason;
+	struct error error;
+};
+
+struct x86_exception {
+	uint8_t vector;
+	bool has_error;
+	uint32_t error_code;
+	uint64_t cr2;  /* #PF: becomes CR2 when delivered */
+	uint32_t dr6;  /* #DB: bits to set in DR6 when delivered */
+	bool trap;     /* trap-class: s.rip is already the next instruction */
+	bool software; /* INT n, INT3, INTO: no EXT bit, DPL check */
+	uint8_t insn_len;
+};
+
+struct vcpu_counters {
+	uint64_t insns, blocks, exceptions, interrupts, tlb_misses, tlb_flushes, pio, mmio, halts,
+		smc, exits[VCPU_EXIT_COUNT];
+};
+
+struct x86_tlb;   /* cpu/x86/mmu.h */
+struct cpu_model; /* cpu/x86/cpuid.h */
+struct cpu_set;   /* cpu/x86/lapic.h: all vCPUs of the VM */
+struct insn;      /* engine/decode/insn.h */
+
+/* What a debugger asked for (gdb stub); engines honour it on every instruction. */
+struct vcpu_debug {
+	bool single_step;
+	bool active;      /* any of the below in use */
+	unsigned n_break; /* software break points: linear addresses */
+	gva_t brk[64];
+	unsigned n_watch;
+	struct {
+		gva_t addr;
+		uint32_t len;
+		uint8_t access; /* 1 x, 2 w, 4 r */
+	} watch[8];
+	/* result of VCPU_EXIT_DEBUG */
+	gva_t hit_addr;
+	uint8_t hit_access; /* 0 = step, 1 x, 2 w, 4 r */
+};
+
+struct vcpu {
+	struct x86_state s; /* first: generated code addresses it from the vcpu pointer */
+	uint64_t next_rip;
+	_Atomic uint32_t request; /* VCPU_REQ_ bits */
+	uint32_t mode;            /* X86_MODE_ bits derived from s: x86_update_mode() */
+	uint8_t cpl;              /* derived: SS.DPL in protected mode, 0 real, 3 v8086 */
+	bool code_changed;        /* a store of this instruction hit translated code */
+	struct x86_tlb *tlb;      /* owned */
+	struct x86_exception exc; /* valid after X86_FAULT */
+	struct vcpu_exit exit;    /* valid after X86_EXIT */
+
+	unsigned index;
+	struct bus *bus; /* borrowed, like all below */
+	struct mem_space *mem;
+	struct clock *clock;
+	const struct cpu_model *model;
+	struct cpu_set *cpus;
+	struct intr_source *pic;      /* INTA; NULL on machines without a PIC */
+	void *engine;                 /* the engine's own per-vCPU data */
+	void (*wake)(struct vcpu *v); /* engine/vm: called by vcpu_request() after setting bits */
+	void *wake_ctx;
+	struct vtimer lapic_timer;
+	struct vcpu_debug debug;
+	struct vcpu_counters count;
+	uint32_t trace; /* TRACE_ masks of -d */
+};
+
+/* mode bits: everything a decoded block depends on. The first eight are the translation key. */
+enum {
+	X86_MODE_CS32 = 1 << 0, /* CS.D=1 and not 64-bit */
+	X86_MODE_CS64 = 1 << 1, /* EFER.LMA and CS.L */
+	X86_MODE_SS32 = 1 << 2, /* SS.B=1 (stack address size 32), or 64-bit: see CS64 */
+	X86_MODE_PE = 1 << 3,
+	X86_MODE_VM = 1 << 4,   /* v8086 */
+	X86_MODE_USER = 1 << 5, /* CPL 3 */
+	X86_MODE_LMA = 1 << 6,
+	X86_MODE_FLAT =
+		1 << 7, /* CS, SS, DS, ES: base 0, limit 4 GiB, usable, writable (or CS64) */
+	X86_MODE_PG = 1 << 8,
+};
+
+/** x86_update_mode() - recompute v->mode and v->cpl after any change of CR0, EFER, RFLAGS.VM, CS,
+ * SS or the flat segments. vCPU thread. */
+void x86_update_mode(struct vcpu *v);
+
+/** vcpu_request() - set request bits and wake the vCPU. Any thread. */
+void vcpu_request(struct vcpu *v, uint32_t bits);
+
+/** x86_raise() - record an exception; always returns X86_FAULT. */
+int x86_raise(struct vcpu *v, uint8_t vector);
+int x86_raise_err(struct vcpu *v, uint8_t vector, uint32_t error_code);
+static inline int x86_gp0(struct vcpu *v)
+{
+	return x86_raise_err(v, X86_GP, 0);
+}
+static inline int x86_ud(struct vcpu *v)
+{
+	return x86_raise(v, X86_UD);
+}
+
+static inline bool x86_is_64(const struct vcpu *v)
+{
+	return v->mode & X86_MODE_CS64;
+}
+static inline unsigned x86_iopl(const struct vcpu *v)
+{
+	return (unsigned)(v->s.rflags >> X86_IOPL_SHIFT) & 3;
+}
+static inline bool x86_canonical(uint64_t a)
+{
+	return (uint64_t)((int64_t)(a << 16) >> 16) == a;
+}
+
+/* -d masks */
+enum {
+	TRACE_IN_ASM = 1,
+	TRACE_INT = 2,
+	TRACE_MMU = 4,
+	TRACE_IO = 8,
+	TRACE_GUEST_ERRORS = 16,
+	TRACE_EXEC = 32
+};
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One decoded x86 instruction, and the decoder's entry point. Intel SDM vol. 2, chapters 2 and
+ * appendix A, B. The tables (engine/decode/tables_*.c) hold per opcode: form, operands, flags read,
+ * written and undefined, CPUID feature, class. Class COPY (about 95 % of what runs) means: the
+ * host's own instruction, re-encoded with other registers and memory operand, does exactly what the
+ * guest's does. Everything else names a special handler (special.def).
+ *
+ * The decoder is pure: it reads only the bytes it is given, never faults, and never allocates.
+ */
+#ifndef ENGINE_DECODE_INSN_H
+#define ENGINE_DECODE_INSN_H
+
+#include "cpu/x86/features.h"
+#include "cpu/x86/state.h"
+
+enum special {
+	SP_NONE, /* COPY */
+#define SP(name, group) SP_##name,
+#include "engine/decode/special.def"
+#undef SP
+	SP_COUNT
+};
+
+enum insn_map { MAP_1, MAP_0F, MAP_0F38, MAP_0F3A, MAP_3DNOW, MAP_COUNT };
+enum insn_enc { ENC_LEGACY, ENC_VEX, ENC_EVEX /* decoded for length only: #UD */ };
+
+enum insn_prefix {
+	PFX_66 = 1,
+	PFX_67 = 2,
+	PFX_LOCK = 4,
+	PFX_F2 = 8,
+	PFX_F3 = 16,
+	PFX_SEG = 32,
+	PFX_REX = 64,
+};
+
+/* insn.flags */
+enum {
+	INSN_MODRM = 1 << 0,
+	INSN_MEM = 1 << 1, /* has a memory operand (ModRM or moffs) that it accesses; lea and nop
+			      have not */
+	INSN_MEM_READ = 1 << 2,
+	INSN_MEM_WRITE = 1 << 3, /* both: read-modify-write; faults as a write */
+	INSN_RIP_REL = 1 << 4,   /* base is RIP of the next instruction */
+	INSN_MOFFS = 1 << 5,     /* A0-A3: address is imm */
+	INSN_REP = 1 << 6,       /* F3 (rep/repe) on a string instruction */
+	INSN_REPNE = 1 << 7,     /* F2 */
+	INSN_LOCK = 1 << 8,      /* effective lock (explicit, or xchg mem) */
+	INSN_FPU = 1 << 9,       /* x87: needs CR0.EM=TS=0 (#NM) */
+	INSN_MMX = 1 << 10,      /* MMX registers: #UD if EM, #NM if TS */
+	INSN_SSE = 1 << 11,      /* XMM legacy: CR4.OSFXSR, EM, TS */
+	INSN_AVX = 1 << 12,      /* VEX: CR4.OSXSAVE, XCR0[2:1]=3, TS */
+	INSN_FP_EXC = 1 << 13,   /* may raise #XM (or #UD without OSXMMEXCPT) */
+	INSN_FWAIT =
+		1 << 14, /* x87 instruction that checks pending exceptions, and 9B (TS with MP) */
+	INSN_ENDS = 1 << 15,  /* ends a block: control transfer, or changes mode/mapping */
+	INSN_CPL0 = 1 << 16,  /* #GP(0) unless CPL 0 */
+	INSN_HIGH8 = 1 << 17, /* ModRM reg or rm names AH, CH, DH or BH */
+	INSN_STACK = 1 << 18, /* implicit stack access */
+	INSN_ALIGN =
+		1
+		<< 19, /* memory operand must be naturally aligned (#GP): movaps & co, cmpxchg16b */
+	INSN_X87_CTRL = 1 << 20, /* x87 control instruction: leaves FIP, FDP, FOP alone */
+	INSN_PE_ONLY = 1 << 21,  /* #UD in real and v8086 mode */
+	INSN_VEX_L = 1 << 22,    /* VEX.L = 1 (256 bit) */
+	INSN_W = 1 << 23,        /* REX.W or VEX.W */
+};
+
+#define INSN_NO_REG 0xff
+#define INSN_MAX    15 /* bytes */
+
+struct insn {
+	uint8_t bytes[16]; /* the instruction, zero-padded */
+	uint8_t len;       /* 1..15 */
+	uint8_t enc;       /* enum insn_enc */
+	uint8_t map;       /* enum insn_map */
+	uint8_t opcode;
+	uint8_t prefixes; /* PFX_ bits seen */
+	uint8_t pp;       /* mandatory prefix in effect: 0 none, 1 66, 2 F3, 3 F2 */
+	uint8_t rex;      /* REX byte (0 if none), or synthesised 0x40|WRXB for VEX */
+	uint8_t modrm;
+	uint8_t vvvv;        /* VEX second source register 0..15 (already inverted), INSN_NO_REG */
+	uint8_t opsize;      /* effective operand size in bytes: 1, 2, 4, 8 (GPR instructions) */
+	uint8_t addrsize;    /* 2, 4, 8 */
+	uint8_t code_bits;   /* 16, 32, 64: mode it was decoded for */
+	uint8_t seg;         /* effective segment of the memory operand, enum x86_sreg */
+	uint8_t base, index; /* GPR numbers or INSN_NO_REG; VSIB: index is a vector register */
+	uint8_t scale;       /* 0..3: shift */
+	uint8_t reg;         /* ModRM.reg with REX.R */
+	uint8_t rm;          /* ModRM.rm with REX.B when mod = 3, else INSN_NO_REG */
+	uint8_t off_opcode;  /* offsets in bytes[]: the opcode byte itself */
+	uint8_t off_modrm;   /* 0 if none */
+	uint8_t off_disp, disp_len;
+	uint8_t off_imm, imm_len; /* imm_len: all immediate bytes (enter: 3, ptr16:32: 6) */
+	uint8_t special;          /* enum special; SP_NONE = COPY */
+	uint8_t feature;          /* enum x86_feature needed, else #UD */
+	uint16_t mem_size;        /* bytes of the memory operand (0: none or not accessed) */
+	uint16_t gpr_read;        /* GPRs read, explicit and implicit, incl. address registers */
+	uint16_t gpr_written;  /* GPRs written (partially or fully; conditional writes included) */
+	uint16_t gpr_explicit; /* GPRs named by ModRM reg/rm, opcode low bits or VEX.vvvv
+				  (renamable) */
+	uint16_t vec_read, vec_written; /* XMM/YMM registers; MMX are FPU state, not here */
+	uint32_t flags;                 /* INSN_ bits */
+	uint32_t rflags_read, rflags_written,
+		rflags_undef; /* X86_ bits; written includes undefined */
+	int64_t disp;         /* sign-extended displacement */
+	uint64_t
+		imm;   /* sign- or zero-extended as the instruction uses it; enter: size | level <<
+			* 16;   far pointers: offset | selector << 32 (or << 16 for 16-bit: see imm2) */
+	uint32_t imm2; /* far pointer selector, enter level, VEX is4 register */
+};
+
+enum decode_result {
+	DECODE_OK,
+	DECODE_SHORT,   /* needs more bytes than given (fetch fault candidates): *len = bytes looked
+			   at */
+	DECODE_INVALID, /* #UD; in->len is set as far as it is known */
+	DECODE_TOO_LONG /* more than 15 bytes: #GP(0) */
+};
+
+/**
+ * insn_decode() - decode one instruction
+ * @bytes: at least @n readable bytes (1..15 are looked at). @code_bits: 16, 32 or 64.
+ * @ret: filled when DECODE_OK; also for DECODE_INVALID with what is known.
+ * Any thread; pure.
+ */
+enum decode_result insn_decode(const uint8_t *bytes, unsigned n, unsigned code_bits,
+			       struct insn *ret);
+
+/** insn_format() - one line of disassembly for logs (Zydis when built with it, else bytes and
+ * special name). @buf of @size bytes. */
+void insn_format(const struct insn *in, uint64_t rip, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The contract of CPU engines: interp (reference), translate, kvm. One machine, any engine: state
+ * moves between them through struct x86_state.
+ *
+ * run() executes on the vCPU's own thread until something outside the CPU is needed and reports it
+ * in v->exit. Port and MMIO accesses are done inside run() through bus/. kick() may come from any
+ * thread and from a signal handler.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "cpu/x86/lapic.h"
+#include "cpu/x86/vcpu.h"
+
+struct engine_caps {
+	const char *name; /* "interp" */
+	char detail[160]; /* one line for `bothy doctor`: what it can do here or why it cannot */
+	unsigned speed;   /* rank: higher is faster */
+};
+
+struct engine_vm {
+	const struct engine_ops *ops;
+	struct mem_space *mem; /* borrowed */
+	struct bus *bus;       /* borrowed */
+	struct cpu_set *cpus;  /* borrowed */
+	struct mem_listener listener;
+	void *engine; /* the engine's own per-VM data */
+};
+
+struct engine_ops {
+	const char *name;
+	int (*probe)(struct engine_caps *ret_caps, struct error *err);
+	int (*vm_init)(struct engine_vm *vm, struct error *err);
+	void (*vm_done)(struct engine_vm *vm);
+	int (*vcpu_init)(struct engine_vm *vm, struct vcpu *v,
+			 struct error *err); /* on its thread */
+	int (*run)(struct engine_vm *vm, struct vcpu *v, struct vcpu_exit *ret_exit);
+	void (*kick)(struct vcpu *v);
+	int (*get_state)(struct vcpu *v, struct x86_state *ret_state);
+	int (*set_state)(struct vcpu *v, const struct x86_state *state);
+	void (*vcpu_done)(struct vcpu *v);
+};
+
+extern const struct engine_ops engine_interp;
+
+/** engine_list() - NULL-terminated, all compiled-in engines, fastest first. */
+const struct engine_ops *const *engine_list(void);
+/** engine_pick() - by name, or the fastest usable for "auto"; the reason in @ret_caps->detail.
+ * NULL with text in @err when @name is unknown or unusable. */
+const struct engine_ops *engine_pick(const char *name, struct engine_caps *ret_caps,
+				     struct error *err);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The special-instruction handlers, one C function each, shared by the interpreter and the
+ * translator. Contract (cpu/x86/vcpu.h): called with v->next_rip = address after the instruction;
+ * return X86_OK, X86_FAULT (exception recorded, nothing half-written) or X86_EXIT. Handlers check
+ * everything that is theirs to check (CPL, mode, CR bits, operands); the engine has already checked
+ * the CPUID feature, LOCK legality and the x87/SSE/AVX availability flags.
+ */
+#ifndef ENGINE_SPECIAL_SPECIAL_H
+#define ENGINE_SPECIAL_SPECIAL_H
+
+#include "cpu/x86/mmu.h"
+#include "cpu/x86/seg.h"
+#include "engine/decode/insn.h"
+
+typedef int (*special_fn)(struct vcpu *v, const struct insn *in);
+
+#define SP(name, group) int sp_##name(struct vcpu *v, const struct insn *in) MUST_CHECK;
+#include "engine/decode/special.def"
+#undef SP
+
+extern const special_fn special_handlers[SP_COUNT]; /* special.c */
+
+/** special_ea() - effective address (offset part) truncated to the address size. */
+static inline uint64_t special_ea(const struct vcpu *v, const struct insn *in)
+{
+	uint64_t a = (uint64_t)in->disp;
+
+	if (in->flags & INSN_RIP_REL)
+		a += v->next_rip;
+	if (in->base != INSN_NO_REG)
+		a += v->s.gpr[in->base];
+	if (in->index != INSN_NO_REG)
+		a += v->s.gpr[in->index] << in->scale;
+	return a & mask_bytes(in->addrsize);
+}
+
+/** gpr_get/gpr_set() - by operand size; 4-byte writes zero the upper half in any mode. Size 1 uses
+ * AH..BH for 4..7 when the instruction has no REX. */
+static inline uint64_t gpr_get(const struct vcpu *v, const struct insn *in, unsigned r,
+			       unsigned size)
+{
+	if (size == 1 && r >= 4 && r < 8 && !in->rex)
+		return (v->s.gpr[r - 4] >> 8) & 0xff;
+	return v->s.gpr[r] & mask_bytes(size);
+}
+static inline void gpr_set(struct vcpu *v, const struct insn *in, unsigned r, unsigned size,
+			   uint64_t val)
+{
+	uint64_t *g = &v->s.gpr[r];
+
+	if (size == 8)
+		*g = val;
+	else if (size == 4)
+		*g = (uint32_t)val;
+	else if (size == 2)
+		*g = (*g & ~0xffffull) | (val & 0xffff);
+	else if (r >= 4 && r < 8 && !in->rex)
+		v->s.gpr[r - 4] = (v->s.gpr[r - 4] & ~0xff00ull) | (val & 0xff) << 8;
+	else
+		*g = (*g & ~0xffull) | (val & 0xff);
+}
+
+/** special_mem() - linear address of the memory operand, checked for @size bytes. */
+int special_mem(struct vcpu *v, const struct insn *in, unsigned size, unsigned access,
+		gva_t *ret_lin) MUST_CHECK;
+/** rm_read/rm_write() - the ModRM r/m operand, register or memory, @size 1, 2, 4, 8. */
+int rm_read(struct vcpu *v, const struct insn *in, unsigned size, uint64_t *ret_val) MUST_CHECK;
+int rm_write(struct vcpu *v, const struct insn *in, unsigned size, uint64_t val) MUST_CHECK;
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The event loop of the main thread: epoll over file descriptors, timers on timerfd, and work
+ * posted from other threads through an eventfd. While callbacks run the loop holds the optional
+ * `outer` lock (the VM's bus lock) and gives it up around epoll_wait(); that is the whole locking
+ * rule of devices and back ends: their code runs with this lock held, on the main thread (events,
+ * timers) or on a vCPU thread (register accesses).
+ */
+#ifndef HOST_LOOP_H
+#define HOST_LOOP_H
+
+#include <pthread.h>
+
+#include "base/err.h"
+
+struct loop;
+struct loop_fd;    /* one watched descriptor */
+struct loop_timer; /* one host-time timer; guest timers are bus/clock.h */
+
+/** loop_new() - @outer may be NULL, borrowed. 0 or -errno. */
+int loop_new(pthread_mutex_t *outer, struct loop **ret_loop, struct error *err) MUST_CHECK;
+void loop_free(struct loop *loop);
+
+/**
+ * loop_add_fd() - watch @fd for @events (EPOLLIN | EPOLLOUT ...), level triggered
+ * @fn: called on the loop's thread, outer lock held. @fd stays owned by the caller.
+ * May be called from any thread that holds the outer lock.
+ */
+int loop_add_fd(struct loop *loop, int fd, uint32_t events, void (*fn)(void *ctx, uint32_t events),
+		void *ctx, struct loop_fd **ret_fd) MUST_CHECK;
+/** loop_mod_fd() - change the watched events (0 = none). Outer lock held. */
+void loop_mod_fd(struct loop_fd *f, uint32_t events);
+/** loop_del_fd() - stop watching; no callback after return. Outer lock held. NULL is fine. */
+void loop_del_fd(struct loop_fd *f);
+
+/** loop_timer_new() - disarmed timer on CLOCK_MONOTONIC. */
+struct loop_timer *loop_timer_new(struct loop *loop, void (*fn)(void *ctx), void *ctx);
+/** loop_timer_arm() - one shot at absolute CLOCK_MONOTONIC @at_ns; re-arming replaces. */
+void loop_timer_arm(struct loop_timer *t, ns_t at_ns);
+void loop_timer_disarm(struct loop_timer *t);
+void loop_timer_free(struct loop_timer *t);
+
+/** loop_post() - run @fn(@ctx) soon on the loop's thread, outer lock held. Any thread, no lock
+ * needed, order kept. Allocates; never call it in unbounded guest-driven numbers per event. */
+void loop_post(struct loop *loop, void (*fn)(void *ctx), void *ctx);
+
+/** loop_run() - dispatch until loop_stop(); 0 or -errno. The calling thread becomes the loop's. */
+int loop_run(struct loop *loop) MUST_CHECK;
+/** loop_run_once() - wait at most @timeout_ms (-1 = forever), dispatch once. For tests and tools.
+ */
+int loop_run_once(struct loop *loop, int timeout_ms) MUST_CHECK;
+/** loop_stop() - make loop_run() return after the current callback. Any thread, signal-safe. */
+void loop_stop(struct loop *loop);
+/** loop_heartbeat() - CLOCK_MONOTONIC ns of the last turn, for the watchdog. Any thread. */
+ns_t loop_heartbeat(const struct loop *loop);
+
+/** host_now_ns() - CLOCK_MONOTONIC in ns. Any thread. */
+ns_t host_now_ns(void);
+/** host_realtime_ns() - CLOCK_REALTIME in ns since 1970. Any thread. */
+ns_t host_realtime_ns(void);
+
+#endif
