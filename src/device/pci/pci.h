@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PCI bus 0: functions with their 256-byte configuration space, base address registers, INTx, MSI
+ * and MSI-X. Source: PCI Local Bus Specification rev. 3.0 (chapter 6 for configuration space, 6.8
+ * for MSI and MSI-X), PCI Firmware Specification for mechanism #1.
+ *
+ * A PCI device is a `struct dev` whose *_regs struct has a `struct pci_regs` (and, if it has the
+ * capability, a `struct pci_msix_regs`) in it, and which embeds a `struct pci_func`:
+ *
+ *   realize:   pci_func_init(), pci_bar_add(), pci_cap_add(), pci_msix_init(), pci_func_add()
+ *   reset:     pci_func_reset()
+ *   loaded:    pci_func_loaded()
+ *   unrealize: pci_func_done()
+ *
+ * What is guest-writable and what a reset gives is fixed between init and add; both are tables of
+ * the function, not state. Everything here runs with the bus lock held.
+ */
+#ifndef DEVICE_PCI_PCI_H
+#define DEVICE_PCI_PCI_H
+
+#include "device/dev.h"
+
+#define PCI_CONFIG_SIZE    256u
+#define PCI_DEVFN_COUNT    256u
+#define PCI_BARS           6u
+#define PCI_MSIX_MAX       64u /* vectors a function may have here (PCI allows 2048) */
+#define PCI_DEVFN(dev, fn) ((uint8_t)(((dev) << 3) | (fn)))
+
+/* Configuration header, type 0 (PCI 3.0, figure 6-1). */
+enum {
+	PCI_VENDOR_ID = 0x00,
+	PCI_DEVICE_ID = 0x02,
+	PCI_COMMAND = 0x04,
+	PCI_STATUS = 0x06,
+	PCI_REVISION_ID = 0x08,
+	PCI_CLASS_PROG = 0x09,
+	PCI_CLASS_DEVICE = 0x0a,
+	PCI_CACHE_LINE_SIZE = 0x0c,
+	PCI_LATENCY_TIMER = 0x0d,
+	PCI_HEADER_TYPE = 0x0e,
+	PCI_BIST = 0x0f,
+	PCI_BAR0 = 0x10,
+	PCI_SUBSYSTEM_VENDOR_ID = 0x2c,
+	PCI_SUBSYSTEM_ID = 0x2e,
+	PCI_ROM_ADDRESS = 0x30,
+	PCI_CAP_POINTER = 0x34,
+	PCI_INTERRUPT_LINE = 0x3c,
+	PCI_INTERRUPT_PIN = 0x3d,
+};
+
+/* Command and status bits (PCI 3.0, tables 6-1 and 6-2). */
+enum {
+	PCI_COMMAND_IO = 0x0001,
+	PCI_COMMAND_MEMORY = 0x0002,
+	PCI_COMMAND_MASTER = 0x0004,
+	PCI_COMMAND_PARITY = 0x0040,
+	PCI_COMMAND_SERR = 0x0100,
+	PCI_COMMAND_INTX_DISABLE = 0x0400,
+	PCI_STATUS_INTERRUPT = 0x0008,
+	PCI_STATUS_CAP_LIST = 0x0010,
+};
+
+enum { PCI_CAP_MSI = 0x05, PCI_CAP_VENDOR = 0x09, PCI_CAP_MSIX = 0x11 };
+
+struct pci_bus;
+struct pci_func;
+
+/* State of one function; goes into the device's *_regs struct. */
+struct pci_regs {
+	uint8_t cfg[PCI_CONFIG_SIZE];
+	bool intx; /* the device asserts its INTx (before COMMAND.INTX_DISABLE) */
+	uint8_t pad_[7];
+};
+extern const struct state_field pci_regs_fields[];
+
+/* One MSI-X table entry (PCI 3.0, 6.8.2) and the pending bits. */
+struct pci_msix_vector {
+	uint32_t addr_lo, addr_hi, data, ctrl; /* ctrl bit 0: masked */
+};
+struct pci_msix_regs {
+	struct pci_msix_vector vec[PCI_MSIX_MAX];
+	uint64_t pba; /* bit n: vector n pending */
+};
+extern const struct state_field pci_msix_regs_fields[];
+
+enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM32, PCI_BAR_MEM64, PCI_BAR_MEM64_PREF };
+
+struct pci_bar {
+	enum pci_bar_kind kind;
+	uint64_t size;             /* bytes, power of two; >= 4 (I/O), >= 16 (memory) */
+	struct bus_region *region; /* borrowed from the device */
+	uint64_t at;               /* where it is mapped now */
+	bool mapped;
+};
+
+struct pci_ids {
+	uint16_t vendor, device, subsystem_vendor, subsystem;
+	uint8_t revision, prog_if;
+	uint16_t cls;          /* base class << 8 | sub-class */
+	uint8_t header_type;   /* 0x80: more functions in this device */
+	uint8_t interrupt_pin; /* 0 none, 1 INTA# .. 4 INTD# */
+};
+
+struct pci_msix {
+	struct pci_msix_regs *r; /* borrowed: inside the device's *_regs; NULL = no MSI-X */
+	unsigned n;              /* vectors */
+	uint8_t cap;             /* offset of the capability */
+	struct bus_region table, pba_region; /* for devices that give it a BAR of its own */
+};
+
+struct pci_func {
+	struct dev *dev;     /* borrowed: the device this is part of */
+	struct pci_bus *bus; /* borrowed */
+	struct pci_regs *r;  /* borrowed: inside the device's *_regs */
+	uint8_t devfn;
+	uint8_t wmask[PCI_CONFIG_SIZE];  /* bits a guest can write */
+	uint8_t w1c[PCI_CONFIG_SIZE];    /* bits a guest clears by writing 1 */
+	uint8_t reset[PCI_CONFIG_SIZE];  /* contents after reset */
+	uint8_t sticky[PCI_CONFIG_SIZE]; /* bits that a warm reset keeps */
+	struct pci_bar bar[PCI_BARS];
+	struct pci_msix msix;
+	uint8_t msi_cap;  /* offset of the MSI capability; 0 = none */
+	uint8_t cap_last; /* offset of the last capability added; 0 = none */
+	bool intx_driven; /* level this function contributes to its PIRQ now */
+	bool added;       /* on the bus */
+	/* Called after a guest write changed [off, off+size); may be NULL. */
+	void (*config_written)(struct pci_func *f, unsigned off, unsigned size);
+	/* A window inside configuration space with side effects (virtio's pci-cfg capability):
+	 * called instead of plain access when it returns true. May be NULL. */
+	bool (*config_read_hook)(struct pci_func *f, unsigned off, unsigned size, uint32_t *ret);
+	bool (*config_write_hook)(struct pci_func *f, unsigned off, unsigned size, uint32_t val);
+};
+
+/* Bus 0. Lives in the host bridge (struct i440fx). */
+struct pci_bus {
+	struct bus *bus; /* borrowed */
+	struct pci_func *func[PCI_DEVFN_COUNT];
+	unsigned (*route)(void *ctx, uint8_t devfn, unsigned pin); /* pin 0..3 -> PIRQ 0..3 */
+	void *route_ctx;
+	void (*pirq)(void *ctx, unsigned n, bool level); /* PIRQ[A-D]# changed; wired by piix3 */
+	void *pirq_ctx;
+	unsigned pirq_count[4]; /* functions asserting each PIRQ; derived */
+	bool remapping;
+};
+
+void pci_bus_init(struct pci_bus *pb, struct bus *bus,
+		  unsigned (*route)(void *ctx, uint8_t devfn, unsigned pin), void *ctx);
+/** pci_bus_set_pirq() - connect the interrupt router; it hears the present levels at once. */
+void pci_bus_set_pirq(struct pci_bus *pb, void (*pirq)(void *ctx, unsigned n, bool level),
+		      void *ctx);
+/** pci_bus_free_slot() - lowest device number from @first on with no function, or -ENOSPC. */
+int pci_bus_free_slot(const struct pci_bus *pb, unsigned first) MUST_CHECK;
+
+/** pci_bus_config_read/write() - configuration cycle on bus 0; @size 1, 2 or 4 inside a dword.
+ * Absent function: all ones, nothing. */
+uint32_t pci_bus_config_read(struct pci_bus *pb, uint8_t devfn, unsigned off, unsigned size);
+void pci_bus_config_write(struct pci_bus *pb, uint8_t devfn, unsigned off, unsigned size,
+			  uint32_t val);
+
+/** pci_func_init() - set the header up from @ids; nothing is visible before pci_func_add(). */
+void pci_func_init(struct pci_func *f, struct dev *dev, struct pci_regs *r,
+		   const struct pci_ids *ids);
+/**
+ * pci_bar_add() - declare base address register @n
+ * @region: size is taken from it and must be a power of two; borrowed while @f lives.
+ */
+void pci_bar_add(struct pci_func *f, unsigned n, enum pci_bar_kind kind, struct bus_region *region);
+/**
+ * pci_cap_add() - append a capability of @len bytes (incl. id and next pointer), dword aligned
+ * Return: its offset, or -ENOSPC when configuration space is full.
+ */
+int pci_cap_add(struct pci_func *f, uint8_t id, unsigned len) MUST_CHECK;
+/** pci_config_def() - reset contents and writable bits of @size (1, 2, 4) bytes at @off. */
+void pci_config_def(struct pci_func *f, unsigned off, unsigned size, uint32_t reset,
+		    uint32_t wmask);
+/**
+ * pci_func_add() - put @f on @pb at @devfn
+ * -EEXIST when the slot is taken. Call last in realize; the reset that follows sets config space.
+ */
+int pci_func_add(struct pci_func *f, struct pci_bus *pb, uint8_t devfn,
+		 struct error *err) MUST_CHECK;
+/** pci_func_done() - off the bus, BARs unmapped. Harmless when not added. */
+void pci_func_done(struct pci_func *f);
+/** pci_func_reset() - configuration space to reset contents, BARs unmapped, INTx low. */
+void pci_func_reset(struct pci_func *f, enum dev_reset kind);
+/** pci_func_loaded() - after state load: refuse changed read-only bits, remap, drive INTx. */
+int pci_func_loaded(struct pci_func *f, struct error *err) MUST_CHECK;
+
+static inline uint16_t pci_command(const struct pci_func *f)
+{
+	return (uint16_t)(f->r->cfg[PCI_COMMAND] | (f->r->cfg[PCI_COMMAND + 1] << 8));
+}
+/** pci_bus_master() - may the function do DMA and send messages? */
+static inline bool pci_bus_master(const struct pci_func *f)
+{
+	return pci_command(f) & PCI_COMMAND_MASTER;
+}
+
+/** pci_intx_set() - drive the function's INTx (level). */
+void pci_intx_set(struct pci_func *f, bool level);
+
+/**
+ * pci_msix_init() - add the MSI-X capability with @n vectors (<= PCI_MSIX_MAX)
+ * @bar: BAR that holds table (at @table_off) and PBA (at @pba_off). The device's BAR callbacks call
+ * pci_msix_table_read/write() and pci_msix_pba_read() for these parts. 0 or -errno.
+ */
+int pci_msix_init(struct pci_func *f, struct pci_msix_regs *r, unsigned n, unsigned bar,
+		  uint32_t table_off, uint32_t pba_off) MUST_CHECK;
+/** pci_msix_table_read/write() - @size 4 (8 is split by the bus), @off from the table's start. */
+uint32_t pci_msix_table_read(const struct pci_func *f, uint32_t off);
+void pci_msix_table_write(struct pci_func *f, uint32_t off, uint32_t val);
+uint32_t pci_msix_pba_read(const struct pci_func *f, uint32_t off);
+bool pci_msix_enabled(const struct pci_func *f);
+/** pci_msix_notify() - vector @n: send, or set pending while masked. Bad @n is ignored. */
+void pci_msix_notify(struct pci_func *f, unsigned n);
+
+/** pci_msi_init() - add a 64-bit MSI capability for one message. 0 or -errno. */
+int pci_msi_init(struct pci_func *f) MUST_CHECK;
+bool pci_msi_enabled(const struct pci_func *f);
+/** pci_msi_notify() - send the message if MSI is enabled. */
+void pci_msi_notify(struct pci_func *f);
+
+#endif
