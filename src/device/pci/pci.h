@@ -105,7 +105,6 @@ struct pci_msix {
 	struct pci_msix_regs *r; /* borrowed: inside the device's *_regs; NULL = no MSI-X */
 	unsigned n;              /* vectors */
 	uint8_t cap;             /* offset of the capability */
-	struct bus_region table, pba_region; /* for devices that give it a BAR of its own */
 };
 
 struct pci_func {
@@ -113,14 +112,14 @@ struct pci_func {
 	struct pci_bus *bus; /* borrowed */
 	struct pci_regs *r;  /* borrowed: inside the device's *_regs */
 	uint8_t devfn;
-	uint8_t wmask[PCI_CONFIG_SIZE];  /* bits a guest can write */
-	uint8_t w1c[PCI_CONFIG_SIZE];    /* bits a guest clears by writing 1 */
-	uint8_t reset[PCI_CONFIG_SIZE];  /* contents after reset */
-	uint8_t sticky[PCI_CONFIG_SIZE]; /* bits that a warm reset keeps */
+	uint8_t wmask[PCI_CONFIG_SIZE]; /* bits a guest can write */
+	uint8_t w1c[PCI_CONFIG_SIZE];   /* bits a guest clears by writing 1 */
+	uint8_t reset[PCI_CONFIG_SIZE]; /* contents after reset */
 	struct pci_bar bar[PCI_BARS];
 	struct pci_msix msix;
 	uint8_t msi_cap;  /* offset of the MSI capability; 0 = none */
 	uint8_t cap_last; /* offset of the last capability added; 0 = none */
+	unsigned cap_end; /* first byte after it */
 	bool intx_driven; /* level this function contributes to its PIRQ now */
 	bool added;       /* on the bus */
 	/* Called after a guest write changed [off, off+size); may be NULL. */
@@ -140,7 +139,6 @@ struct pci_bus {
 	void (*pirq)(void *ctx, unsigned n, bool level); /* PIRQ[A-D]# changed; wired by piix3 */
 	void *pirq_ctx;
 	unsigned pirq_count[4]; /* functions asserting each PIRQ; derived */
-	bool remapping;
 };
 
 void pci_bus_init(struct pci_bus *pb, struct bus *bus,
@@ -213,6 +211,8 @@ uint32_t pci_msix_pba_read(const struct pci_func *f, uint32_t off);
 bool pci_msix_enabled(const struct pci_func *f);
 /** pci_msix_notify() - vector @n: send, or set pending while masked. Bad @n is ignored. */
 void pci_msix_notify(struct pci_func *f, unsigned n);
+/** pci_msix_flush() - send pending vectors that nothing holds back any more. */
+void pci_msix_flush(struct pci_func *f);
 
 /** pci_msi_init() - add a 64-bit MSI capability for one message. 0 or -errno. */
 int pci_msi_init(struct pci_func *f) MUST_CHECK;
