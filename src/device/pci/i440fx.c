@@ -19,6 +19,8 @@
 
 #include "base/bits.h"
 
+#include <errno.h>
+
 static const struct state_field i440fx_fields[] = {
 	STATE_STRUCT(struct i440fx_regs, pci, pci_regs_fields),
 	STATE_STRUCT(struct i440fx_regs, host, pci_host_regs_fields),

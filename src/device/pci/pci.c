@@ -13,9 +13,10 @@
  */
 #include "device/pci/pci.h"
 
-#include <inttypes.h>
-
 #include "base/bits.h"
+
+#include <errno.h>
+#include <inttypes.h>
 
 const struct state_field pci_regs_fields[] = {
 	STATE_BYTES_OF(struct pci_regs, cfg),

@@ -15,6 +15,8 @@
 
 #include "base/bits.h"
 
+#include <errno.h>
+
 struct config_row {
 	uint8_t reg, size;
 	uint32_t reset, wmask;
