@@ -38,7 +38,9 @@ void clock_stop(struct clock *c);
 bool clock_running(const struct clock *c);
 /** clock_set() - while stopped: continue from guest time @now and TSC @tsc (state load). */
 void clock_set(struct clock *c, ns_t now, uint64_t tsc);
-/** clock_step() - manual clock only: advance by @ns, firing timers in order. */
+/** clock_step() - manual clock only: advance by @ns, firing timers in order; clock_now() is each
+ * timer's deadline while it fires. Works while stopped or running (the two only gate
+ * clock_running() for a manual clock). */
 void clock_step(struct clock *c, ns_t ns);
 
 /** clock_wall_ns() - ns since 1970 as the guest's RTC should see it: host real time at start plus
@@ -51,8 +53,9 @@ struct vtimer {
 	struct clock *clock; /* borrowed */
 	void (*fn)(void *ctx);
 	void *ctx;
-	ns_t at;       /* guest ns */
-	unsigned heap; /* 1-based position in the clock's heap; 0 = not armed */
+	ns_t at;        /* guest ns */
+	uint64_t order; /* of arming: equal deadlines fire first come, first served */
+	unsigned heap;  /* 1-based position in the clock's heap; 0 = not armed */
 };
 
 void vtimer_init(struct vtimer *t, struct clock *c, void (*fn)(void *ctx), void *ctx);

@@ -35,7 +35,8 @@ struct mem_space;
 /* One piece of RAM or ROM contents; identified by name across snapshot and restore. */
 struct ram_block {
 	struct list node;
-	char *name;          /* owned */
+	struct mem_space *space; /* borrowed: the space it belongs to */
+	char *name;              /* owned */
 	uint8_t *host;       /* mapping, [0, size); guards of 4 GiB either side where possible */
 	uint64_t size;       /* bytes, page multiple */
 	int fd;              /* sealed memfd (F_SEAL_SHRINK | F_SEAL_GROW) */
@@ -111,7 +112,8 @@ void mem_set_a20(struct mem_space *space, bool on);
 bool mem_get_a20(const struct mem_space *space);
 
 /* Listener for map changes (engines flush their TLBs) and for writes into code pages. Called with
- * the bus lock held (changes) or from any thread (code_written). */
+ * the bus lock held (changes) or from any thread (code_written; the space's lock is held for
+ * reading: look things up, but neither change the map nor add or remove listeners). */
 struct mem_listener {
 	struct list node;
 	void (*map_changed)(struct mem_listener *l);
@@ -153,7 +155,8 @@ struct ram_block *mem_block_at(struct mem_space *space, uint64_t ram_offset);
 /** mem_ram_total() - end of the ram_offset name space, bytes. */
 uint64_t mem_ram_total(const struct mem_space *space);
 /** mem_discard() - give pages [off, off+len) of a block back to the host (balloon); they read as 0
- * afterwards. Whole pages inside the range only. 0 or -errno. */
+ * afterwards. Whole pages inside the range only. Counts as a write: marks dirty, reports code
+ * writes. 0 or -errno. Any thread. */
 int mem_discard(struct ram_block *block, uint64_t off, uint64_t len) MUST_CHECK;
 
 #endif

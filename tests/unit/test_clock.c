@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest clock and timers (bus/clock.h), by hand and on a loop.
+ */
+#include "cm.h"
+
+#include <stdlib.h>
+#include <time.h>
+#include <x86intrin.h>
+
+#include "bus/clock.h"
+#include "host/loop.h"
+
+struct shot {
+	struct vtimer t;
+	struct clock *c;
+	ns_t fired_at;
+	unsigned count, seq;
+	unsigned *next_seq;
+	ns_t period;
+};
+
+static void on_fire(void *ctx)
+{
+	struct shot *s = ctx;
+
+	s->fired_at = clock_now(s->c);
+	s->count++;
+	s->seq = (*s->next_seq)++;
+	assert_false(vtimer_armed(&s->t));
+	if (s->period)
+		vtimer_arm(&s->t, s->t.at + s->period);
+}
+
+static void test_manual(void **state)
+{
+	struct clock *c = clock_new(NULL);
+	enum { N = 200 };
+	struct shot *s = xnew_n(struct shot, N);
+	unsigned seq = 0;
+
+	assert_false(clock_running(c));
+	assert_int_equal(clock_now(c), 0);
+	assert_int_equal(clock_tsc(c), 0);
+	for (unsigned i = 0; i < N; i++) {
+		s[i] = (struct shot){.c = c, .next_seq = &seq};
+		vtimer_init(&s[i].t, c, on_fire, &s[i]);
+		vtimer_arm(&s[i].t, 1 + (i * 7919u) % 1000);
+	}
+	for (unsigned i = 0; i < N; i += 3)
+		vtimer_cancel(&s[i].t);
+	vtimer_cancel(&s[0].t);
+	vtimer_arm(&s[1].t, 5000); /* replaces */
+	clock_step(c, 2000);
+	assert_int_equal(clock_now(c), 2000);
+	assert_int_equal(clock_tsc(c), 2000ull * clock_tsc_hz(c) / NS_PER_SEC);
+	for (unsigned i = 0; i < N; i++) {
+		if (i % 3 == 0 || i == 1) {
+			assert_int_equal(s[i].count, 0);
+			continue;
+		}
+		assert_int_equal(s[i].count, 1);
+		assert_int_equal(s[i].fired_at, s[i].t.at);
+		for (unsigned j = 0; j < i; j++)
+			if (s[j].count && s[j].t.at <= s[i].t.at)
+				assert_true(s[j].seq < s[i].seq); /* ties: first armed first */
+	}
+	assert_true(vtimer_armed(&s[1].t));
+	clock_step(c, 3000);
+	assert_int_equal(s[1].fired_at, 5000);
+	vtimer_arm(&s[2].t, 10); /* past: at the next step, time does not go back */
+	clock_step(c, 0);
+	assert_int_equal(s[2].fired_at, 5000);
+	clock_free(c);
+	free(s);
+}
+
+static void test_periodic(void **state)
+{
+	struct clock *c = clock_new(NULL);
+	unsigned seq = 0;
+	struct shot s = {.c = c, .next_seq = &seq, .period = 10};
+
+	vtimer_init(&s.t, c, on_fire, &s);
+	vtimer_arm(&s.t, 10);
+	clock_step(c, 1000);
+	assert_int_equal(s.count, 100);
+	assert_int_equal(s.fired_at, 1000);
+	clock_free(c);
+}
+
+/* A device bug, or a period of 0: the step must still end. */
+static void on_stuck(void *ctx)
+{
+	vtimer_arm(ctx, 0);
+}
+
+static void test_stuck_timer(void **state)
+{
+	struct clock *c = clock_new(NULL);
+	struct vtimer t;
+
+	vtimer_init(&t, c, on_stuck, &t);
+	vtimer_arm(&t, 5);
+	clock_step(c, 10);
+	assert_int_equal(clock_now(c), 10);
+	clock_free(c);
+}
+
+static void test_set_and_wall(void **state)
+{
+	struct clock *c = clock_new(NULL);
+
+	clock_set_wall_base(c, 1000 * NS_PER_SEC);
+	clock_set(c, 77 * NS_PER_SEC, 12345);
+	assert_int_equal(clock_now(c), 77 * NS_PER_SEC);
+	assert_int_equal(clock_tsc(c), 12345);
+	assert_int_equal(clock_wall_ns(c), 1077 * NS_PER_SEC);
+	clock_free(c);
+}
+
+static void test_live(void **state)
+{
+	struct loop *loop;
+	struct clock *c;
+	unsigned seq = 0;
+	struct shot a = {.next_seq = &seq}, b = {.next_seq = &seq};
+	uint64_t hz;
+	ns_t before;
+
+	assert_int_equal(loop_new(NULL, &loop, NULL), 0);
+	c = clock_new(loop);
+	a.c = b.c = c;
+	vtimer_init(&a.t, c, on_fire, &a);
+	vtimer_init(&b.t, c, on_fire, &b);
+	vtimer_arm(&a.t, 20 * NS_PER_MS);
+	vtimer_arm(&b.t, 10 * NS_PER_MS);
+	assert_int_equal(loop_run_once(loop, 30), 0);
+	assert_int_equal(a.count + b.count, 0); /* stopped clocks fire nothing */
+	assert_int_equal(clock_now(c), 0);
+	clock_start(c);
+	while (!a.count)
+		assert_int_equal(loop_run_once(loop, 1000), 0);
+	assert_int_equal(b.count, 1);
+	assert_true(b.fired_at >= 10 * NS_PER_MS && a.fired_at >= 20 * NS_PER_MS);
+	assert_true(b.seq < a.seq);
+
+	/* The TSC agrees with guest time within 1 % and is rdtsc plus a constant. */
+	hz = clock_tsc_hz(c);
+	assert_true(hz > 100000000);
+	before = __rdtsc() + clock_tsc_offset(c);
+	assert_true(clock_tsc(c) >= before);
+	assert_true(clock_tsc(c) / (double)hz > clock_now(c) / 1e9 * 0.99);
+	assert_true(clock_tsc(c) / (double)hz < clock_now(c) / 1e9 * 1.01 + 0.001);
+	assert_true(clock_tsc_to_ns(c, clock_tsc(c) + hz) > clock_now(c) + 900 * NS_PER_MS);
+	assert_true(clock_tsc_to_ns(c, clock_tsc(c) + hz) < clock_now(c) + 1100 * NS_PER_MS);
+	assert_int_not_equal(clock_tsc_to_ns(c, UINT64_MAX), 1);
+
+	clock_stop(c);
+	before = clock_now(c);
+	nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+	assert_int_equal(clock_now(c), before);
+	clock_start(c);
+	assert_true(clock_now(c) < before + NS_PER_SEC / 2);
+	/* Past deadlines fire at once. */
+	vtimer_arm(&a.t, 1);
+	while (a.count < 2)
+		assert_int_equal(loop_run_once(loop, 1000), 0);
+	clock_free(c);
+	loop_free(loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_manual),      cmocka_unit_test(test_periodic),
+		cmocka_unit_test(test_stuck_timer), cmocka_unit_test(test_set_and_wall),
+		cmocka_unit_test(test_live),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
