@@ -10,6 +10,9 @@
  * ENOSPC never reaches the guest: the request is parked, `enospc` is reported to the VM, and
  * block_retry() submits it again. Short transfers and EINTR are retried. Guest buffers stay owned
  * by the request until done().
+ *
+ * Threads: every function is called with the outer lock held, from any thread. done() runs on the
+ * loop's thread, or inside block_drain(), block_abort_parked() and block_close() on their caller's.
  */
 #ifndef BLOCK_BLOCK_H
 #define BLOCK_BLOCK_H
@@ -35,8 +38,10 @@ struct block_req {
 	/* private to the block layer */
 	struct list node;
 	uint64_t seq;
-	uint64_t progress;
-	int result;
+	uint64_t progress; /* bytes done so far */
+	uint64_t cap;      /* next transfer at most this many bytes (shim); 0 = no limit */
+	int64_t result;
+	uint8_t stage;
 	void *drv;
 };
 
@@ -57,7 +62,7 @@ struct block_options {
  */
 int block_open(struct loop *loop, const struct block_options *opt, struct block **ret_block,
 	       struct error *err) MUST_CHECK;
-/** block_close() - drain, flush, unlock, close. */
+/** block_close() - drain, fail what is parked, flush, unlock, close. NULL is fine. */
 void block_close(struct block *b);
 /** block_submit() - start a request; done() is called exactly once, never before return. */
 void block_submit(struct block *b, struct block_req *req);
@@ -67,6 +72,8 @@ void block_drain(struct block *b);
 void block_set_enospc(struct block *b, void (*fn)(void *ctx, struct block *b), void *ctx);
 /** block_retry() - resubmit parked requests in order. */
 void block_retry(struct block *b);
+/** block_abort_parked() - complete parked requests with -EIO (device reset while the VM waits). */
+void block_abort_parked(struct block *b);
 
 uint64_t block_size(const struct block *b); /* bytes, multiple of 512 */
 bool block_read_only(const struct block *b);
