@@ -5,7 +5,8 @@
  * named by the class's state table. A device never sees an engine or the VM: it sees its interrupt
  * lines, clock, DMA and back end. Only machine/ knows which devices exist.
  *
- * Every callback runs with the bus lock held.
+ * Every callback runs with the bus lock held. The dev_*() functions below take no lock: call them
+ * with the bus lock held, or while nothing else of the VM runs yet.
  */
 #ifndef DEVICE_DEV_H
 #define DEVICE_DEV_H
@@ -86,8 +87,8 @@ void *dev_regs(struct dev *d);
 void dev_save(struct dev *d, struct state_writer *w);
 int dev_load(struct dev *d, struct state_reader *r, struct error *err) MUST_CHECK;
 
-/** guest_error() - the guest did something odd: count it, log it rate-limited (mask guest-errors).
- */
+/** guest_error() - the guest did something odd: count it, log it rate-limited (level info: the
+ * first few of a device, then each time their number doubles). Any thread. */
 void guest_error(struct dev *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /** dma_read/dma_write() - guest RAM only; 0 or -EFAULT. */

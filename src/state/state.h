@@ -14,7 +14,7 @@
  *
  * Invariants: a field's kind follows from its C type (_Generic), the named bytes of a table are
  * exactly sizeof its struct (state_unnamed_bytes() == 0, a unit test per table), padding is a named
- * pad_ member and is saved as zero.
+ * pad_ member; it is not in the stream and zero after a load.
  *
  * The stream is self-describing: per object id, class, version; per field name, kind, element
  * count; a header with magic, format version and CRC-32. It is untrusted input: unknown object or
