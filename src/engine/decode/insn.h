@@ -7,6 +7,27 @@
  * guest's does. Everything else names a special handler (special.def).
  *
  * The decoder is pure: it reads only the bytes it is given, never faults, and never allocates.
+ *
+ * What DECODE_OK leaves to the engine: the CPUID feature, INSN_PE_ONLY, CPL, x87/SSE/AVX
+ * availability, and whatever a special handler checks (operand values, modes: e.g. SYSCALL outside
+ * 64-bit mode). LOCK legality, VEX.W/L/vvvv, mod = 3 or not, reserved groups are checked here.
+ *
+ * Re-encoding a COPY instruction for a 64-bit host, from any guest mode:
+ * - 67 and segment prefixes are dropped with the memory operand; F2, F3 and 66 are dropped and put
+ *   back by rule: F0 if INSN_LOCK (xchg needs none); 66 if pp = 1, or if INSN_OPSIZE and opsize =
+ *   2; F3 or F2 if pp = 2 or 3. In 16-bit code that adds and removes 66 against the guest's bytes.
+ * - REX.W or VEX.W from INSN_W (already cleared where W has no meaning outside 64-bit mode).
+ * - immediates are copied as they are: equal operand sizes have equal immediate lengths.
+ * - INSN_MOFFS (A0-A3): encode 8A, 8B, 88, 89 with reg = rAX and a memory operand instead.
+ * - INSN_LEGACY: 40-47 becomes FF /0, 48-4F FF /1 (register in rm), 82 becomes 80.
+ * - INSN_HIGH8: no REX may be added, so other registers must stay below 8.
+ * All other encodings that 64-bit mode lacks or changes are specials (DAA, BOUND, PUSHA, LES...).
+ *
+ * Masks: a write of 8 or 16 bits leaves the rest of the register, so the register counts as read
+ * too; so does a CMOVcc, CMPXCHG or BSF destination. Vector masks look at the low 128 bits: SSE
+ * scalar writes that merge count as reads, the preserved YMM half of legacy SSE does not.
+ * rflags_written includes conditional writes (shift by CL, repeated CMPS); the flags that may
+ * survive are then in rflags_read.
  */
 #ifndef ENGINE_DECODE_INSN_H
 #define ENGINE_DECODE_INSN_H
@@ -64,7 +85,9 @@ enum {
 	INSN_X87_CTRL = 1 << 20, /* x87 control instruction: leaves FIP, FDP, FOP alone */
 	INSN_PE_ONLY = 1 << 21,  /* #UD in real and v8086 mode */
 	INSN_VEX_L = 1 << 22,    /* VEX.L = 1 (256 bit) */
-	INSN_W = 1 << 23,        /* REX.W or VEX.W */
+	INSN_W = 1 << 23,        /* REX.W or VEX.W, where it has an effect */
+	INSN_OPSIZE = 1 << 24,   /* the operand size (66, W) selects the register width */
+	INSN_LEGACY = 1 << 25,   /* COPY, but encoded otherwise in 64-bit mode: 40-4F, 82 */
 };
 
 #define INSN_NO_REG 0xff
@@ -87,10 +110,12 @@ struct insn {
 	uint8_t seg;         /* effective segment of the memory operand, enum x86_sreg */
 	uint8_t base, index; /* GPR numbers or INSN_NO_REG; VSIB: index is a vector register */
 	uint8_t scale;       /* 0..3: shift */
-	uint8_t reg;         /* ModRM.reg with REX.R */
-	uint8_t rm;          /* ModRM.rm with REX.B when mod = 3, else INSN_NO_REG */
-	uint8_t off_opcode;  /* offsets in bytes[]: the opcode byte itself */
-	uint8_t off_modrm;   /* 0 if none */
+	uint8_t reg; /* ModRM.reg with REX.R; PUSH_SEG, POP_SEG: enum x86_sreg; else INSN_NO_REG */
+	uint8_t rm;  /* ModRM.rm with REX.B when mod = 3, or the register in the opcode's low three
+			bits (push, pop, mov imm, xchg, bswap); else INSN_NO_REG. Byte registers are
+			not translated: 4..7 without REX is AH..BH */
+	uint8_t off_opcode; /* offsets in bytes[]: the opcode byte itself */
+	uint8_t off_modrm;  /* 0 if none */
 	uint8_t off_disp, disp_len;
 	uint8_t off_imm, imm_len; /* imm_len: all immediate bytes (enter: 3, ptr16:32: 6) */
 	uint8_t special;          /* enum special; SP_NONE = COPY */
@@ -104,17 +129,15 @@ struct insn {
 	uint32_t flags;                 /* INSN_ bits */
 	uint32_t rflags_read, rflags_written,
 		rflags_undef; /* X86_ bits; written includes undefined */
-	int64_t disp;         /* sign-extended displacement */
-	uint64_t
-		imm;   /* sign- or zero-extended as the instruction uses it; enter: size | level <<
-			* 16;   far pointers: offset | selector << 32 (or << 16 for 16-bit: see imm2) */
+	int64_t disp;         /* sign-extended displacement; moffs: the address */
+	uint64_t imm;  /* sign- or zero-extended as the instruction uses it; enter: size | level <<
+			* 16; far pointers: the offset; moffs: the address */
 	uint32_t imm2; /* far pointer selector, enter level, VEX is4 register */
 };
 
 enum decode_result {
 	DECODE_OK,
-	DECODE_SHORT,   /* needs more bytes than given (fetch fault candidates): *len = bytes looked
-			   at */
+	DECODE_SHORT,   /* needs more than the @n bytes given (fetch fault candidates); len = @n */
 	DECODE_INVALID, /* #UD; in->len is set as far as it is known */
 	DECODE_TOO_LONG /* more than 15 bytes: #GP(0) */
 };
@@ -127,6 +150,14 @@ enum decode_result {
  */
 enum decode_result insn_decode(const uint8_t *bytes, unsigned n, unsigned code_bits,
 			       struct insn *ret);
+
+/**
+ * insn_without_lzcnt() - F3 0F BC/BD as a processor without BMI1/LZCNT runs them: BSF, BSR
+ * @in: a decoded TZCNT (feature X86_FEAT_BMI1) or LZCNT (X86_FEAT_LZCNT), legacy encoding; changed
+ * in place. The only feature-dependent decoding there is: engines call it when the model lacks the
+ * feature (SDM vol. 2, LZCNT, TZCNT: "executes as BSR/BSF"). Return: false if @in is neither.
+ */
+bool insn_without_lzcnt(struct insn *in);
 
 /** insn_format() - one line of disassembly for logs (Zydis when built with it, else bytes and
  * special name). @buf of @size bytes. */
