@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin front for meson: `make run` and `make check` need nothing installed but make and bash.
+# Build directories stand side by side: build (optimized), build-asan, build-tsan, build-fuzz.
+
+RUNS ?= 200000
+SECONDS_EACH ?= 120
+MESON_TEST = meson test --print-errorlogs --no-rebuild --num-processes $(shell nproc)
+SANE = -Db_lundef=false -Dchecks=true
+
+.PHONY: all run check check-long bench fuzz asan tsan format install clean
+
+all: build/build.ninja
+	@ninja -C build
+
+# Packages first: without meson there is no build directory.
+build/build.ninja:
+	@tools/bootstrap --dry-run build
+	@meson setup build >build-setup.log 2>&1 || { cat build-setup.log; exit 1; }
+	@mv build-setup.log build/setup.log
+
+build-asan/build.ninja:
+	meson setup build-asan -Db_sanitize=address,undefined $(SANE)
+
+build-tsan/build.ninja:
+	meson setup build-tsan -Db_sanitize=thread $(SANE)
+
+build-fuzz/build.ninja:
+	CC=clang-14 meson setup build-fuzz -Dfuzzers=true -Db_sanitize=address,undefined $(SANE)
+
+# Boot a Linux guest: to a shell on a terminal, to its self-test without one.
+run:
+	@tools/bootstrap build run
+	@$(MAKE) --no-print-directory all
+	@tools/run-guest $(ARGS)
+
+# Everything that gates a change. Both builds' tests and the style check run even when one fails.
+# The fuzz suite runs where the sanitizers watch.
+check:
+	@tools/bootstrap build run check
+	@rm -f build/meson-logs/testlog.json build-asan/meson-logs/testlog.json
+	@$(MAKE) --no-print-directory all build-asan/build.ninja
+	@ninja -C build-asan
+	@status=0; \
+	$(MESON_TEST) -C build --no-suite long --no-suite fuzz || status=1; \
+	$(MESON_TEST) -C build-asan --no-suite long --no-suite style || status=1; \
+	tools/test-report build build-asan; \
+	exit $$status
+
+check-long:
+	@tools/bootstrap build run check
+	@rm -f build/meson-logs/testlog.json
+	@$(MAKE) --no-print-directory all
+	@status=0; $(MESON_TEST) -C build --suite long || status=1; tools/test-report build; exit $$status
+
+bench: all
+	bench/run $(ARGS)
+
+# Each target for RUNS inputs or SECONDS_EACH seconds, whichever comes first. TARGET=name picks one.
+fuzz:
+	@tools/bootstrap build check fuzz
+	@$(MAKE) --no-print-directory build-fuzz/build.ninja
+	@ninja -C build-fuzz
+	@tools/fuzz build-fuzz $(RUNS) $(SECONDS_EACH) $(TARGET)
+
+asan tsan: %: build-%/build.ninja
+	ninja -C build-$@
+	$(MESON_TEST) -C build-$@ --no-suite long --no-suite guest --no-suite style
+
+format:
+	git ls-files '*.c' '*.h' | xargs clang-format-14 -i
+
+install: all
+	meson install -C build
+
+clean:
+	rm -rf build build-asan build-tsan build-fuzz
