@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bits.h"
+
 void check_failed(const char *cond, const char *file, int line)
 {
 	fprintf(stderr, "bothy: internal error: %s is false at %s:%d; please report it\n", cond,
@@ -18,7 +20,10 @@ void check_failed(const char *cond, const char *file, int line)
 
 void *xtry_calloc(size_t n, size_t size)
 {
-	return calloc(n, size);
+	size_t total;
+
+	/* calloc() checks too, but a sanitizer's calloc() aborts instead of refusing. */
+	return ckd_mul(&total, n, size) ? NULL : calloc(n, size);
 }
 
 void *xcalloc(size_t n, size_t size)

@@ -128,16 +128,19 @@ uint64_t clock_tsc_hz(const struct clock *c)
 	return hz;
 }
 
-/* What the seqlock protects, read consistently. */
+/* What the sequence lock protects, read consistently. With @host, the host clocks are read inside:
+ * whoever gets a running view read them before a stop could begin, and clock_stop() reads them
+ * after it began, so guest time never goes back. The fences keep the counter reads in between. */
 struct view {
 	bool running;
 	ns_t ns;
 	uint64_t tsc;
+	struct instant host;
 };
 
-static struct view read_view(struct clock *c)
+static struct view read_view(struct clock *c, bool host)
 {
-	struct view v;
+	struct view v = {0};
 	unsigned seq;
 
 	do {
@@ -146,36 +149,53 @@ static struct view read_view(struct clock *c)
 		v.running = atomic_load(&c->running);
 		v.ns = atomic_load(&c->ns_offset);
 		v.tsc = atomic_load(&c->tsc_offset);
+		if (host && v.running && c->loop) {
+			_mm_lfence();
+			v.host.mono = host_now_ns();
+			v.host.tsc = __rdtsc();
+			_mm_lfence();
+		}
 	} while (atomic_load(&c->seq) != seq);
 	return v;
 }
 
-static void write_view(struct clock *c, bool running, ns_t ns, uint64_t tsc)
+static void write_begin(struct clock *c)
 {
 	atomic_fetch_add(&c->seq, 1);
+	_mm_lfence();
+}
+
+static void write_end(struct clock *c, bool running, ns_t ns, uint64_t tsc)
+{
 	atomic_store(&c->running, running);
 	atomic_store(&c->ns_offset, ns);
 	atomic_store(&c->tsc_offset, tsc);
 	atomic_fetch_add(&c->seq, 1);
 }
 
+static void write_view(struct clock *c, bool running, ns_t ns, uint64_t tsc)
+{
+	write_begin(c);
+	write_end(c, running, ns, tsc);
+}
+
 ns_t clock_now(struct clock *c)
 {
-	struct view v = read_view(c);
+	struct view v = read_view(c, true);
 
-	return v.running && c->loop ? v.ns + host_now_ns() : v.ns;
+	return v.ns + v.host.mono;
 }
 
 uint64_t clock_tsc(struct clock *c)
 {
-	struct view v = read_view(c);
+	struct view v = read_view(c, true);
 
-	return v.running && c->loop ? v.tsc + __rdtsc() : v.tsc;
+	return v.tsc + v.host.tsc;
 }
 
 uint64_t clock_tsc_offset(struct clock *c)
 {
-	return read_view(c).tsc;
+	return read_view(c, false).tsc;
 }
 
 ns_t clock_tsc_to_ns(struct clock *c, uint64_t tsc)
@@ -244,7 +264,7 @@ static void rearm(struct clock *c)
 
 	if (!c->loop)
 		return;
-	v = read_view(c);
+	v = read_view(c, false);
 	if (!v.running || !c->count) {
 		loop_timer_disarm(c->timer);
 		return;
@@ -316,8 +336,7 @@ bool clock_running(const struct clock *c)
 
 void clock_start(struct clock *c)
 {
-	struct view v = read_view(c);
-	struct instant now;
+	struct view v = read_view(c, false);
 
 	if (v.running)
 		return;
@@ -325,15 +344,14 @@ void clock_start(struct clock *c)
 		write_view(c, true, v.ns, v.tsc);
 		return;
 	}
-	now = read_instant();
-	write_view(c, true, v.ns - now.mono, v.tsc - now.tsc);
+	write_begin(c);
+	write_end(c, true, v.ns - host_now_ns(), v.tsc - __rdtsc());
 	rearm(c);
 }
 
 void clock_stop(struct clock *c)
 {
-	struct view v = read_view(c);
-	struct instant now;
+	struct view v = read_view(c, false);
 
 	if (!v.running)
 		return;
@@ -341,8 +359,8 @@ void clock_stop(struct clock *c)
 		write_view(c, false, v.ns, v.tsc);
 		return;
 	}
-	now = read_instant();
-	write_view(c, false, v.ns + now.mono, v.tsc + now.tsc);
+	write_begin(c);
+	write_end(c, false, v.ns + host_now_ns(), v.tsc + __rdtsc());
 	rearm(c);
 }
 
@@ -354,7 +372,7 @@ void clock_set(struct clock *c, ns_t now, uint64_t tsc)
 
 static void manual_to(struct clock *c, ns_t now)
 {
-	struct view v = read_view(c);
+	struct view v = read_view(c, false);
 
 	write_view(c, v.running, now,
 		   v.tsc + mul_div(now - v.ns, atomic_load(&c->tsc_hz), NS_PER_SEC));

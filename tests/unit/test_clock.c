@@ -4,6 +4,8 @@
  */
 #include "cm.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 #include <x86intrin.h>
@@ -170,12 +172,58 @@ static void test_live(void **state)
 	loop_free(loop);
 }
 
+struct reader {
+	struct clock *c;
+	_Atomic bool stop;
+	unsigned backward;
+};
+
+static void *read_clock(void *ctx)
+{
+	struct reader *r = ctx;
+	ns_t last = 0;
+	uint64_t last_tsc = 0;
+
+	while (!atomic_load(&r->stop)) {
+		ns_t now = clock_now(r->c);
+		uint64_t tsc = clock_tsc(r->c);
+
+		r->backward += now < last;
+		r->backward += tsc < last_tsc;
+		last = now;
+		last_tsc = tsc;
+	}
+	return NULL;
+}
+
+/* Readers on other threads never see guest time go back, whatever starts and stops it. */
+static void test_readers(void **state)
+{
+	struct loop *loop;
+	struct reader r = {0};
+	pthread_t t;
+
+	assert_int_equal(loop_new(NULL, &loop, NULL), 0);
+	r.c = clock_new(loop);
+	clock_start(r.c);
+	assert_int_equal(pthread_create(&t, NULL, read_clock, &r), 0);
+	for (int i = 0; i < 2000; i++) {
+		clock_stop(r.c);
+		clock_start(r.c);
+	}
+	atomic_store(&r.stop, true);
+	pthread_join(t, NULL);
+	assert_int_equal(r.backward, 0);
+	clock_free(r.c);
+	loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_manual),      cmocka_unit_test(test_periodic),
 		cmocka_unit_test(test_stuck_timer), cmocka_unit_test(test_set_and_wall),
-		cmocka_unit_test(test_live),
+		cmocka_unit_test(test_live),        cmocka_unit_test(test_readers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -312,8 +312,7 @@ static void test_sealed_and_guarded(void **state)
 	assert_int_equal(ftruncate(f->ram->fd, 8 * MIB), -1);
 	assert_int_equal(fcntl(f->ram->fd, F_GET_SEALS) & (F_SEAL_SHRINK | F_SEAL_GROW),
 			 F_SEAL_SHRINK | F_SEAL_GROW);
-	/* msync reports unmapped memory only; mincore on the guard shows it is reserved. A read of
-	 * it by write(2) fails with EFAULT, as the kernel may not touch PROT_NONE either. */
+	/* The kernel may not touch PROT_NONE either: write(2) from the guards gives EFAULT. */
 	int p[2];
 	assert_int_equal(pipe(p), 0);
 	assert_int_equal(write(p[1], f->ram->host - 1, 1), -1);
@@ -323,6 +322,54 @@ static void test_sealed_and_guarded(void **state)
 	assert_int_equal(write(p[1], f->ram->host + 4 * MIB - 1, 1), 1);
 	close(p[0]);
 	close(p[1]);
+}
+
+struct racer {
+	struct fix *f;
+	_Atomic bool stop;
+	unsigned wrong;
+};
+
+static void *race_reads(void *ctx)
+{
+	struct racer *r = ctx;
+
+	while (!atomic_load(&r->stop)) {
+		struct mem_ref ref;
+		uint8_t b[8];
+
+		mem_lookup(r->f->space, 0x300010, &ref);
+		r->wrong += ref.kind != MEM_RAM && ref.kind != MEM_ROM;
+		r->wrong += ref.block_off != 0x300010 && ref.block_off != 0x10;
+		r->wrong += mem_read(r->f->space, 0x2ffffc, b, 8) != 0;
+	}
+	return NULL;
+}
+
+/* Lookups and DMA on one thread, map changes, blocks and listeners coming and going on another. */
+static void test_threads(void **state)
+{
+	struct fix *f = *state;
+	struct racer r = {.f = f};
+	struct mem_listener l = {0};
+	pthread_t t;
+
+	assert_int_equal(pthread_create(&t, NULL, race_reads, &r), 0);
+	for (int i = 0; i < 300; i++) {
+		struct mem_mapping *m;
+
+		assert_int_equal(mem_map_ram(f->space, "rom", 0x300000, f->ram, 0, 0x1000, i & 1,
+					     MEM_PRIO_ROM, &m, NULL),
+				 0);
+		mem_add_listener(f->space, &l);
+		assert_int_equal(mem_dirty_start(f->space, NULL), 0);
+		mem_dirty_stop(f->space);
+		mem_del_listener(f->space, &l);
+		mem_unmap(f->space, m);
+	}
+	atomic_store(&r.stop, true);
+	pthread_join(t, NULL);
+	assert_int_equal(r.wrong, 0);
 }
 
 int main(void)
@@ -338,6 +385,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_code_and_dirty, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_discard, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sealed_and_guarded, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
