@@ -114,6 +114,7 @@ struct vcpu {
 	uint8_t cpl;              /* derived: SS.DPL in protected mode, 0 real, 3 v8086 */
 	bool code_changed;        /* a store of this instruction hit translated code */
 	struct x86_tlb *tlb;      /* owned */
+	uint64_t zero; /* always 0: the base or index of an address that has none (engines) */
 	struct x86_exception exc; /* valid after X86_FAULT */
 	struct vcpu_exit exit;    /* valid after X86_EXIT */
 
