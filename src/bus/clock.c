@@ -149,6 +149,7 @@ static struct view read_view(struct clock *c, bool host)
 		v.running = atomic_load(&c->running);
 		v.ns = atomic_load(&c->ns_offset);
 		v.tsc = atomic_load(&c->tsc_offset);
+		v.host = (struct instant){0};
 		if (host && v.running && c->loop) {
 			_mm_lfence();
 			v.host.mono = host_now_ns();
