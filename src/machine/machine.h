@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A whole machine without its processors: RAM, devices and the wires between them. Only this floor
+ * knows which devices exist. The processors live one floor up and are wired by the callbacks of
+ * `struct machine_calls` (INTR line, requests) and by `intr_source` (INTA cycles); local APICs are
+ * reached through the bus's MSI target.
+ *
+ * Two kinds: "pc" (440FX and PIIX3 with virtio on PCI) and "microvm" (no PCI, no firmware:
+ * virtio-mmio, announced by ACPI). Both boot kernels directly; see boot/boot.h.
+ *
+ * Physical memory: RAM from 0 up to MACHINE_LOW_MAX, the rest from 4 GiB up; one RAM block "ram".
+ * The window between is for PCI, IOAPIC, HPET, LAPIC and virtio-mmio.
+ *
+ * Every function here runs with the bus lock held. Devices are built in a fixed order (machine.c);
+ * reset, save and load go in that order, teardown in reverse.
+ */
+#ifndef MACHINE_MACHINE_H
+#define MACHINE_MACHINE_H
+
+#include "bus/bus.h"
+#include "bus/clock.h"
+#include "device/dev.h"
+#include "machine/acpi.h"
+#include "machine/boot/boot.h"
+
+struct block;
+struct chr;
+struct net;
+
+enum machine_kind { MACHINE_PC, MACHINE_MICROVM, MACHINE_KIND_COUNT };
+
+#define MACHINE_LOW_MAX      (3 * GIB)
+#define MACHINE_RAM_MIN      (1 * MIB)
+#define MACHINE_RAM_MAX      (64 * GIB)
+#define MACHINE_CPUS_MAX     64u
+#define MACHINE_DISKS_MAX    16u
+#define MACHINE_CONSOLES_MAX 4u
+#define MACHINE_SERIALS      2u
+
+struct machine_disk {
+	struct block *block; /* borrowed, like every back end */
+	char serial[21];     /* "" = derived from the slot */
+};
+
+struct machine_config {
+	enum machine_kind kind;
+	uint64_t ram_size; /* bytes, multiple of 1 MiB */
+	unsigned n_cpus;
+	struct machine_disk disk[MACHINE_DISKS_MAX];
+	unsigned n_disks;
+	struct net *net; /* NULL = no network card */
+	uint8_t mac[6];
+	struct chr *serial[MACHINE_SERIALS]; /* NULL = port without a back end */
+	struct chr *console[MACHINE_CONSOLES_MAX];
+	unsigned n_consoles;
+	struct chr *debugcon; /* port e9h; NULL = none */
+	bool debug_exit, testdev, rng, balloon;
+	struct boot_source *boot; /* borrowed */
+};
+
+/* What a machine asks of its owner; all come with the bus lock held, from any thread. The requests
+ * only note what is wanted: the owner acts later, on its main thread. */
+struct machine_calls {
+	void (*intr)(void *ctx, bool level); /* INTR of the 8259s */
+	void (*nmi)(void *ctx);
+	void (*power_off)(void *ctx);
+	void (*reset)(void *ctx);
+	void (*debug_exit)(void *ctx, uint32_t value); /* the value written by the guest */
+	void *ctx;
+};
+
+struct machine {
+	struct machine_config cfg;
+	struct dev_services sv;
+	struct machine_calls calls;
+	struct intr_source pic; /* .ack NULL when the machine has no 8259 */
+	struct list devs;       /* build order */
+	struct ram_block *ram;
+	struct mem_mapping *map[8]; /* RAM mappings, owned */
+	unsigned n_maps;
+	uint64_t low_end;  /* end of RAM below 4 GiB */
+	uint64_t high_end; /* end of RAM above it; 4 GiB when there is none */
+	struct acpi_config acpi;
+	unsigned isa_count[16]; /* how many drivers of each ISA line are high now */
+	/* devices that are wired or asked by name; NULL when not there */
+	struct i8259 *i8259;
+	struct ioapic *ioapic;
+	struct i8254 *pit;
+	struct mc146818 *rtc;
+	struct acpi_pm *pm;
+	struct pci_bus *pci;
+	struct uart16550 *com[MACHINE_SERIALS];
+};
+
+/**
+ * machine_new() - build and realize a machine
+ * @sv, @calls and @cfg are copied; what they point to must outlive the machine.
+ * Return: 0 or -errno with text; on failure nothing is left.
+ */
+int machine_new(const struct machine_config *cfg, const struct dev_services *sv,
+		const struct machine_calls *calls, struct machine **ret_m,
+		struct error *err) MUST_CHECK;
+void machine_free(struct machine *m);
+
+/** machine_reset() - every device; cold = power-on. RAM keeps its contents. */
+void machine_reset(struct machine *m, enum dev_reset kind);
+
+/**
+ * machine_boot() - after a reset: do what firmware would (PCI resources, ACPI tables) and load the
+ * kernel
+ * Return: 0 with the boot processor's start state, or -errno with text.
+ */
+int machine_boot(struct machine *m, struct boot_cpu *ret_cpu, struct error *err) MUST_CHECK;
+
+/** machine_power_button() - press it: the guest's ACPI driver hears of it. */
+void machine_power_button(struct machine *m);
+
+/** machine_quiesce/resume() - stop device workers at a request boundary, and start them again. */
+int machine_quiesce(struct machine *m) MUST_CHECK;
+void machine_resume(struct machine *m);
+
+/** machine_save() - append every device and RAM layout; machine_load() - into a machine built from
+ * the same configuration, freshly reset. RAM contents are the caller's business. */
+void machine_save(struct machine *m, struct state_writer *w);
+int machine_load(struct machine *m, struct state_reader *r, struct error *err) MUST_CHECK;
+
+/** machine_memory_map() - what firmware would report. */
+void machine_memory_map(const struct machine *m, struct e820 *ret_map);
+/** machine_kind_name() - "pc", "microvm". */
+const char *machine_kind_name(enum machine_kind kind);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Building blocks shared by the machines (parts.h). Interrupt and port assignments of the PC/AT:
+ * IBM PC/AT Technical Reference; IRQ0 on IOAPIC input 2: MultiProcessor Specification 1.4, 3.6.2.3.
+ */
+#include "machine/parts.h"
+
+#include "device/acpi/acpi_pm.h"
+#include "device/char/uart16550.h"
+#include "device/intc/i8259.h"
+#include "device/intc/ioapic.h"
+#include "device/misc/debugexit.h"
+#include "device/timer/i8254.h"
+#include "device/timer/mc146818.h"
+
+int parts_add(struct machine *m, struct dev *d, struct error *err)
+{
+	int r = dev_realize(d, err);
+
+	if (r < 0) {
+		dev_free(d);
+		return r;
+	}
+	list_append(&m->devs, &d->node);
+	return 0;
+}
+
+void parts_isa_set(void *ctx, unsigned irq, bool level)
+{
+	struct machine *m = ctx;
+	unsigned *count = &m->isa_count[irq & 15];
+	bool was = *count > 0, now;
+
+	if (level)
+		(*count)++;
+	else if (*count)
+		(*count)--;
+	now = *count > 0;
+	if (was == now)
+		return;
+	if (m->i8259)
+		i8259_set_line(m->i8259, irq, now);
+	if (m->ioapic)
+		ioapic_set_line(m->ioapic, irq == ISA_IRQ_TIMER ? 2 : irq, now);
+}
+
+void parts_isa(struct machine *m, struct irq *line, unsigned irq)
+{
+	irq_init(line, parts_isa_set, m, irq);
+}
+
+void parts_reset_request(void *ctx, unsigned pin, bool level)
+{
+	struct machine *m = ctx;
+
+	(void)pin;
+	if (level)
+		m->calls.reset(m->calls.ctx);
+}
+
+void parts_power_off(void *ctx, unsigned pin, bool level)
+{
+	struct machine *m = ctx;
+
+	(void)pin;
+	if (level)
+		m->calls.power_off(m->calls.ctx);
+}
+
+int parts_map_ram(struct machine *m, const char *name, uint64_t gpa, uint64_t off, uint64_t size,
+		  struct error *err)
+{
+	int r;
+
+	if (!size)
+		return 0;
+	check(m->n_maps < ARRAY_SIZE(m->map));
+	r = mem_map_ram(m->sv.mem, name, gpa, m->ram, off, size, false, MEM_PRIO_RAM,
+			&m->map[m->n_maps], err);
+	if (r == 0)
+		m->n_maps++;
+	return r;
+}
+
+static void pic_intr(void *ctx, unsigned pin, bool level)
+{
+	struct machine *m = ctx;
+
+	(void)pin;
+	m->calls.intr(m->calls.ctx, level);
+}
+
+int parts_interrupts(struct machine *m, struct error *err)
+{
+	struct i8259 *pic = (struct i8259 *)dev_new(&i8259_class, "pic", &m->sv);
+	struct ioapic *ioapic;
+	int r;
+
+	irq_init(&pic->intr, pic_intr, m, 0);
+	r = parts_add(m, &pic->dev, err);
+	if (r < 0)
+		return r;
+	m->i8259 = pic;
+	m->pic = pic->source;
+	ioapic = (struct ioapic *)dev_new(&ioapic_class, "ioapic", &m->sv);
+	r = parts_add(m, &ioapic->dev, err);
+	if (r == 0)
+		m->ioapic = ioapic;
+	return r;
+}
+
+/* KiB of RAM where a PC's firmware notes it in CMOS: below 640 KiB, from 1 MiB, and in units of
+ * 64 KiB from 16 MiB. */
+static void cmos_memory(const struct machine *m, struct mc146818 *rtc)
+{
+	uint64_t ext = m->low_end / KIB - 1024, high;
+
+	mc146818_set_cmos(rtc, CMOS_BASE_LO, 640 & 0xff);
+	mc146818_set_cmos(rtc, CMOS_BASE_HI, 640 >> 8);
+	ext = MIN(ext, (uint64_t)0xffff);
+	mc146818_set_cmos(rtc, CMOS_EXT_LO, (uint8_t)ext);
+	mc146818_set_cmos(rtc, CMOS_EXT_HI, (uint8_t)(ext >> 8));
+	mc146818_set_cmos(rtc, 0x30, (uint8_t)ext);
+	mc146818_set_cmos(rtc, 0x31, (uint8_t)(ext >> 8));
+	high = m->low_end > 16 * MIB ? (m->low_end - 16 * MIB) / (64 * KIB) : 0;
+	high = MIN(high, (uint64_t)0xffff);
+	mc146818_set_cmos(rtc, 0x34, (uint8_t)high);
+	mc146818_set_cmos(rtc, 0x35, (uint8_t)(high >> 8));
+}
+
+int parts_timers(struct machine *m, struct error *err)
+{
+	struct i8254 *pit = (struct i8254 *)dev_new(&i8254_class, "pit", &m->sv);
+	struct mc146818 *rtc;
+	int r;
+
+	parts_isa(m, &pit->irq, ISA_IRQ_TIMER);
+	r = parts_add(m, &pit->dev, err);
+	if (r < 0)
+		return r;
+	m->pit = pit;
+	rtc = (struct mc146818 *)dev_new(&mc146818_class, "rtc", &m->sv);
+	parts_isa(m, &rtc->irq, ISA_IRQ_RTC);
+	cmos_memory(m, rtc);
+	r = parts_add(m, &rtc->dev, err);
+	if (r == 0)
+		m->rtc = rtc;
+	return r;
+}
+
+int parts_serial(struct machine *m, struct error *err)
+{
+	static const struct {
+		const char *id;
+		uint16_t port;
+		uint8_t irq;
+	} com[MACHINE_SERIALS] = {{"com1", 0x3f8, ISA_IRQ_COM1}, {"com2", 0x2f8, ISA_IRQ_COM2}};
+
+	for (unsigned i = 0; i < MACHINE_SERIALS; i++) {
+		struct uart16550 *u;
+		int r;
+
+		u = (struct uart16550 *)dev_new(&uart16550_class, com[i].id, &m->sv);
+		u->dev.base = com[i].port;
+		u->chr = m->cfg.serial[i];
+		parts_isa(m, &u->irq, com[i].irq);
+		r = parts_add(m, &u->dev, err);
+		if (r < 0)
+			return r;
+		m->com[i] = u;
+	}
+	return 0;
+}
+
+int parts_power(struct machine *m, bool fixed, struct error *err)
+{
+	struct acpi_pm *pm = (struct acpi_pm *)dev_new(&acpi_pm_class, "acpi-pm", &m->sv);
+	int r;
+
+	pm->base = fixed ? MACHINE_PM_BASE : 0;
+	pm->no_smi_cmd = true; /* no firmware, no SMM: always in ACPI mode */
+	parts_isa(m, &pm->sci, ISA_IRQ_SCI);
+	irq_init(&pm->power_off, parts_power_off, m, 0);
+	r = parts_add(m, &pm->dev, err);
+	if (r == 0)
+		m->pm = pm;
+	return r;
+}
+
+static void debug_exit(void *ctx, unsigned code)
+{
+	struct machine *m = ctx;
+
+	m->calls.debug_exit(m->calls.ctx, code);
+}
+
+int parts_debug(struct machine *m, struct error *err)
+{
+	struct debugexit *x;
+
+	if (!m->cfg.debug_exit)
+		return 0;
+	x = (struct debugexit *)dev_new(&debugexit_class, "debug-exit", &m->sv);
+	x->exit = debug_exit;
+	x->exit_ctx = m;
+	return parts_add(m, &x->dev, err);
+}

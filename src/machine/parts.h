@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Building blocks that the machines share: device bookkeeping, the ISA interrupt lines, and the
+ * chips both kinds have.
+ */
+#ifndef MACHINE_PARTS_H
+#define MACHINE_PARTS_H
+
+#include "machine/machine.h"
+
+#define ISA_IRQ_TIMER   0u
+#define ISA_IRQ_KBD     1u
+#define ISA_IRQ_COM2    3u
+#define ISA_IRQ_COM1    4u
+#define ISA_IRQ_RTC     8u
+#define ISA_IRQ_SCI     9u
+#define ISA_IRQ_MOUSE   12u
+#define MACHINE_PM_BASE 0x600u
+
+/** parts_add() - realize @d, made by dev_new(), and take it into the machine; freed on failure. */
+int parts_add(struct machine *m, struct dev *d, struct error *err) MUST_CHECK;
+/** parts_isa() - connect @line to ISA interrupt @irq: the 8259s' input and the IOAPIC's pin of that
+ * number (IRQ0: pin 2). Several drivers of one line are ORed. */
+void parts_isa(struct machine *m, struct irq *line, unsigned irq);
+/** parts_isa_set() - irq sink behind parts_isa(); @ctx: the machine. */
+void parts_isa_set(void *ctx, unsigned irq, bool level);
+/** parts_reset_request() - irq sink: a rising edge asks for a reset; parts_power_off(): likewise.
+ */
+void parts_reset_request(void *ctx, unsigned pin, bool level);
+void parts_power_off(void *ctx, unsigned pin, bool level);
+
+/** parts_map_ram() - map [@off, @off+@size) of the RAM block at @gpa. */
+int parts_map_ram(struct machine *m, const char *name, uint64_t gpa, uint64_t off, uint64_t size,
+		  struct error *err) MUST_CHECK;
+int parts_interrupts(struct machine *m, struct error *err) MUST_CHECK; /* 8259s, IOAPIC */
+int parts_timers(struct machine *m, struct error *err) MUST_CHECK;     /* PIT, RTC */
+int parts_serial(struct machine *m, struct error *err) MUST_CHECK;     /* COM1, COM2 */
+/** parts_power() - ACPI PM block; @fixed: at MACHINE_PM_BASE, else moved by a PCI function. */
+int parts_power(struct machine *m, bool fixed, struct error *err) MUST_CHECK;
+int parts_debug(struct machine *m, struct error *err) MUST_CHECK; /* exit port, debugcon, test */
+
+/* The machine kinds: build (RAM is there), and what firmware would do before a kernel. */
+int pc_build(struct machine *m, struct error *err) MUST_CHECK;
+int pc_firmware(struct machine *m, struct error *err) MUST_CHECK;
+int microvm_build(struct machine *m, struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The "pc" machine: Intel 440FX host bridge and PIIX3, as virtual PCs since the 1990s have them,
+ * with virtio devices on PCI bus 0.
+ *
+ *   00.0 82441FX · 01.0 PIIX3 ISA bridge · 01.3 PIIX4 power management · 02.0 and up virtio
+ *
+ * Interrupts: ISA lines go to the 8259s and to the IOAPIC pin of the same number (IRQ0: pin 2).
+ * PIRQ[A-D]# go through the PIIX3's routing registers to ISA IRQs, level-triggered, and thereby to
+ * the same IOAPIC pins; MSI-X goes to the local APICs directly.
+ *
+ * Without firmware the machine does what firmware must have done before a kernel starts
+ * (pc_firmware): PCI base addresses, interrupt routing, edge/level control, the PM block's place.
+ * Sources: PIIX3 data sheet 290550-002, 2.2.15 (PIRQRC), 2.5.9 (ELCR); PIIX4 data sheet 290562-001,
+ * 7.1.20 (PMBA), 7.1.33 (PMREGMISC); PCI 3.0, 6.2.5.1 (sizing base addresses).
+ */
+#include <errno.h>
+
+#include "base/bits.h"
+#include "device/acpi/acpi_pm.h"
+#include "device/intc/ioapic.h"
+#include "device/misc/cf9.h"
+#include "device/pci/i440fx.h"
+#include "device/pci/piix3.h"
+#include "device/timer/mc146818.h"
+#include "machine/parts.h"
+
+#define PCI_MEM_FIRST 0xc0000000u
+#define PCI_MEM_LAST  0xfebfffffu
+#define PCI_IO_FIRST  0xc000u
+#define PCI_IO_LAST   0xffffu
+
+#define PIIX3_DEVFN PCI_DEVFN(1, 0)
+#define PM_DEVFN    PCI_DEVFN(1, 3)
+
+/* ISA interrupts for PIRQA# .. PIRQD# */
+static const uint8_t pirq_isa[4] = {10, 10, 11, 11};
+#define PCI_ISA_MASK (1u << 10 | 1u << 11)
+
+static int build_bridges(struct machine *m, struct error *err)
+{
+	struct i440fx *hb = (struct i440fx *)dev_new(&i440fx_class, "i440fx", &m->sv);
+	struct piix3 *isa;
+	struct piix4_pm *pm;
+	struct cf9 *cf9;
+	int r;
+
+	hb->ram = m->ram;
+	hb->shadow_at_reset = true;
+	r = parts_add(m, &hb->dev, err);
+	if (r < 0)
+		return r;
+	m->pci = &hb->bus;
+	cf9 = (struct cf9 *)dev_new(&cf9_class, "cf9", &m->sv);
+	cf9->behind_pci_host = true;
+	irq_init(&cf9->hard, parts_reset_request, m, 0);
+	irq_init(&cf9->soft, parts_reset_request, m, 0);
+	r = parts_add(m, &cf9->dev, err);
+	if (r < 0)
+		return r;
+	hb->host.cf9 = &cf9->region;
+
+	isa = (struct piix3 *)dev_new(&piix3_class, "piix3", &m->sv);
+	isa->bus = m->pci;
+	for (unsigned i = 0; i < 16; i++)
+		parts_isa(m, &isa->isa[i], i);
+	r = parts_add(m, &isa->dev, err);
+	if (r < 0)
+		return r;
+	pm = (struct piix4_pm *)dev_new(&piix4_pm_class, "piix4-pm", &m->sv);
+	pm->bus = m->pci;
+	pm->pm_moved = acpi_pm_moved;
+	pm->pm_ctx = m->pm;
+	return parts_add(m, &pm->dev, err);
+}
+
+static void describe(struct machine *m)
+{
+	m->acpi.ioapic_addr = IOAPIC_BASE;
+	m->acpi.sci_irq = ISA_IRQ_SCI;
+	m->acpi.pm_base = MACHINE_PM_BASE;
+	m->acpi.s5_typ = ACPI_SLP_TYP_S5;
+	m->acpi.reset_port = CF9_PORT;
+	m->acpi.reset_value = 0x06; /* RCPU and SRST: hard reset */
+	m->acpi.pic = m->acpi.pit = m->acpi.rtc = true;
+	m->acpi.rtc_century = CMOS_CENTURY;
+	m->acpi.coms = 3;
+	m->acpi.pci_irqs = PCI_ISA_MASK;
+	m->acpi.pci_min = PCI_MEM_FIRST;
+	m->acpi.pci_max = PCI_MEM_LAST;
+}
+
+int pc_build(struct machine *m, struct error *err)
+{
+	int r = parts_map_ram(m, "ram-640k", 0, 0, 0xa0000, err);
+
+	if (r == 0)
+		r = parts_map_ram(m, "ram-low", MIB, MIB, m->low_end - MIB, err);
+	if (r == 0)
+		r = parts_interrupts(m, err);
+	if (r == 0)
+		r = parts_timers(m, err);
+	if (r == 0)
+		r = parts_power(m, false, err);
+	if (r == 0)
+		r = build_bridges(m, err);
+	if (r == 0)
+		r = parts_serial(m, err);
+	if (r == 0)
+		r = parts_debug(m, err);
+	describe(m);
+	return r;
+}
+
+/* Where the next base address register of a kind may go. */
+struct window {
+	uint64_t next, last;
+};
+
+static int assign_bar(struct pci_bus *pb, uint8_t devfn, unsigned *bar, struct window *io,
+		      struct window *mem, struct error *err)
+{
+	unsigned off = PCI_BAR0 + *bar * 4;
+	uint32_t old = pci_bus_config_read(pb, devfn, off, 4), mask;
+	bool is_io = old & 1, is64 = !is_io && (old & 6) == 4;
+	struct window *w = is_io ? io : mem;
+	uint64_t size, at;
+
+	pci_bus_config_write(pb, devfn, off, 4, 0xffffffff);
+	mask = pci_bus_config_read(pb, devfn, off, 4) & (is_io ? ~3u : ~15u);
+	if (is_io)
+		mask |= 0xffff0000;
+	*bar += is64 ? 2 : 1;
+	if (!(mask & (is_io ? 0xfffcu : ~15u))) {
+		pci_bus_config_write(pb, devfn, off, 4, old);
+		return 0;
+	}
+	size = (uint64_t)(uint32_t)~mask + 1;
+	at = align_up(w->next, size);
+	if (at > w->last || size - 1 > w->last - at)
+		return error_set(err, -ENOSPC,
+				 "PCI device %02x.%x: no address left for a region of %llu bytes; "
+				 "use fewer devices",
+				 devfn >> 3, devfn & 7, (unsigned long long)size);
+	pci_bus_config_write(pb, devfn, off, 4, (uint32_t)at);
+	if (is64)
+		pci_bus_config_write(pb, devfn, off + 4, 4, 0);
+	w->next = at + size;
+	return 0;
+}
+
+static int assign_function(struct pci_bus *pb, uint8_t devfn, struct window *io, struct window *mem,
+			   struct error *err)
+{
+	uint8_t pin = (uint8_t)pci_bus_config_read(pb, devfn, PCI_INTERRUPT_PIN, 1);
+	uint32_t cmd = pci_bus_config_read(pb, devfn, PCI_COMMAND, 2);
+	int r = 0;
+
+	for (unsigned bar = 0; bar < PCI_BARS && r == 0;)
+		r = assign_bar(pb, devfn, &bar, io, mem, err);
+	if (pin >= 1 && pin <= 4)
+		pci_bus_config_write(pb, devfn, PCI_INTERRUPT_LINE, 1,
+				     pirq_isa[((devfn >> 3) + pin - 1 + 3) & 3]);
+	pci_bus_config_write(pb, devfn, PCI_COMMAND, 2, cmd | PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	return r;
+}
+
+/* A byte to an I/O port, as firmware would write it; the bus lock is held already. */
+static void poke(struct machine *m, uint16_t port, uint8_t val)
+{
+	const struct bus_region *r = m->sv.bus->ports[port];
+
+	if (r)
+		bus_region_write(r, port - r->port, 1, val);
+}
+
+int pc_firmware(struct machine *m, struct error *err)
+{
+	struct window io = {PCI_IO_FIRST, PCI_IO_LAST}, mem = {PCI_MEM_FIRST, PCI_MEM_LAST};
+	int r = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		pci_bus_config_write(m->pci, PIIX3_DEVFN, 0x60 + i, 1, pirq_isa[i]);
+	pci_bus_config_write(m->pci, PM_DEVFN, 0x40, 4, MACHINE_PM_BASE | 1);
+	pci_bus_config_write(m->pci, PM_DEVFN, 0x80, 1, 1);
+	for (unsigned devfn = PCI_DEVFN(2, 0); devfn < PCI_DEVFN_COUNT && r == 0; devfn++)
+		if (m->pci->func[devfn])
+			r = assign_function(m->pci, (uint8_t)devfn, &io, &mem, err);
+	pci_bus_config_write(m->pci, PM_DEVFN, PCI_INTERRUPT_LINE, 1, ISA_IRQ_SCI);
+	poke(m, 0x4d0, (PCI_ISA_MASK | 1u << ISA_IRQ_SCI) & 0xff);
+	poke(m, 0x4d1, (PCI_ISA_MASK | 1u << ISA_IRQ_SCI) >> 8);
+	return r;
+}

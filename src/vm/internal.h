@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private parts of vm/: the struct and what its files call of each other.
+ */
+#ifndef VM_INTERNAL_H
+#define VM_INTERNAL_H
+
+#include "host/loop.h"
+#include "vm/vm.h"
+
+/* One processor and its thread. */
+struct vm_cpu {
+	_Alignas(64) struct vcpu v;
+	struct vm *vm;
+	pthread_t thread;
+	bool started; /* thread exists */
+	bool ready;   /* vcpu_init done (or failed: vm->init_err) */
+	bool parked;
+	_Atomic bool asleep; /* in the futex */
+};
+
+/* Requests noted by device code, bits of vm.asked. */
+enum {
+	VM_ASK_CRASH = 1 << 0,
+	VM_ASK_DEBUG_EXIT = 1 << 1,
+	VM_ASK_POWER_OFF = 1 << 2,
+	VM_ASK_RESET = 1 << 3,
+	VM_ASK_ERROR = 1 << 4,
+	VM_ASK_DEBUG = 1 << 5,
+	VM_ASK_NO_SPACE = 1 << 6,
+};
+
+struct vm {
+	struct vm_config cfg;
+	struct loop *loop;
+	struct mem_space *mem;
+	struct bus bus;
+	struct clock *clock;
+	struct machine *machine;
+	struct boot_source boot;
+	struct boot_cpu boot_cpu;
+	struct chr *serial[MACHINE_SERIALS], *console[MACHINE_CONSOLES_MAX], *debugcon;
+	struct block *block[MACHINE_DISKS_MAX];
+	struct net *net;
+
+	struct cpu_model model;
+	struct cpu_set cpus;
+	struct engine_vm engine;
+	struct engine_caps caps;
+	bool engine_up, cpus_up, bus_up;
+	char engine_line[256];
+	struct vm_cpu *cpu; /* n_cpus */
+	unsigned n_cpus;
+
+	/* run state: bus lock */
+	enum vm_state state;
+	_Atomic bool hold;   /* vCPUs must park */
+	_Atomic bool ending; /* vCPU threads must return */
+	int only;            /* >= 0: just this vCPU may run (debugger step) */
+	unsigned n_parked, n_ready;
+	pthread_cond_t parked, go;
+	uint32_t asked; /* VM_ASK_ */
+	bool ask_posted;
+	uint32_t debug_code;
+	unsigned debug_cpu, crash_cpu;
+	struct error init_err, run_err;
+	struct vm_result result;
+	void (*debug_stopped)(void *ctx, unsigned cpu);
+	void *debug_ctx;
+	uint64_t n_resets;
+	ns_t started_at; /* host ns */
+
+	/* no space: space.c */
+	struct loop_timer *space_timer;
+	bool space_failed; /* parked again since the last retry */
+
+	/* watchdog.c */
+	pthread_t watchdog;
+	bool watchdog_up;
+	_Atomic bool watchdog_stop;
+	_Atomic int watchdog_wake;
+	int main_tid;
+};
+
+/** vm_ask() - note requests and have the loop act on them; vCPUs stop at once for those that end or
+ * restart the guest. Any thread, bus lock held. */
+void vm_ask(struct vm *vm, uint32_t what);
+
+/* cpus.c. Bus lock held. */
+int vm_cpus_start(struct vm *vm, struct error *err) MUST_CHECK;
+void vm_cpus_stop(struct vm *vm); /* threads joined */
+/** vm_hold() - set hold, kick, wait until every thread is parked. Loop's top level. */
+void vm_hold(struct vm *vm);
+void vm_release(struct vm *vm);
+void vm_kick_all(struct vm *vm);
+
+/* boot_state.c */
+/** vm_cpus_reset() - every vCPU to its reset state, the boot processor to @boot. Held. */
+int vm_cpus_reset(struct vm *vm, const struct boot_cpu *boot, struct error *err) MUST_CHECK;
+
+/* space.c */
+int vm_space_init(struct vm *vm, struct error *err) MUST_CHECK;
+void vm_space_done(struct vm *vm);
+void vm_space_stop(struct vm *vm); /* VM_ASK_NO_SPACE */
+/** vm_space_retry() - submit what is parked again. */
+void vm_space_retry(struct vm *vm);
+
+/* watchdog.c */
+void vm_watchdog_start(struct vm *vm);
+void vm_watchdog_stop(struct vm *vm);
+
+#endif

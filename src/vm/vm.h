@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtual machine: a machine (devices, RAM), its processors under an engine, and its life cycle.
+ *
+ * Threads: the caller's thread runs the event loop (vm_run); one thread per vCPU runs the engine;
+ * a watchdog thread looks at the loop's heartbeat. One lock, the bus lock, guards the run state as
+ * it guards the devices.
+ *
+ * Stopping: setting `hold` and kicking makes every vCPU leave its engine at the next instruction
+ * boundary and park on a condition of the bus lock. Whoever wants them parked waits on the same
+ * lock, so it must be a top-level callback of the loop, never device code. Device code only notes
+ * requests (vm_ask), which are carried out on the loop, in this order: crash, debug exit,
+ * power-off, reset.
+ *
+ * A halted vCPU sleeps in a futex on its request word: a request set between the engine's last look
+ * and the sleep changes the word, so no wake-up is lost.
+ */
+#ifndef VM_VM_H
+#define VM_VM_H
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "block/block.h"
+#include "chr/chr.h"
+#include "cpu/x86/cpuid.h"
+#include "cpu/x86/vcpu.h"
+#include "engine/engine.h"
+#include "machine/machine.h"
+#include "net/net.h"
+
+struct vm;
+
+struct vm_disk {
+	const char *path;
+	bool read_only, unsafe;
+};
+
+struct vm_module {
+	const char *path, *args; /* args NULL: the path */
+};
+
+/* What a person asked for. Strings are borrowed during vm_new() only. */
+struct vm_config {
+	enum machine_kind machine;
+	uint64_t ram_size;
+	unsigned n_cpus;
+	const char *engine; /* "auto", "interp", ... */
+	const char *cpu;    /* CPU model; NULL = "max" */
+	const char *kernel, *initrd, *append;
+	struct vm_module module[BOOT_MODULES_MAX];
+	unsigned n_modules;
+	struct vm_disk disk[MACHINE_DISKS_MAX];
+	unsigned n_disks;
+	const char *net; /* "none", "nat", ... */
+	struct net_forward forward[32];
+	unsigned n_forwards;
+	const char *serial[MACHINE_SERIALS]; /* chr specs; NULL = "null" */
+	const char *console[MACHINE_CONSOLES_MAX];
+	unsigned n_consoles;
+	const char *debugcon;
+	bool debug_exit, testdev, no_reboot;
+	uint32_t trace; /* TRACE_ masks */
+};
+
+enum vm_end {
+	VM_END_NONE,
+	VM_END_POWER_OFF,
+	VM_END_QUIT,       /* asked from outside */
+	VM_END_REBOOT,     /* --no-reboot and the guest asked for a reset */
+	VM_END_CRASH,      /* --no-reboot and a triple fault */
+	VM_END_DEBUG_EXIT, /* code = value the guest wrote */
+	VM_END_ERROR,      /* the engine or the host failed */
+	VM_END_COUNT
+};
+
+struct vm_result {
+	enum vm_end end;
+	uint32_t code;
+	struct error err;
+};
+
+enum vm_state { VM_RUNNING, VM_PAUSED, VM_NO_SPACE, VM_ENDED, VM_STATE_COUNT };
+
+/**
+ * vm_new() - build everything; vCPU threads are created parked
+ * Return: 0 or -errno with text. The calling thread must be the one that calls vm_run().
+ */
+int vm_new(const struct vm_config *cfg, struct vm **ret_vm, struct error *err) MUST_CHECK;
+/** vm_free() - stop threads, close back ends, free. NULL is fine. */
+void vm_free(struct vm *vm);
+/** vm_run() - start the guest and run the loop until it ends. */
+int vm_run(struct vm *vm, struct vm_result *ret_result) MUST_CHECK;
+
+/** vm_loop() - for more event sources; vm_bus() - the lock that guards them. */
+struct loop *vm_loop(struct vm *vm);
+struct bus *vm_bus(struct vm *vm);
+
+/* ---- From the loop's top level (menu keys, signals, control), bus lock held ---- */
+
+/** vm_pause() - park all vCPUs and stop the guest clock. vm_resume() undoes it. Also nested in the
+ * debugger's stops. */
+void vm_pause(struct vm *vm);
+void vm_resume(struct vm *vm);
+enum vm_state vm_get_state(const struct vm *vm);
+/** vm_reset() - as the reset button does. */
+void vm_reset(struct vm *vm);
+void vm_power_button(struct vm *vm);
+void vm_nmi(struct vm *vm);
+/** vm_quit() - end vm_run() with VM_END_QUIT. */
+void vm_quit(struct vm *vm);
+/** vm_print_stats() - the counters table. */
+void vm_print_stats(struct vm *vm, FILE *out);
+
+/** vm_engine_line() - "interp: no usable KVM: ..." for the start message; owned by @vm. */
+const char *vm_engine_line(const struct vm *vm);
+/** vm_boot_protocol() - how the kernel was started, e.g. "Linux 64-bit". */
+const char *vm_boot_protocol(const struct vm *vm);
+/** vm_serial() - back end of serial port @n, for the menu; NULL when none. */
+struct chr *vm_serial(struct vm *vm, unsigned n);
+struct chr *vm_console(struct vm *vm, unsigned n);
+
+/* ---- For control/ (debugger). Bus lock held, top level of the loop ---- */
+unsigned vm_n_cpus(const struct vm *vm);
+struct vcpu *vm_cpu(struct vm *vm, unsigned n);
+const struct engine_ops *vm_engine_ops(const struct vm *vm);
+/** vm_set_debugger() - @stopped is called from the loop when a vCPU reports VCPU_EXIT_DEBUG; all
+ * vCPUs are parked then (vm_pause done). NULL disconnects. */
+void vm_set_debugger(struct vm *vm, void (*stopped)(void *ctx, unsigned cpu), void *ctx);
+/** vm_step() - let only vCPU @n run one instruction (debug.single_step set), others stay parked. */
+void vm_step(struct vm *vm, unsigned n);
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whole machines without processors: they build, boot a kernel image into RAM, come up with what
+ * firmware leaves behind, survive resets, and two live side by side. State goes round.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/bits.h"
+#include "device/pci/pci.h"
+#include "host/loop.h"
+#include "machine/machine.h"
+
+struct box {
+	struct mem_space *mem;
+	struct bus bus;
+	struct loop *loop;
+	struct clock *clock;
+	struct boot_source src;
+	struct machine *m;
+	struct boot_cpu cpu;
+	uint8_t kernel[4096];
+	unsigned resets, offs, exit_code;
+	bool intr;
+};
+
+static void on_intr(void *ctx, bool level)
+{
+	((struct box *)ctx)->intr = level;
+}
+
+static void on_nmi(void *ctx)
+{
+	(void)ctx;
+}
+
+static void on_off(void *ctx)
+{
+	((struct box *)ctx)->offs++;
+}
+
+static void on_reset(void *ctx)
+{
+	((struct box *)ctx)->resets++;
+}
+
+static void on_exit_code(void *ctx, uint32_t code)
+{
+	((struct box *)ctx)->exit_code = code;
+}
+
+/* A flat Multiboot kernel at 1 MiB. */
+static void kernel_new(uint8_t *p)
+{
+	st_le32(p, 0x1badb002);
+	st_le32(p + 4, 1 << 16);
+	st_le32(p + 8, 0u - 0x1badb002u - (1 << 16));
+	st_le32(p + 12, 0x100000);
+	st_le32(p + 16, 0x100000);
+	st_le32(p + 28, 0x100020);
+}
+
+static int box_new(struct box *b, enum machine_kind kind, uint64_t ram, struct error *err)
+{
+	struct machine_config cfg = {
+		.kind = kind, .ram_size = ram, .n_cpus = 2, .debug_exit = true, .boot = &b->src};
+	struct machine_calls calls = {.intr = on_intr,
+				      .nmi = on_nmi,
+				      .power_off = on_off,
+				      .reset = on_reset,
+				      .debug_exit = on_exit_code,
+				      .ctx = b};
+	struct dev_services sv;
+	int r;
+
+	memset(b, 0, sizeof(*b));
+	kernel_new(b->kernel);
+	b->src.kernel = (struct boot_file){
+		.name = xstrdup("k"), .fd = -1, .bytes = b->kernel, .size = sizeof(b->kernel)};
+	b->src.cmdline = xstrdup("x");
+	assert_int_equal(mem_space_new(&b->mem, err), 0);
+	assert_int_equal(bus_init(&b->bus, b->mem, err), 0);
+	assert_int_equal(loop_new(&b->bus.lock, &b->loop, err), 0);
+	b->clock = clock_new(NULL);
+	sv = (struct dev_services){
+		.bus = &b->bus, .clock = b->clock, .mem = b->mem, .loop = b->loop};
+	bus_lock(&b->bus);
+	r = machine_new(&cfg, &sv, &calls, &b->m, err);
+	if (r == 0) {
+		machine_reset(b->m, DEV_RESET_COLD);
+		r = machine_boot(b->m, &b->cpu, err);
+	}
+	bus_unlock(&b->bus);
+	return r;
+}
+
+static void box_done(struct box *b)
+{
+	bus_lock(&b->bus);
+	machine_free(b->m);
+	bus_unlock(&b->bus);
+	clock_free(b->clock);
+	loop_free(b->loop);
+	bus_done(&b->bus);
+	mem_space_free(b->mem);
+	boot_source_done(&b->src);
+}
+
+static uint8_t peek(struct box *b, gpa_t at)
+{
+	uint8_t v = 0;
+
+	assert_int_equal(mem_read(b->mem, at, &v, 1), 0);
+	return v;
+}
+
+static void test_boot(void **state)
+{
+	static const enum machine_kind kinds[] = {MACHINE_PC, MACHINE_MICROVM};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct box b;
+		struct error err = {0};
+
+		if (box_new(&b, kinds[i], 64 * MIB, &err) != 0)
+			fail_msg("%s", err.text);
+		assert_int_equal(b.cpu.rip, 0x100020);
+		assert_int_equal(peek(&b, 0x100000), 0x02);
+		assert_int_equal(peek(&b, 0xe0000), 'R'); /* RSDP */
+		bus_pio_write(&b.bus, 0xf4, 1, 0x10);
+		assert_int_equal(b.exit_code, 0x21);
+		/* soft-off as the FADT and \_S5 describe it: SLP_TYP 0, SLP_EN (ACPI 6.4, 4.8.3.2)
+		 */
+		bus_pio_write(&b.bus, b.m->acpi.pm_base + 4, 2,
+			      (uint32_t)b.m->acpi.s5_typ << 10 | 1 << 13);
+		assert_int_equal(b.offs, 1);
+		/* the FADT's reset register */
+		bus_pio_write(&b.bus, b.m->acpi.reset_port, 1, b.m->acpi.reset_value);
+		assert_int_equal(b.resets, 1);
+		box_done(&b);
+	}
+}
+
+/* The same with RAM beyond 3 GiB: the rest stands at 4 GiB. Needs no real memory. */
+static void test_big_memory(void **state)
+{
+	struct box b;
+	struct error err = {0};
+	struct e820 map;
+	int r = box_new(&b, MACHINE_PC, 5 * GIB, &err);
+
+	if (r == -ENOMEM) {
+		print_message("%s\n", err.text);
+		box_done(&b);
+		skip();
+	}
+	assert_int_equal(r, 0);
+	assert_int_equal(mem_write(b.mem, 6 * GIB - 1, "x", 1), 0);
+	assert_int_equal(mem_write(b.mem, 6 * GIB, "x", 1), -EFAULT);
+	assert_int_equal(mem_write(b.mem, 3 * GIB, "x", 1), -EFAULT);
+	machine_memory_map(b.m, &map);
+	assert_int_equal(map.e[map.n - 1].addr, 4 * GIB);
+	assert_int_equal(map.e[map.n - 1].len, 2 * GIB);
+	box_done(&b);
+}
+
+/* PIIX3 2.2.15, 440FX: INTx of PCI devices arrives at 8259 and IOAPIC as level-triggered IRQ. */
+static void test_pc_firmware(void **state)
+{
+	struct box b;
+	struct error err = {0};
+
+	assert_int_equal(box_new(&b, MACHINE_PC, 64 * MIB, &err), 0);
+	bus_lock(&b.bus);
+	assert_int_equal(pci_bus_config_read(b.m->pci, PCI_DEVFN(0, 0), 0, 4), 0x12378086);
+	assert_int_equal(pci_bus_config_read(b.m->pci, PCI_DEVFN(1, 0), 0, 4), 0x70008086);
+	assert_int_equal(pci_bus_config_read(b.m->pci, PCI_DEVFN(1, 0), 0x60, 4), 0x0b0b0a0a);
+	assert_int_equal(pci_bus_config_read(b.m->pci, PCI_DEVFN(1, 3), 0x40, 4), 0x601);
+	bus_unlock(&b.bus);
+	assert_int_equal(bus_pio_read(&b.bus, 0x4d1, 1), 0x0e); /* ELCR: 9, 10, 11 */
+	assert_int_equal(bus_pio_read(&b.bus, 0x4d0, 1), 0);
+	/* 0cf9h goes through the host bridge */
+	bus_pio_write(&b.bus, 0xcf9, 1, 0x02);
+	bus_pio_write(&b.bus, 0xcf9, 1, 0x06);
+	assert_int_equal(b.resets, 1);
+	box_done(&b);
+}
+
+/* An ISA line with two drivers stays high until both are low. */
+static void test_shared_line(void **state)
+{
+	struct box b;
+	struct error err = {0};
+
+	assert_int_equal(box_new(&b, MACHINE_PC, 64 * MIB, &err), 0);
+	/* 8259 data sheet: ICW1-4, master vector 20h, all inputs on */
+	bus_pio_write(&b.bus, 0x20, 1, 0x11);
+	bus_pio_write(&b.bus, 0x21, 1, 0x20);
+	bus_pio_write(&b.bus, 0x21, 1, 0x04);
+	bus_pio_write(&b.bus, 0x21, 1, 0x01);
+	bus_pio_write(&b.bus, 0x21, 1, 0x00);
+	assert_false(b.intr);
+	/* COM1: IER = transmitter empty, OUT2 on: IRQ4 */
+	bus_pio_write(&b.bus, 0x3fc, 1, 0x08);
+	bus_pio_write(&b.bus, 0x3f9, 1, 0x02);
+	assert_true(b.intr);
+	bus_lock(&b.bus);
+	assert_int_equal(b.m->pic.ack(b.m->pic.ctx), 0x24);
+	bus_unlock(&b.bus);
+	box_done(&b);
+}
+
+static void test_reset_and_state(void **state)
+{
+	static const enum machine_kind kinds[] = {MACHINE_PC, MACHINE_MICROVM};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct box b, c;
+		struct error err = {0};
+		struct state_writer *w = state_writer_new();
+		struct state_reader *r;
+		const uint8_t *bytes;
+		size_t n;
+
+		/* two machines at once; the second gets the first one's state */
+		assert_int_equal(box_new(&b, kinds[i], 64 * MIB, &err), 0);
+		assert_int_equal(box_new(&c, kinds[i], 64 * MIB, &err), 0);
+		bus_pio_write(&b.bus, 0x3ff, 1, 0x5a); /* scratch register of COM1 */
+		bus_lock(&b.bus);
+		machine_save(b.m, w);
+		bus_unlock(&b.bus);
+		bytes = state_writer_finish(w, &n);
+		assert_int_equal(state_reader_new(bytes, n, &r, &err), 0);
+		bus_lock(&c.bus);
+		if (machine_load(c.m, r, &err) != 0)
+			fail_msg("%s", err.text);
+		assert_int_equal(state_reader_end(r, &err), 0);
+		bus_unlock(&c.bus);
+		assert_int_equal(bus_pio_read(&c.bus, 0x3ff, 1), 0x5a);
+		state_reader_free(r);
+		state_writer_free(w);
+		for (unsigned k = 0; k < 100; k++) {
+			bus_lock(&b.bus);
+			machine_reset(b.m, DEV_RESET_WARM);
+			assert_int_equal(machine_boot(b.m, &b.cpu, &err), 0);
+			bus_unlock(&b.bus);
+		}
+		box_done(&b);
+		/* a machine of another shape refuses it */
+		box_done(&c);
+	}
+}
+
+static void test_refused(void **state)
+{
+	static const struct {
+		uint64_t ram;
+		int code;
+		const char *text;
+	} rows[] = {
+		{0, -EINVAL, "use whole MiB"},
+		{65 * GIB, -EINVAL, "use whole MiB"},
+		{MIB + 1, -EINVAL, "use whole MiB"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct box b;
+		struct error err = {0};
+
+		assert_int_equal(box_new(&b, MACHINE_PC, rows[i].ram, &err), rows[i].code);
+		assert_non_null(strstr(err.text, rows[i].text));
+		box_done(&b);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_boot),        cmocka_unit_test(test_big_memory),
+		cmocka_unit_test(test_pc_firmware), cmocka_unit_test(test_shared_line),
+		cmocka_unit_test(test_refused),     cmocka_unit_test(test_reset_and_state),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
