@@ -302,34 +302,54 @@ static void mark_written(const struct vq_elem *e, uint64_t n)
 	}
 }
 
-void vq_push(struct vq_elem *e, uint64_t written)
+/* Give back the elements at the front of the order that are done; packed. */
+static void packed_flush(struct virtq *q)
 {
-	struct virtq *q = e->q;
+	struct vq_packed_flags first = {0};
 
-	written = MIN(written, e->wr_len);
-	mark_written(e, written);
-	if (e->gen != q->gen || !q->live) {
-		if (e->gen == q->gen && !q->a.packed)
-			q->r->inflight[e->slot] = 0;
-		elem_release(e);
-		return;
-	}
-	e->written = (uint32_t)MIN(written, UINT32_MAX);
-	if (!q->a.packed) {
-		q->r->inflight[e->slot] = 0;
-		vq_split_used(q, e);
-		elem_release(e);
-		return;
-	}
-	e->done = true;
 	while (q->order_n && q->elem[q->order[q->order_head]].done) {
-		struct vq_elem *first = &q->elem[q->order[q->order_head]];
+		struct vq_elem *e = &q->elem[q->order[q->order_head]];
 		q->order_head = (q->order_head + 1) % q->size_max;
 		q->order_n--;
 		if (q->live)
-			vq_packed_used(q, first);
-		elem_release(first);
+			vq_packed_used(q, e, &first);
+		elem_release(e);
 	}
+	if (q->live && first.valid)
+		vq_packed_publish(q, &first);
+}
+
+void vq_push_batch(struct vq_elem *const *e, const uint64_t *written, unsigned n)
+{
+	struct virtq *q = n ? e[0]->q : NULL;
+	bool split = false, packed = false;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t len = MIN(written[i], e[i]->wr_len);
+		mark_written(e[i], len);
+		e[i]->written = (uint32_t)MIN(len, UINT32_MAX);
+		if (e[i]->gen == q->gen && !q->a.packed)
+			q->r->inflight[e[i]->slot] = 0;
+		if (e[i]->gen != q->gen || !q->live) {
+			elem_release(e[i]);
+		} else if (q->a.packed) {
+			e[i]->done = true;
+			packed = true;
+		} else {
+			vq_split_used(q, e[i]);
+			elem_release(e[i]);
+			split = true;
+		}
+	}
+	if (split && q->live)
+		vq_split_publish(q);
+	if (packed)
+		packed_flush(q);
+}
+
+void vq_push(struct vq_elem *e, uint64_t written)
+{
+	vq_push_batch(&e, &written, 1);
 }
 
 bool vq_should_notify(struct virtq *q)

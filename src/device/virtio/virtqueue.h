@@ -128,6 +128,8 @@ void vq_unpop(struct vq_elem *e);
 /** vq_push() - element done, @written bytes at the start of its writable part. The used entry is
  * visible to the guest at once; interrupt with vq_should_notify(). */
 void vq_push(struct vq_elem *e, uint64_t written);
+/** vq_push_batch() - several elements of one queue; the guest sees all of them or none yet. */
+void vq_push_batch(struct vq_elem *const *e, const uint64_t *written, unsigned n);
 /** vq_should_notify() - does the driver want an interrupt for what was pushed since the last call?
  */
 bool vq_should_notify(struct virtq *q);

@@ -48,14 +48,24 @@ static inline bool vq_need_event(uint16_t event, uint16_t now, uint16_t old)
 int vq_split_next(struct virtq *q, struct vq_elem *e);
 int vq_split_chain(struct virtq *q, struct vq_elem *e);
 bool vq_split_has_next(struct virtq *q);
+/** vq_split_used() - write the used entry. vq_split_publish() - let the guest see all of them. */
 void vq_split_used(struct virtq *q, const struct vq_elem *e);
+void vq_split_publish(struct virtq *q);
 bool vq_split_wants_irq(struct virtq *q, unsigned pushed);
 void vq_split_kick(struct virtq *q, bool on);
 
 int vq_packed_next(struct virtq *q, struct vq_elem *e);
 bool vq_packed_has_next(struct virtq *q);
 void vq_packed_unpop(struct virtq *q, const struct vq_elem *e);
-void vq_packed_used(struct virtq *q, const struct vq_elem *e);
+/* The flags of the first used descriptor of a batch: written last, they publish all of it. */
+struct vq_packed_flags {
+	bool valid;
+	gpa_t at;
+	uint16_t flags;
+};
+/** vq_packed_used() - write the used descriptor; flags of the first go to @first instead. */
+void vq_packed_used(struct virtq *q, const struct vq_elem *e, struct vq_packed_flags *first);
+void vq_packed_publish(struct virtq *q, const struct vq_packed_flags *first);
 bool vq_packed_wants_irq(struct virtq *q, unsigned pushed);
 void vq_packed_kick(struct virtq *q, bool on);
 

@@ -119,7 +119,7 @@ void vq_packed_unpop(struct virtq *q, const struct vq_elem *e)
 	q->r->avail = (uint16_t)(q->r->avail - e->n_ring);
 }
 
-void vq_packed_used(struct virtq *q, const struct vq_elem *e)
+void vq_packed_used(struct virtq *q, const struct vq_elem *e, struct vq_packed_flags *first)
 {
 	uint8_t raw[6];
 	gpa_t at = desc_at(q, q->r->used);
@@ -133,16 +133,25 @@ void vq_packed_used(struct virtq *q, const struct vq_elem *e)
 		(void)vq_bad(q, "the ring is not in RAM");
 		return;
 	}
-	/* Data, length and id before the flags (2.8.21.1). */
-	atomic_thread_fence(memory_order_release);
-	if (mem_write(q->mem, at + DESC_FLAGS, &flags, 2) < 0)
-		(void)vq_bad(q, "the ring is not in RAM");
+	if (first->valid) {
+		vq_packed_publish(q, &(struct vq_packed_flags){true, at + DESC_FLAGS, flags});
+	} else {
+		*first = (struct vq_packed_flags){true, at + DESC_FLAGS, flags};
+	}
 	q->r->used = (uint16_t)(q->r->used + e->n_ring);
 	if (q->r->used >= q->a.size) {
 		q->r->used = (uint16_t)(q->r->used - q->a.size);
 		q->r->used_wrap = !q->r->used_wrap;
 	}
 	q->r->pushed = (uint16_t)MIN(q->r->pushed + e->n_ring, UINT16_MAX);
+}
+
+void vq_packed_publish(struct virtq *q, const struct vq_packed_flags *first)
+{
+	/* Data, length and id before the flags (2.8.21.1). */
+	atomic_thread_fence(memory_order_release);
+	if (mem_write(q->mem, first->at, &first->flags, 2) < 0)
+		(void)vq_bad(q, "the ring is not in RAM");
 }
 
 bool vq_packed_wants_irq(struct virtq *q, unsigned pushed)

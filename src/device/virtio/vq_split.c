@@ -136,12 +136,16 @@ void vq_split_used(struct virtq *q, const struct vq_elem *e)
 		(void)vq_bad(q, "the ring is not in RAM");
 		return;
 	}
-	/* Data and entry before the index (2.7.8.2). */
-	atomic_thread_fence(memory_order_release);
 	q->r->used++;
-	store16(q, q->a.device + RING_IDX, q->r->used);
 	if (q->r->pushed < UINT16_MAX)
 		q->r->pushed++;
+}
+
+void vq_split_publish(struct virtq *q)
+{
+	/* Data and entries before the index (2.7.8.2). */
+	atomic_thread_fence(memory_order_release);
+	store16(q, q->a.device + RING_IDX, q->r->used);
 }
 
 bool vq_split_wants_irq(struct virtq *q, unsigned pushed)
