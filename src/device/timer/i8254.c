@@ -554,7 +554,6 @@ static const struct state_field channel_fields[] = {
 	STATE_VAL(struct i8254_channel, frozen),
 	STATE_VAL(struct i8254_channel, start_low),
 	STATE_VAL(struct i8254_channel, out_before),
-	STATE_PAD(struct i8254_channel, pad_),
 	STATE_END};
 
 static const struct state_field i8254_fields[] = {

@@ -32,7 +32,6 @@ struct i8254_channel {
 	bool frozen;         /* not counting: gate low, or first byte of two written */
 	bool start_low;      /* mode 3: `start` begins a low half */
 	bool out_before;     /* OUT until `start` */
-	uint8_t pad_[4];
 };
 
 struct i8254_regs {
