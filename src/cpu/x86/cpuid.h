@@ -6,6 +6,7 @@
 #ifndef CPU_X86_CPUID_H
 #define CPU_X86_CPUID_H
 
+#include "cpu/x86/features.h"
 #include "cpu/x86/vcpu.h"
 
 struct cpuid_regs {
@@ -22,6 +23,7 @@ struct cpu_model {
 	uint64_t cr4_mask;  /* CR4 bits a guest may set */
 	uint32_t mxcsr_mask;
 	unsigned phys_bits;
+	uint64_t feats[2]; /* bit per enum x86_feature */
 	unsigned n;
 	struct {
 		uint32_t leaf, sub;
@@ -42,7 +44,11 @@ void cpuid_query(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs 
 /** cpu_model_names() - NULL-terminated list for help. */
 const char *const *cpu_model_names(void);
 
-/* Feature test by X86_FEAT_ id: (leaf << 16) is folded into the enum in cpuid_features.h. */
-bool cpu_model_has(const struct cpu_model *m, unsigned feat);
+/** cpu_model_has() - is feature @feat (enum x86_feature) offered? */
+static inline bool cpu_model_has(const struct cpu_model *m, unsigned feat)
+{
+	return feat == X86_FEAT_NONE ||
+	       (feat < X86_FEAT_NEVER && (m->feats[feat / 64] >> (feat % 64) & 1));
+}
 
 #endif

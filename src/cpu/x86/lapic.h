@@ -20,7 +20,8 @@ struct cpu_set {
 	struct bus_region mmio; /* 0xfee00000: registers of the accessing vCPU */
 };
 
-/** cpu_set_init() - empty set; installs itself as the MSI target of @bus. */
+/** cpu_set_init() - empty set; installs itself as the MSI target of @bus.
+ * Bus lock held, also for done. */
 int cpu_set_init(struct cpu_set *set, struct bus *bus, struct error *err) MUST_CHECK;
 void cpu_set_done(struct cpu_set *set);
 void cpu_set_add(struct cpu_set *set, struct vcpu *v);
@@ -37,14 +38,25 @@ int lapic_set_deadline(struct vcpu *v, uint64_t tsc) MUST_CHECK;
 uint8_t lapic_get_cr8(struct vcpu *v);
 void lapic_set_cr8(struct vcpu *v, uint8_t tpr);
 
-/** lapic_pending() - highest vector deliverable now, or -1. lapic_ack() - move it IRR -> ISR. */
+/** lapic_pending() - highest vector deliverable now, or -1; without ExtINT. lapic_ack() - take the
+ * interrupt to deliver: an INTA cycle at the PIC when it drives INTR, else IRR -> ISR; -1 when
+ * there is none. vCPU thread, no lock held. */
 int lapic_pending(struct vcpu *v);
 int lapic_ack(struct vcpu *v);
 /** lapic_set_intr() - the PIC's INTR line as seen by LINT0 of the BSP. Bus lock held. */
 void lapic_set_intr(struct cpu_set *set, bool level);
+/** lapic_nmi() - an edge on LINT1 (NMI). Any thread, cpu_set.lock not held. */
 void lapic_nmi(struct vcpu *v);
+/** lapic_reset() - stop the timer; the registers are x86_state_reset()'s. Bus lock not held. */
 void lapic_reset(struct vcpu *v, bool init);
-/** lapic_loaded() - re-arm the timer after a state load. */
+/** lapic_id() - the APIC id CPUID reports. lapic_timer_hz() - ticks a second before the divider. */
+uint32_t lapic_id(const struct vcpu *v);
+uint64_t lapic_timer_hz(const struct vcpu *v);
+/** x86_tsc() - what RDTSC returns. */
+uint64_t x86_tsc(const struct vcpu *v);
+/** lapic_tsc_changed() - TSC_ADJUST or the TSC was written: move an armed deadline. */
+void lapic_tsc_changed(struct vcpu *v);
+/** lapic_loaded() - re-arm the timer after a state load. Bus lock not held. */
 void lapic_loaded(struct vcpu *v);
 void lapic_init(struct vcpu *v);
 void lapic_done(struct vcpu *v);

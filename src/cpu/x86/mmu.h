@@ -35,7 +35,9 @@ struct x86_tlb_entry {
 	gpa_t gpa;             /* of the page */
 };
 
-enum { X86_TLB_SUPER, X86_TLB_SMAP, X86_TLB_USER, X86_TLB_TABLES };
+/* X86_TLB_ALIGN stays empty: data_table while alignment checks are on (CPL 3, CR0.AM, RFLAGS.AC),
+ * so that every access takes the slow path, which raises #AC and then uses X86_TLB_USER. */
+enum { X86_TLB_SUPER, X86_TLB_SMAP, X86_TLB_USER, X86_TLB_ALIGN, X86_TLB_TABLES };
 
 struct x86_tlb {
 	uint64_t generation; /* low 12 bits of tags; 0..0xfff */
@@ -43,10 +45,21 @@ struct x86_tlb {
 	struct x86_tlb_entry e[X86_TLB_TABLES][X86_TLB_SIZE];
 	/* private to mmu.c */
 	struct {
-		uint64_t key;
+		uint64_t key; /* CR3 base | PCID; ~0 = free */
 		uint16_t gen;
 	} asid[8];
-	uint32_t next_gen;
+	uint32_t next_gen;  /* generation handed out last */
+	unsigned asid_next; /* slot replaced next */
+	/* linear regions with entries cut from large pages, hashed: INVLPG must drop them all */
+	uint64_t large_4m[16], large_1g[4];
+	/* the RAM run page tables were read from last */
+	struct {
+		gpa_t start;
+		uint64_t len; /* 0 = none */
+		uint8_t *host;
+		struct ram_block *block;
+		uint64_t block_off;
+	} run;
 };
 
 struct x86_tlb *x86_tlb_new(void);
@@ -58,6 +71,8 @@ void x86_tlb_flush_page(struct vcpu *v, gva_t lin);
 /** x86_tlb_context() - recompute data_table after changes of CPL, CR4.SMAP, RFLAGS.AC. Called by
  * x86_update_mode(); call it yourself after STAC, CLAC, POPF. */
 void x86_tlb_context(struct vcpu *v);
+/** x86_tlb_flush_pcid() - one PCID without (or with) global pages: INVPCID types 1 and 2. */
+void x86_tlb_flush_pcid(struct vcpu *v, uint16_t pcid);
 /** x86_set_cr3() - load CR3 as MOV does (PCID, no-flush bit 63, PDPTE reload); X86_OK or X86_FAULT.
  */
 int x86_set_cr3(struct vcpu *v, uint64_t val) MUST_CHECK;
@@ -131,6 +146,34 @@ static inline void x86_stored(struct vcpu *v, struct x86_tlb_entry *e, gva_t lin
 }
 /** x86_fetch_page() - TLB entry for executing at @lin; NULL with the fault recorded, or with
  * exc.vector unchanged and *ret_mmio set when the page is not RAM/ROM (execute from MMIO). */
-struct x86_tlb_entry *x86_fetch_page(struct vcpu *v, gva_t lin, bool *ret_mmio);
+struct x86_tlb_entry *x86_fetch_page_slow(struct vcpu *v, gva_t lin, bool *ret_mmio);
+static inline struct x86_tlb_entry *x86_fetch_page(struct vcpu *v, gva_t lin, bool *ret_mmio)
+{
+	unsigned table = v->cpl == 3 ? X86_TLB_USER : X86_TLB_SUPER;
+	struct x86_tlb_entry *e = &v->tlb->e[table][(lin >> 12) & (X86_TLB_SIZE - 1)];
+
+	if (LIKELY(e->tag_exec == ((lin & ~0xfffull) | v->tlb->generation)))
+		return e;
+	return x86_fetch_page_slow(v, lin, ret_mmio);
+}
+
+/** x86_debug_changed() - v->debug was changed: flush what its watch points need. vCPU paused or
+ * vCPU thread. */
+void x86_debug_changed(struct vcpu *v);
+/** x86_insn_break_slow() - #DB fault for an instruction break point at @lin, or X86_OK. */
+int x86_insn_break_slow(struct vcpu *v, gva_t lin) MUST_CHECK;
+/**
+ * x86_insn_break() - call before an instruction at linear address @lin starts
+ * Raises the #DB fault of DR0-3 execute break points unless RF is set, then consumes RF. SDM
+ * vol. 3, 17.3.1.1.
+ */
+static inline int MUST_CHECK x86_insn_break(struct vcpu *v, gva_t lin)
+{
+	if (LIKELY(!(v->s.dr7 & 0xff) && !(v->s.rflags & X86_RF)))
+		return X86_OK;
+	return x86_insn_break_slow(v, lin);
+}
+/** x86_io_break() - after a port access: record DR0-3 I/O break points (CR4.DE) as traps. */
+void x86_io_break(struct vcpu *v, uint16_t port, unsigned size);
 
 #endif

@@ -20,6 +20,16 @@ int x86_seg_lin(struct vcpu *v, enum x86_sreg seg, uint64_t off, unsigned size, 
 
 /** x86_load_seg() - MOV/POP/LxS to ES, SS, DS, FS, GS with all checks. CS is not allowed. */
 int x86_load_seg(struct vcpu *v, enum x86_sreg seg, uint16_t sel) MUST_CHECK;
+/** x86_lldt/x86_ltr() - load LDTR and TR with all checks; CPL was checked by the caller. */
+int x86_lldt(struct vcpu *v, uint16_t sel) MUST_CHECK;
+int x86_ltr(struct vcpu *v, uint16_t sel) MUST_CHECK;
+/**
+ * x86_sel_access() - LAR, LSL, VERR, VERW: may this selector be used here?
+ * @what: 'a' LAR, 'l' LSL, 'r' VERR, 'w' VERW. @ret_ok: ZF. @ret_val: LAR: descriptor bits 8-23 in
+ * place, LSL: byte limit; untouched when not ok. Faults only with #PF.
+ */
+int x86_sel_access(struct vcpu *v, uint16_t sel, char what, bool *ret_ok,
+		   uint32_t *ret_val) MUST_CHECK;
 /** x86_load_seg_real() - real/v8086 load: selector and base only. */
 void x86_load_seg_real(struct vcpu *v, enum x86_sreg seg, uint16_t sel);
 
@@ -28,6 +38,10 @@ int x86_far_jmp(struct vcpu *v, uint16_t sel, uint64_t off, unsigned opsize) MUS
 int x86_far_call(struct vcpu *v, uint16_t sel, uint64_t off, unsigned opsize) MUST_CHECK;
 int x86_far_ret(struct vcpu *v, unsigned opsize, uint16_t pop_bytes) MUST_CHECK;
 int x86_iret(struct vcpu *v, unsigned opsize) MUST_CHECK;
+int x86_syscall(struct vcpu *v) MUST_CHECK;
+int x86_sysret(struct vcpu *v, unsigned opsize) MUST_CHECK;
+int x86_sysenter(struct vcpu *v) MUST_CHECK;
+int x86_sysexit(struct vcpu *v, unsigned opsize) MUST_CHECK;
 /** x86_int() - INT n / INT3 / INTO / INT1; return address is next_rip. v8086 and VME rules. */
 int x86_int(struct vcpu *v, uint8_t vector, bool int_n) MUST_CHECK;
 
@@ -43,6 +57,13 @@ int x86_interrupt(struct vcpu *v, uint8_t vector, bool nmi) MUST_CHECK;
  * HALT. Return: X86_OK (state may have changed), X86_EXIT (halt, shutdown, kick).
  */
 int x86_poll_events(struct vcpu *v) MUST_CHECK;
+/** x86_poll_needed() - must x86_poll_events() be called at this instruction boundary? Call it at
+ * each boundary, or at block boundaries if blocks end after HLT, STI and loads of SS. */
+static inline bool x86_poll_needed(const struct vcpu *v)
+{
+	return atomic_load_explicit(&v->request, memory_order_relaxed) | v->s.pending_dbg |
+	       (v->s.shadow & (X86_SHADOW_STI | X86_SHADOW_MOVSS)) | v->s.activity;
+}
 
 /* Stack helpers with the stack-address size of SS; update RSP only on success. size 2, 4, 8. */
 int x86_push(struct vcpu *v, unsigned size, uint64_t val) MUST_CHECK;
@@ -65,6 +86,7 @@ int x86_io_allowed(struct vcpu *v, uint16_t port, unsigned size) MUST_CHECK;
 /** x86_vcpu_init() - attach a TLB and reset; borrowed pointers must be set by the caller before. */
 int x86_vcpu_init(struct vcpu *v, bool bsp, uint32_t apic_id, struct error *err) MUST_CHECK;
 void x86_vcpu_done(struct vcpu *v);
+/** x86_vcpu_reset() - RESET, or INIT (@init). vCPU thread or vCPU paused; bus lock not held. */
 void x86_vcpu_reset(struct vcpu *v, bool bsp, bool init);
 
 #endif

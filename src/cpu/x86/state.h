@@ -193,10 +193,11 @@ struct x86_state {
 	uint8_t init_pending; /* 0, 1 */
 	uint8_t sipi_pending; /* 0, 1 */
 	uint8_t sipi_vector;
-	uint8_t intr_line;    /* level of the PIC's INTR pin */
-	uint8_t a20_masked;   /* 1 = A20 gate closed (copy of the platform's) */
-	uint32_t pending_dbg; /* DR6 bits of a trap #DB to raise before the next instruction */
-	uint8_t pad_[4];
+	uint8_t intr_line;      /* level of the PIC's INTR pin */
+	uint8_t a20_masked;     /* 1 = A20 gate closed (copy of the platform's) */
+	uint32_t pending_dbg;   /* DR6 bits of a trap #DB to raise before the next instruction */
+	uint8_t extint_pending; /* 0, 1: an ExtINT message asks for an INTA cycle at the PIC */
+	uint8_t pad_[3];
 };
 
 extern const struct state_desc x86_state_desc;

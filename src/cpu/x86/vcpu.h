@@ -113,6 +113,9 @@ struct vcpu {
 	uint32_t mode;            /* X86_MODE_ bits derived from s: x86_update_mode() */
 	uint8_t cpl;              /* derived: SS.DPL in protected mode, 0 real, 3 v8086 */
 	bool code_changed;        /* a store of this instruction hit translated code */
+	bool no_step;             /* this instruction swallows its single-step trap (INT n, SYSCALL
+				     that cleared TF); the engine clears it before each instruction */
+	bool irq_waiting;         /* an interrupt waits for IF: setting IF asks for a poll */
 	struct x86_tlb *tlb;      /* owned */
 	uint64_t zero; /* always 0: the base or index of an address that has none (engines) */
 	struct x86_exception exc; /* valid after X86_FAULT */
@@ -151,6 +154,11 @@ enum {
 /** x86_update_mode() - recompute v->mode and v->cpl after any change of CR0, EFER, RFLAGS.VM, CS,
  * SS or the flat segments. vCPU thread. */
 void x86_update_mode(struct vcpu *v);
+
+/** x86_state_changed() - recompute everything derived from v->s after it was written from outside
+ * (set_state, snapshot, direct boot): mode, TLB, LAPIC timer, pending events. vCPU paused; bus lock
+ * not held. */
+void x86_state_changed(struct vcpu *v);
 
 /** vcpu_request() - set request bits and wake the vCPU. Any thread. */
 void vcpu_request(struct vcpu *v, uint32_t bits);

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CPU models (cpu/x86/cpuid.h). Intel SDM vol. 2, CPUID; vol. 1, 13.2 (leaf 0Dh); vol. 3, 9.9.1
+ * (topology); AMD APM vol. 3, appendix E; x86-64 psABI, "micro-architecture levels" (v2, v3).
+ *
+ * A model is a list of features on top of another model, a signature and a size of the address
+ * space. What a guest gets is the list, minus instructions that the host lacks (they run on the
+ * host's own units), minus what no engine does. "max" lists everything and reports the host's
+ * vendor and signature, so that guest code that looks at them behaves as on the host.
+ *
+ * Mitigations: the model says RDCL_NO, MDS_NO and so on, and enhanced IBRS: a guest of this machine
+ * gains nothing from page-table isolation or retpolines, because what it could leak speculatively
+ * is decided by the engine on the host, not by its own code sequences.
+ */
+#include "cpu/x86/cpuid.h"
+
+#include "base/bits.h"
+#include "cpu/x86/lapic.h"
+
+#include <cpuid.h>
+#include <errno.h>
+
+enum reg { EAX, EBX, ECX, EDX };
+
+static const struct feat_row {
+	uint32_t leaf, sub;
+	uint8_t reg, bit;
+	const char *name;
+} feat_rows[X86_FEAT_COUNT] = {
+#define F(name_, leaf_, sub_, reg_, bit_)                                                          \
+	[X86_FEAT_##name_] = {.leaf = leaf_, .sub = sub_, .reg = reg_, .bit = bit_, .name = #name_},
+	X86_FEATURES(F)
+#undef F
+};
+
+#define FT(name) X86_FEAT_##name
+
+/* Instructions that run on the host's units, and x87 behaviour that is the host's. */
+static const uint8_t host_features[] = {
+	FT(CMOV),   FT(MMX),       FT(FXSR),       FT(SSE),  FT(SSE2),         FT(SSE3),
+	FT(PCLMUL), FT(SSSE3),     FT(FMA),        FT(CX16), FT(SSE41),        FT(SSE42),
+	FT(MOVBE),  FT(POPCNT),    FT(AES),        FT(AVX),  FT(F16C),         FT(RDRAND),
+	FT(BMI1),   FT(AVX2),      FT(FDP_EXCPTN), FT(BMI2), FT(ZERO_FCS_FDS), FT(RDSEED),
+	FT(ADX),    FT(SHA),       FT(GFNI),       FT(VAES), FT(VPCLMUL),      FT(LAHF64),
+	FT(LZCNT),  FT(PREFETCHW), FT(XSAVE),
+};
+
+/* Decoded perhaps, but no engine does them. HTT and OSXSAVE are derived. */
+static const uint8_t never_features[] = {FT(MONITOR), FT(HTT), FT(OSXSAVE)};
+
+/* Needs: second column must be there for the first to be. */
+static const uint8_t needs[][2] = {
+	{FT(AVX), FT(XSAVE)},      {FT(AVX2), FT(AVX)},     {FT(FMA), FT(AVX)},
+	{FT(F16C), FT(AVX)},       {FT(VAES), FT(AVX)},     {FT(VPCLMUL), FT(AVX)},
+	{FT(XSAVEOPT), FT(XSAVE)}, {FT(XSAVEC), FT(XSAVE)}, {FT(XSAVES), FT(XSAVEC)},
+	{FT(XGETBV1), FT(XSAVE)},  {FT(X2APIC), FT(APIC)},  {FT(TSC_DEADLINE), FT(APIC)},
+};
+
+#define MODEL_FEATS 40
+#define HOST_SIG    0xffffffffu
+
+struct model_desc {
+	const char *name, *parent;
+	uint32_t signature; /* CPUID.1 EAX; HOST_SIG: the host's with its vendor */
+	uint32_t max_basic, max_ext;
+	uint8_t phys_bits;
+	bool all;                   /* everything host and engines do */
+	uint8_t feats[MODEL_FEATS]; /* ends with X86_FEAT_NONE */
+};
+
+/* clang-format off */
+static const struct model_desc models[] = {
+	{"max", NULL, HOST_SIG, 0x16, 0x80000008, 46, .all = true},
+	{"i486", NULL, 0x480, 1, 0, 32, .feats = {FT(FPU), FT(VME), FT(PSE)}},
+	{"pentium", "i486", 0x543, 1, 0, 32,
+	 .feats = {FT(DE), FT(TSC), FT(MSR), FT(MCE), FT(CX8), FT(APIC), FT(MMX)}},
+	{"pentium2", "pentium", 0x652, 2, 0, 36,
+	 .feats = {FT(PAE), FT(SEP), FT(MTRR), FT(PGE), FT(MCA), FT(CMOV), FT(PAT), FT(PSE36), FT(FXSR)}},
+	{"pentium3", "pentium2", 0x673, 2, 0, 36, .feats = {FT(SSE)}},
+	{"base", "pentium3", 0x60fb1, 0x16, 0x80000008, 40,
+	 .feats = {FT(SSE2), FT(CLFSH), FT(SYSCALL), FT(NX), FT(LM), FT(HYPERVISOR), FT(X2APIC),
+		   FT(TSC_DEADLINE), FT(TSC_ADJUST), FT(INV_TSC), FT(ARCH_CAP), FT(RDTSCP)}},
+	{"core2duo", "base", 0x10676, 0x16, 0x80000008, 40,
+	 .feats = {FT(SSE3), FT(SSSE3), FT(CX16), FT(LAHF64), FT(SSE41), FT(SS)}},
+	{"nehalem", "core2duo", 0x106a5, 0x16, 0x80000008, 40, .feats = {FT(SSE42), FT(POPCNT)}},
+	{"x86-64-v2", "base", 0x106a5, 0x16, 0x80000008, 40,
+	 .feats = {FT(SSE3), FT(SSSE3), FT(CX16), FT(LAHF64), FT(SSE41), FT(SSE42), FT(POPCNT)}},
+	{"x86-64-v3", "x86-64-v2", 0x306c1, 0x16, 0x80000008, 46,
+	 .feats = {FT(XSAVE), FT(AVX), FT(AVX2), FT(BMI1), FT(BMI2), FT(F16C), FT(FMA), FT(LZCNT),
+		   FT(MOVBE), FT(PCID), FT(SMEP), FT(FSGSBASE), FT(PDPE1GB), FT(ERMS), FT(INVPCID)}},
+};
+
+static const char *const model_names[] = {
+	"max", "base", "x86-64-v2", "x86-64-v3", "nehalem", "core2duo", "pentium3", "pentium2",
+	"pentium", "i486", NULL,
+};
+/* clang-format on */
+
+const char *const *cpu_model_names(void)
+{
+	return model_names;
+}
+
+/* ---- feature sets ---- */
+
+struct feat_set {
+	uint64_t w[2];
+};
+
+static bool set_has(const struct feat_set *s, unsigned f)
+{
+	return s->w[f / 64] >> (f % 64) & 1;
+}
+
+static void set_add(struct feat_set *s, unsigned f)
+{
+	s->w[f / 64] |= BIT(f % 64);
+}
+
+static void set_del(struct feat_set *s, unsigned f)
+{
+	s->w[f / 64] &= ~BIT(f % 64);
+}
+
+_Static_assert(X86_FEAT_COUNT <= 128, "feature set is two words");
+
+static bool host_has(const struct feat_row *row)
+{
+	uint32_t r[4] = {0};
+
+	if (!__get_cpuid_count(row->leaf, row->sub, &r[EAX], &r[EBX], &r[ECX], &r[EDX]))
+		return false;
+	return r[row->reg] >> row->bit & 1;
+}
+
+/* AVX state enabled by the host's kernel? */
+static bool host_avx_state(void)
+{
+	uint32_t a, b, c, d, lo, hi;
+
+	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1))
+		return false;
+	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+	return (lo & 6) == 6;
+}
+
+static const struct model_desc *model_find(const char *name)
+{
+	for (unsigned i = 0; name && i < ARRAY_SIZE(models); i++)
+		if (!strcmp(models[i].name, name))
+			return &models[i];
+	return NULL;
+}
+
+static void model_features(const struct model_desc *d, struct feat_set *s)
+{
+	bool host_avx = host_avx_state();
+
+	*s = (struct feat_set){{0, 0}};
+	if (d->all)
+		for (unsigned f = X86_FEAT_NONE + 1; f < X86_FEAT_NEVER; f++)
+			set_add(s, f);
+	for (const struct model_desc *m = d; m; m = model_find(m->parent))
+		for (unsigned i = 0; i < MODEL_FEATS && m->feats[i]; i++)
+			set_add(s, m->feats[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(host_features); i++)
+		if (!host_has(&feat_rows[host_features[i]]))
+			set_del(s, host_features[i]);
+	if (!host_avx)
+		set_del(s, FT(AVX));
+	for (unsigned i = 0; i < ARRAY_SIZE(never_features); i++)
+		set_del(s, never_features[i]);
+	for (unsigned turn = 0; turn < 3; turn++)
+		for (unsigned i = 0; i < ARRAY_SIZE(needs); i++)
+			if (!set_has(s, needs[i][1]))
+				set_del(s, needs[i][0]);
+}
+
+/* ---- leaves ---- */
+
+static struct cpuid_regs *leaf_add(struct cpu_model *m, uint32_t leaf, uint32_t sub, bool has_sub)
+{
+	check(m->n < CPUID_LEAVES);
+	m->leaf[m->n].leaf = leaf;
+	m->leaf[m->n].sub = sub;
+	m->leaf[m->n].has_sub = has_sub;
+	return &m->leaf[m->n++].r;
+}
+
+static struct cpuid_regs *leaf_find(struct cpu_model *m, uint32_t leaf, uint32_t sub)
+{
+	for (unsigned i = 0; i < m->n; i++)
+		if (m->leaf[i].leaf == leaf && (!m->leaf[i].has_sub || m->leaf[i].sub == sub))
+			return &m->leaf[i].r;
+	return NULL;
+}
+
+static uint32_t *reg_of(struct cpuid_regs *r, unsigned reg)
+{
+	uint32_t *const regs[] = {&r->eax, &r->ebx, &r->ecx, &r->edx};
+
+	return regs[reg];
+}
+
+static unsigned log2_up(unsigned n)
+{
+	unsigned bits = 0;
+
+	while ((1u << bits) < n)
+		bits++;
+	return bits;
+}
+
+static void add_vendor(struct cpu_model *m, const struct model_desc *d)
+{
+	struct cpuid_regs *r = leaf_add(m, 0, 0, false);
+	uint32_t max;
+
+	*r = (struct cpuid_regs){d->max_basic, 0x756e6547, 0x6c65746e, 0x49656e69}; /* Intel */
+	if (d->signature == HOST_SIG) {
+		__get_cpuid(0, &max, &r->ebx, &r->ecx, &r->edx);
+		r->eax = d->max_basic;
+	}
+}
+
+static bool is_amd(const struct cpu_model *m)
+{
+	return m->leaf[0].r.ebx == 0x68747541; /* "Auth"enticAMD; Hygon reports as it likes */
+}
+
+static void add_basic(struct cpu_model *m, const struct model_desc *d)
+{
+	struct cpuid_regs *r = leaf_add(m, 1, 0, false);
+	uint32_t x;
+
+	r->eax = d->signature;
+	if (d->signature == HOST_SIG)
+		__get_cpuid(1, &r->eax, &x, &x, &x);
+	r->eax &= 0x0fff3fff;
+	r->ebx = 8 << 8 | m->n_cpus << 16; /* CLFLUSH line 64 bytes */
+	if (d->max_basic >= 2 && !is_amd(m)) {
+		r = leaf_add(m, 2, 0, false);
+		*r = (struct cpuid_regs){0x00ff0001, 0, 0, 0}; /* see leaf 4 */
+	}
+}
+
+/* Deterministic cache parameters: type, level, size, ways, sets, shared by all CPUs? */
+static void add_caches(struct cpu_model *m)
+{
+	static const struct {
+		uint8_t type, level, ways;
+		uint16_t sets;
+		bool shared;
+	} row[] = {
+		{1, 1, 8, 64, false},    /* 32 KiB data */
+		{2, 1, 8, 64, false},    /* 32 KiB code */
+		{3, 2, 16, 1024, false}, /* 1 MiB */
+		{3, 3, 16, 16384, true}, /* 16 MiB */
+	};
+	unsigned cores = (1u << log2_up(m->n_cpus)) - 1;
+	struct cpuid_regs *r;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(row); i++) {
+		r = leaf_add(m, 4, i, true);
+		r->eax = row[i].type | row[i].level << 5 | 1 << 8 |
+			 (row[i].shared ? cores : 0) << 14 | MIN(cores, 63u) << 26;
+		r->ebx = 63 | (row[i].ways - 1u) << 22;
+		r->ecx = row[i].sets - 1u;
+		r->edx = row[i].level == 3 ? 2 : 0; /* inclusive */
+	}
+}
+
+static void add_topology(struct cpu_model *m)
+{
+	struct cpuid_regs *r = leaf_add(m, 0xb, 0, true);
+
+	*r = (struct cpuid_regs){0, 1, 0 | 1 << 8, 0}; /* SMT: one thread a core */
+	r = leaf_add(m, 0xb, 1, true);
+	*r = (struct cpuid_regs){log2_up(m->n_cpus), m->n_cpus, 1 | 2 << 8, 0};
+	r = leaf_add(m, 0xb, 2, true);
+	*r = (struct cpuid_regs){0, 0, 2, 0};
+}
+
+static void add_xsave(struct cpu_model *m, const struct feat_set *s)
+{
+	bool avx = set_has(s, FT(AVX));
+	struct cpuid_regs *r;
+
+	m->xcr0_mask = avx ? 7 : 3;
+	r = leaf_add(m, 0xd, 0, true);
+	*r = (struct cpuid_regs){(uint32_t)m->xcr0_mask, 0, avx ? 832 : 576, 0};
+	(void)leaf_add(m, 0xd, 1, true);
+	if (avx) {
+		r = leaf_add(m, 0xd, 2, true);
+		*r = (struct cpuid_regs){256, 576, 0, 0};
+	}
+}
+
+/* Leaf 15h: TSC = crystal * EBX / EAX. The ratio 2 lets a guest that multiplies in 32 bits get the
+ * exact frequency. */
+static void add_timing(struct cpu_model *m)
+{
+	struct cpuid_regs *r = leaf_add(m, 0x15, 0, false);
+	uint32_t mhz = (uint32_t)((m->tsc_hz + 500000) / 1000000);
+
+	*r = (struct cpuid_regs){1, 2, (uint32_t)(m->tsc_hz / 2), 0};
+	r = leaf_add(m, 0x16, 0, false);
+	*r = (struct cpuid_regs){mhz & 0xffff, mhz & 0xffff, 100, 0};
+}
+
+static void add_hypervisor(struct cpu_model *m)
+{
+	static const char sig[13] = "BothyBothy\0";
+	struct cpuid_regs *r = leaf_add(m, 0x40000000, 0, false);
+
+	r->eax = 0x40000010;
+	r->ebx = ld_le32(sig);
+	r->ecx = ld_le32(sig + 4);
+	r->edx = ld_le32(sig + 8);
+	r = leaf_add(m, 0x40000010, 0, false);
+	r->eax = (uint32_t)(m->tsc_hz / 1000);
+	r->ebx = (uint32_t)(m->tsc_hz / 2000);
+}
+
+static void add_extended(struct cpu_model *m, const struct model_desc *d)
+{
+	static const char brand[48] = "Bothy virtual CPU";
+	struct cpuid_regs *r = leaf_add(m, 0x80000000, 0, false);
+
+	r->eax = d->max_ext;
+	if (is_amd(m)) {
+		r->ebx = m->leaf[0].r.ebx;
+		r->ecx = m->leaf[0].r.ecx;
+		r->edx = m->leaf[0].r.edx;
+	}
+	(void)leaf_add(m, 0x80000001, 0, false);
+	for (unsigned i = 0; i < 3; i++) {
+		r = leaf_add(m, 0x80000002 + i, 0, false);
+		memcpy(r, brand + i * 16, 16);
+	}
+	if (is_amd(m)) {
+		r = leaf_add(m, 0x80000005, 0, false);
+		r->ecx = r->edx = 32u << 24 | 8 << 16 | 1 << 8 | 64; /* L1: 32 KiB, 8 ways */
+	}
+	r = leaf_add(m, 0x80000006, 0, false);
+	r->ecx = 1024u << 16 | 8 << 12 | 64; /* L2: 1 MiB, 16 ways */
+	(void)leaf_add(m, 0x80000007, 0, false);
+	r = leaf_add(m, 0x80000008, 0, false);
+	r->eax = d->phys_bits | 48 << 8;
+	if (is_amd(m))
+		r->ecx = (m->n_cpus - 1) | log2_up(m->n_cpus) << 12;
+}
+
+static uint64_t cr4_bits(const struct feat_set *s)
+{
+	static const struct {
+		uint8_t feat;
+		uint32_t bits;
+	} row[] = {
+		{FT(VME), X86_CR4_VME | X86_CR4_PVI},
+		{FT(TSC), X86_CR4_TSD},
+		{FT(DE), X86_CR4_DE},
+		{FT(PSE), X86_CR4_PSE},
+		{FT(PAE), X86_CR4_PAE},
+		{FT(MCE), X86_CR4_MCE},
+		{FT(PGE), X86_CR4_PGE},
+		{FT(MMX), X86_CR4_PCE},
+		{FT(FXSR), X86_CR4_OSFXSR},
+		{FT(SSE), X86_CR4_OSXMMEXCPT},
+		{FT(UMIP), X86_CR4_UMIP},
+		{FT(FSGSBASE), X86_CR4_FSGSBASE},
+		{FT(PCID), X86_CR4_PCIDE},
+		{FT(XSAVE), X86_CR4_OSXSAVE},
+		{FT(SMEP), X86_CR4_SMEP},
+		{FT(SMAP), X86_CR4_SMAP},
+	};
+	uint64_t m = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(row); i++)
+		if (set_has(s, row[i].feat))
+			m |= row[i].bits;
+	return m;
+}
+
+static uint32_t host_mxcsr_mask(void)
+{
+	uint8_t area[512] __attribute__((aligned(16))) = {0};
+	uint32_t mask;
+
+	__asm__ volatile("fxsave %0" : "=m"(area));
+	mask = ld_le32(area + 28);
+	return mask ? mask : 0xffbf; /* SDM vol. 1, 11.6.6 */
+}
+
+static int name_error(const char *name, struct error *err)
+{
+	char list[200] = "";
+
+	for (unsigned i = 0; model_names[i]; i++) {
+		size_t at = strlen(list);
+
+		if (at + strlen(model_names[i]) + 2 < sizeof(list)) {
+			strcat(list, i ? " " : "");
+			strcat(list, model_names[i]);
+		}
+	}
+	return error_set(err, -EINVAL, "no CPU model '%s'; known: %s", name, list);
+}
+
+static void set_features(struct cpu_model *m, const struct feat_set *s)
+{
+	for (unsigned f = X86_FEAT_NONE + 1; f < X86_FEAT_NEVER; f++) {
+		const struct feat_row *row = &feat_rows[f];
+		struct cpuid_regs *r;
+
+		if (!set_has(s, f))
+			continue;
+		r = leaf_find(m, row->leaf, row->sub);
+		if (!r)
+			continue; /* the model's leaves end before it */
+		*reg_of(r, row->reg) |= 1u << row->bit;
+		m->feats[f / 64] |= BIT(f % 64);
+	}
+	if (m->n_cpus > 1)
+		leaf_find(m, 1, 0)->edx |= 1u << 28; /* HTT: leaf 1 EBX counts CPUs */
+	/* AMD repeats leaf 1 EDX in the extended leaf. */
+	if (is_amd(m) && leaf_find(m, 0x80000001, 0))
+		leaf_find(m, 0x80000001, 0)->edx |= leaf_find(m, 1, 0)->edx & 0x0183f3ff;
+}
+
+int cpu_model_init(struct cpu_model *m, const char *name, unsigned n_cpus, uint64_t tsc_hz,
+		   struct error *err)
+{
+	const struct model_desc *d = model_find(name ? name : "max");
+	struct feat_set s;
+
+	if (!d)
+		return name_error(name, err);
+	if (n_cpus < 1 || n_cpus > CPU_MAX)
+		return error_set(err, -EINVAL, "%u CPUs: a machine has 1 to %u", n_cpus, CPU_MAX);
+	*m = (struct cpu_model){.n_cpus = n_cpus, .tsc_hz = tsc_hz, .phys_bits = d->phys_bits};
+	memcpy(m->name, d->name, strlen(d->name) + 1);
+	model_features(d, &s);
+	m->xcr0_mask = 1;
+	m->cr4_mask = cr4_bits(&s);
+	m->mxcsr_mask = host_mxcsr_mask();
+	add_vendor(m, d);
+	add_basic(m, d);
+	if (d->max_basic >= 4) {
+		if (!is_amd(m))
+			add_caches(m);
+		*leaf_add(m, 6, 0, false) = (struct cpuid_regs){4, 0, 0, 0}; /* ARAT */
+		(void)leaf_add(m, 7, 0, true);
+		add_topology(m);
+		if (set_has(&s, FT(XSAVE)))
+			add_xsave(m, &s);
+		add_timing(m);
+	}
+	if (set_has(&s, FT(HYPERVISOR)))
+		add_hypervisor(m);
+	if (d->max_ext)
+		add_extended(m, d);
+	set_features(m, &s);
+	return 0;
+}
+
+/* ---- CPUID ---- */
+
+static uint32_t xsave_size(uint64_t mask, bool compacted)
+{
+	if (!(mask & 4))
+		return 576;
+	return compacted ? 576 + 256 : 832;
+}
+
+static uint32_t clamp_leaf(const struct cpu_model *m, const struct vcpu *v, uint32_t leaf)
+{
+	uint32_t max = m->leaf[0].r.eax;
+
+	/* IA32_MISC_ENABLE[22]: limit CPUID maxval. */
+	if (v->s.misc_enable & BIT(22))
+		max = MIN(max, 2u);
+	if (leaf < 0x40000000 && leaf > max && !is_amd(m))
+		return max;
+	return leaf;
+}
+
+void cpuid_query(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *ret)
+{
+	struct cpu_model *m = (struct cpu_model *)(uintptr_t)v->model; /* only read */
+	const struct cpuid_regs *r;
+
+	*ret = (struct cpuid_regs){0};
+	if (!m)
+		return;
+	leaf = clamp_leaf(m, v, leaf);
+	r = leaf_find(m, leaf, sub);
+	if (r)
+		*ret = *r;
+	switch (leaf) {
+	case 0:
+		if (v->s.misc_enable & BIT(22))
+			ret->eax = MIN(ret->eax, 2u);
+		break;
+	case 1:
+		ret->ebx |= lapic_id(v) << 24;
+		if (v->s.cr4 & X86_CR4_OSXSAVE)
+			ret->ecx |= 1u << 27;
+		if (!(v->s.lapic.base & BIT(11)))
+			ret->edx &= ~(1u << 9);
+		break;
+	case 0xb:
+		ret->ecx = (ret->ecx & ~0xffu) | (sub & 0xff);
+		ret->edx = lapic_id(v);
+		break;
+	case 0xd:
+		if (sub == 0 && m->xcr0_mask > 1)
+			ret->ebx = xsave_size(v->s.xcr0, false);
+		if (sub == 1 && m->xcr0_mask > 1)
+			ret->ebx = xsave_size(v->s.xcr0 | v->s.xss, true);
+		break;
+	case 0x80000001:
+		/* Intel has SYSCALL in 64-bit mode only. */
+		if (!is_amd(m) && !x86_is_64(v))
+			ret->edx &= ~(1u << 11);
+		break;
+	default: break;
+	}
+}
