@@ -15,8 +15,8 @@ all: build/build.ninja
 # Packages first: without meson there is no build directory.
 build/build.ninja:
 	@tools/bootstrap --dry-run build
-	@meson setup build >build-setup.log 2>&1 || { cat build-setup.log; exit 1; }
-	@mv build-setup.log build/setup.log
+	@mkdir -p build
+	@meson setup build >build/setup.log 2>&1 || { cat build/setup.log; exit 1; }
 
 build-asan/build.ninja:
 	meson setup build-asan -Db_sanitize=address,undefined $(SANE)
