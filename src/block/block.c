@@ -289,11 +289,12 @@ void block_drain(struct block *b)
 	for (;;) {
 		struct pollfd pfd = {.fd = b->event_fd, .events = POLLIN};
 
-		if (b->shim)
-			shim_release_all(b->shim);
 		block_turn(b);
 		if (b->in_flight == 0)
 			return;
+		/* After the turn: what it finished may have started a flush that is now held. */
+		if (b->shim)
+			shim_release_all(b->shim);
 		if (list_empty(&b->ready) && poll(&pfd, 1, -1) < 0 && errno != EINTR)
 			log_warn("block/%s: poll: %s", b->path, strerror(errno));
 	}

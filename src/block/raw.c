@@ -177,6 +177,8 @@ static void raw_submit(struct block *b, struct block_req *req)
 {
 	struct raw *raw = b->drv;
 
+	if (req->progress >= req->len)
+		req->progress = 0; /* all moved, but reported as failed (shim): do it again */
 	if (req->op == BLOCK_ZEROES && req->stage == ZERO_RANGE) {
 		if (raw->no_zero_range)
 			req->stage = raw->no_punch ? ZERO_WRITE : ZERO_PUNCH;

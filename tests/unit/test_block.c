@@ -1,0 +1,1120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The block layer on real files, once with io_uring and once with threads: a random model test
+ * against RAM, opening and locking (also against QEMU's tools), and each promise of block/block.h
+ * under faults made by the shim.
+ *
+ * BOTHY_BLOCK_OPS sets the number of operations of the model test, BOTHY_SEED its seed.
+ */
+#include "block/block.h"
+#include "block/shim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "host/loop.h"
+
+#define IMAGE_SIZE (1 * MIB)
+#define SECTOR     512u
+
+struct fixture {
+	char dir[64];
+	char image[96];
+	struct loop *loop;
+	enum block_aio aio;
+};
+
+struct op {
+	struct block_req req;
+	bool done;
+	int result;
+};
+
+static const char *aio_label(enum block_aio aio)
+{
+	return aio == BLOCK_AIO_URING ? "io_uring" : "threads";
+}
+
+static void make_file(const char *path, uint64_t size)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	close(fd);
+}
+
+static int setup(void **state)
+{
+	static enum block_aio next = BLOCK_AIO_URING;
+	struct fixture *f = xnew(struct fixture);
+	const char *tmp = getenv("TMPDIR");
+
+	f->aio = *state ? *(enum block_aio *)*state : next;
+	snprintf(f->dir, sizeof(f->dir), "%s/bothy-block-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->image, sizeof(f->image), "%s/disk.img", f->dir);
+	make_file(f->image, IMAGE_SIZE);
+	assert_int_equal(loop_new(NULL, &f->loop, NULL), 0);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	char *cmd = xasprintf("rm -rf '%s'", f->dir);
+
+	loop_free(f->loop);
+	assert_int_equal(system(cmd), 0);
+	free(cmd);
+	free(f);
+	return 0;
+}
+
+/* Open the fixture's image; skips the test when this host has no io_uring. */
+static struct block *open_image(struct fixture *f, const char *shim)
+{
+	struct block_options opt = {.path = f->image, .format = "raw", .aio = f->aio, .shim = shim};
+	struct error err = {0};
+	struct block *b = NULL;
+	int r = block_open(f->loop, &opt, &b, &err);
+
+	if (r < 0 && f->aio == BLOCK_AIO_URING && strstr(err.text, "io_uring")) {
+		print_message("skipped: %s\n", err.text);
+		skip();
+	}
+	if (r < 0)
+		print_error("%s\n", err.text);
+	assert_int_equal(r, 0);
+	assert_string_equal(block_aio_name(b), aio_label(f->aio));
+	return b;
+}
+
+static void on_done(struct block_req *req, int result)
+{
+	struct op *op = CONTAINER_OF(req, struct op, req);
+
+	assert_false(op->done);
+	op->done = true;
+	op->result = result;
+}
+
+static void submit(struct block *b, struct op *op, enum block_op kind, uint64_t off, uint64_t len,
+		   const struct iovec *iov, int niov, bool fua)
+{
+	memset(op, 0, sizeof(*op));
+	op->req = (struct block_req){.op = kind,
+				     .off = off,
+				     .len = len,
+				     .iov = iov,
+				     .niov = niov,
+				     .fua = fua,
+				     .done = on_done};
+	block_submit(b, &op->req);
+	assert_false(op->done); /* never before return */
+}
+
+static void wait_op(struct fixture *f, struct op *op)
+{
+	for (int i = 0; !op->done && i < 5000; i++)
+		assert_int_equal(loop_run_once(f->loop, 2), 0);
+	assert_true(op->done);
+}
+
+/* One operation, start to end; the result. */
+static int run(struct fixture *f, struct block *b, enum block_op kind, uint64_t off, void *buf,
+	       uint64_t len, bool fua)
+{
+	struct iovec iov = {buf, buf ? len : 0};
+	struct op op;
+
+	submit(b, &op, kind, off, len, &iov, buf ? 1 : 0, fua);
+	wait_op(f, &op);
+	return op.result;
+}
+
+static void turn(struct fixture *f, int n)
+{
+	while (n-- > 0)
+		assert_int_equal(loop_run_once(f->loop, 2), 0);
+}
+
+/* --- model --------------------------------------------------------------------------------------
+ */
+
+static uint64_t rng_next(uint64_t *rng)
+{
+	*rng ^= *rng << 13;
+	*rng ^= *rng >> 7;
+	*rng ^= *rng << 17;
+	return *rng;
+}
+
+#define SLOTS     8
+#define SLOT_SIZE (IMAGE_SIZE / SLOTS)
+#define MAX_IOV   8
+
+struct slot {
+	struct op op;
+	struct iovec iov[MAX_IOV];
+	uint8_t buf[64 * 1024];
+	bool busy;
+};
+
+static void check_file(const char *path, const uint8_t *model)
+{
+	uint8_t *got = malloc(IMAGE_SIZE);
+	FILE *file = fopen(path, "rb");
+
+	assert_non_null(file);
+	assert_int_equal(fread(got, 1, IMAGE_SIZE, file), IMAGE_SIZE);
+	fclose(file);
+	assert_memory_equal(got, model, IMAGE_SIZE);
+	free(got);
+}
+
+/* Start a random operation inside slot @i, where nothing else is going on. */
+static void start_random(struct block *b, struct slot *s, unsigned i, uint8_t *model, uint64_t *rng)
+{
+	static const enum block_op kinds[] = {BLOCK_READ,   BLOCK_WRITE, BLOCK_READ,
+					      BLOCK_WRITE,  BLOCK_WRITE, BLOCK_DISCARD,
+					      BLOCK_ZEROES, BLOCK_FLUSH};
+	enum block_op kind = kinds[rng_next(rng) % ARRAY_SIZE(kinds)];
+	uint64_t max = rng_next(rng) % 4 ? 8 : sizeof(s->buf) / SECTOR;
+	uint64_t len = (1 + rng_next(rng) % max) * SECTOR, left = len, at = 0;
+	uint64_t off = i * SLOT_SIZE + rng_next(rng) % ((SLOT_SIZE - len) / SECTOR + 1) * SECTOR;
+	int n = 0;
+
+	while (left > 0) { /* odd pieces: nothing promises sector-sized iovecs */
+		uint64_t piece = n == MAX_IOV - 1 ? left : 1 + rng_next(rng) % left;
+
+		s->iov[n++] = (struct iovec){s->buf + at, piece};
+		at += piece;
+		left -= piece;
+	}
+	if (kind == BLOCK_WRITE) {
+		for (uint64_t k = 0; k < len; k += 8) {
+			uint64_t v = rng_next(rng);
+
+			memcpy(s->buf + k, &v, 8);
+		}
+		memcpy(model + off, s->buf, len);
+	} else if (kind == BLOCK_READ) {
+		memset(s->buf, 0xa5, len);
+	} else if (kind != BLOCK_FLUSH && (kind == BLOCK_ZEROES || block_can_discard(b))) {
+		memset(model + off, 0, len);
+	}
+	s->busy = true;
+	if (kind == BLOCK_READ || kind == BLOCK_WRITE)
+		submit(b, &s->op, kind, off, len, s->iov, n, rng_next(rng) % 8 == 0);
+	else
+		submit(b, &s->op, kind, off, kind == BLOCK_FLUSH ? 0 : len, NULL, 0, false);
+}
+
+static void reap(struct slot *s, const uint8_t *model)
+{
+	struct block_req *req = &s->op.req;
+
+	if (!s->busy || !s->op.done)
+		return;
+	assert_int_equal(s->op.result, 0);
+	if (req->op == BLOCK_READ)
+		assert_memory_equal(s->buf, model + req->off, req->len);
+	s->busy = false;
+}
+
+static void model_test(struct fixture *f, const char *shim)
+{
+	const char *env_ops = getenv("BOTHY_BLOCK_OPS"), *env_seed = getenv("BOTHY_SEED");
+	unsigned ops = env_ops ? (unsigned)strtoul(env_ops, NULL, 10) : 6000;
+	uint64_t seed = env_seed ? strtoull(env_seed, NULL, 10) : 20240229, rng = seed;
+	struct block *b = open_image(f, shim);
+	struct slot *slots = xnew_n(struct slot, SLOTS);
+	uint8_t *model = xcalloc(1, IMAGE_SIZE);
+	struct block_counters n;
+
+	print_message("%u operations, seed %llu\n", ops, (unsigned long long)seed);
+	while (ops > 0) {
+		unsigned i = rng_next(&rng) % SLOTS;
+
+		if (slots[i].busy) {
+			assert_int_equal(loop_run_once(f->loop, 2), 0);
+		} else {
+			start_random(b, &slots[i], i, model, &rng);
+			ops--;
+			if (rng_next(&rng) % 500 == 0)
+				block_drain(b);
+		}
+		for (unsigned k = 0; k < SLOTS; k++)
+			reap(&slots[k], model);
+	}
+	block_drain(b);
+	for (unsigned k = 0; k < SLOTS; k++) {
+		reap(&slots[k], model);
+		assert_false(slots[k].busy);
+	}
+	block_get_counters(b, &n);
+	assert_int_equal(n.errors, 0);
+	assert_true(n.reads > 0 && n.writes > 0 && n.flushes > 0 && n.discards > 0);
+	block_close(b);
+	check_file(f->image, model);
+	free(model);
+	free(slots);
+}
+
+static void test_model(void **state)
+{
+	model_test(*state, NULL);
+}
+
+static void test_model_shim(void **state)
+{
+	model_test(*state, "short op=write bytes=1536; short op=read at=3 times=400 bytes=512; "
+			   "reorder window=5 seed=9; delay op=flush ms=1 at=5 times=20");
+}
+
+/* --- opening and locking ------------------------------------------------------------------------
+ */
+
+static void test_open_errors(void **state)
+{
+	struct fixture *f = *state;
+	char *odd = xasprintf("%s/odd", f->dir), *empty = xasprintf("%s/empty", f->dir),
+	     *none = xasprintf("%s/none", f->dir), *fifo = xasprintf("%s/fifo", f->dir);
+	const struct {
+		const char *path, *format, *shim;
+		bool read_only;
+		int code;
+		const char *text;
+	} rows[] = {
+		{none, "raw", NULL, false, -ENOENT, "check the path"},
+		{f->dir, "raw", NULL, false, -EISDIR, "cannot be opened"},
+		{f->dir, "raw", NULL, true, -EISDIR, "neither a regular file"},
+		{fifo, "raw", NULL, true, -EINVAL, "neither a regular file"},
+		{empty, "raw", NULL, false, -EINVAL, "empty or truncated"},
+		{odd, "raw", NULL, false, -EINVAL, "not a multiple of 512"},
+		{f->image, NULL, NULL, false, -EINVAL, "never probed"},
+		{f->image, "qcow9", NULL, false, -EINVAL, "not supported"},
+		{f->image, "raw", "explode", false, -EINVAL, "not a verb"},
+		{f->image, "raw", "fail err=EWHAT", false, -EINVAL, "bad 'err=EWHAT'"},
+		{f->image, "raw", "break", false, -EINVAL, "needs name="},
+	};
+
+	make_file(odd, 1000);
+	make_file(empty, 0);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct block_options opt = {.path = rows[i].path,
+					    .format = rows[i].format,
+					    .read_only = rows[i].read_only,
+					    .aio = BLOCK_AIO_THREADS,
+					    .shim = rows[i].shim};
+		struct error err = {0};
+		struct block *b = NULL;
+		int r = block_open(f->loop, &opt, &b, &err);
+
+		if (r != rows[i].code || !strstr(err.text, rows[i].text))
+			print_error("row %u: %d '%s'\n", i, r, err.text);
+		assert_int_equal(r, rows[i].code);
+		assert_non_null(strstr(err.text, rows[i].text));
+		assert_null(b);
+	}
+	{
+		struct block_options opt = {.path = odd, .format = "raw", .read_only = true};
+		struct block *b = NULL;
+
+		assert_int_equal(block_open(f->loop, &opt, &b, NULL), 0);
+		assert_int_equal(block_size(b), 512); /* rounded down, read-only */
+		block_close(b);
+	}
+	free(odd);
+	free(empty);
+	free(none);
+	free(fifo);
+}
+
+static int try_open(struct fixture *f, bool read_only, struct block **ret_b)
+{
+	struct block_options opt = {.path = f->image, .format = "raw", .read_only = read_only};
+	struct error err = {0};
+	int r = block_open(f->loop, &opt, ret_b, &err);
+
+	if (r == -EBUSY) {
+		assert_non_null(strstr(err.text, f->image));
+		assert_non_null(strstr(err.text, "in use by another process"));
+	}
+	return r;
+}
+
+static void test_lock_matrix(void **state)
+{
+	static const struct {
+		bool first_ro, second_ro;
+		int second;
+	} rows[] = {{false, false, -EBUSY},
+		    {false, true, -EBUSY},
+		    {true, false, -EBUSY},
+		    {true, true, 0}};
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct block *first = NULL, *second = NULL, *third = NULL;
+
+		assert_int_equal(try_open(f, rows[i].first_ro, &first), 0);
+		assert_int_equal(try_open(f, rows[i].second_ro, &second), rows[i].second);
+		block_close(second);
+		/* A refused attempt must not have taken the lock of the first away. */
+		assert_int_equal(try_open(f, false, &third), -EBUSY);
+		block_close(first);
+		assert_int_equal(try_open(f, false, &third), 0);
+		block_close(third);
+	}
+}
+
+static int shell(const char *fmt, ...) PRINTF_LIKE(1, 2);
+static int shell(const char *fmt, ...)
+{
+	char cmd[512];
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	vsnprintf(cmd, sizeof(cmd), fmt, ap);
+	va_end(ap);
+	r = system(cmd);
+	return WIFEXITED(r) ? WEXITSTATUS(r) : -1;
+}
+
+static void need_qemu_tools(void)
+{
+	if (shell("command -v qemu-io >/dev/null && command -v qemu-img >/dev/null") == 0)
+		return;
+	print_message("skipped: qemu-img and qemu-io are not installed (package qemu-utils)\n");
+	skip();
+}
+
+/* What QEMU's tools may do while we have the image, by our mode: what they may do beside QEMU. */
+static void test_lock_qemu_refused(void **state)
+{
+	static const struct {
+		bool ours_ro;
+		const char *cmd;
+		bool allowed;
+	} rows[] = {
+		{false, "qemu-io -f raw -c 'write 0 512' %s", false},
+		/* qemu-io reads beside a writer if it must: it refuses nothing to others. */
+		{false, "qemu-io -r -f raw -c 'read 0 512' %s", true},
+		{false, "qemu-img info -f raw %s", true}, /* takes no lock */
+		{false, "qemu-img info -U -f raw %s", true},
+		{false, "qemu-img convert -f raw -O raw %s /dev/null", false},
+		{true, "qemu-io -f raw -c 'write 0 512' %s", false},
+		{true, "qemu-io -r -f raw -c 'read 0 512' %s", true},
+		{true, "qemu-img info -f raw %s", true},
+		{true, "qemu-img resize -f raw %s 2M", false},
+	};
+	struct fixture *f = *state;
+
+	need_qemu_tools();
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct block *b = NULL;
+		char *cmd, *full;
+		int r;
+
+		assert_int_equal(try_open(f, rows[i].ours_ro, &b), 0);
+		cmd = xasprintf("%.*s%s%s", (int)(strstr(rows[i].cmd, "%s") - rows[i].cmd),
+				rows[i].cmd, f->image, strstr(rows[i].cmd, "%s") + 2);
+		full = xasprintf("%s >/dev/null 2>&1", cmd);
+		r = system(full);
+		if ((r == 0) != rows[i].allowed)
+			print_error("row %u: %s: %d\n", i, cmd, r);
+		assert_int_equal(r == 0, rows[i].allowed);
+		free(cmd);
+		free(full);
+		block_close(b);
+	}
+}
+
+/* A machine of QEMU's has the image; -S: it never runs. */
+static void test_lock_qemu_has_it(void **state)
+{
+	static const struct {
+		const char *mode;
+		bool ours_ro;
+		int code;
+	} rows[] = {{"off", false, -EBUSY},
+		    {"off", true, -EBUSY},
+		    {"on", false, -EBUSY},
+		    {"on", true, 0}};
+	static const char machine[] =
+		"qemu-system-x86_64 -S -display none -nodefaults -m 16 -monitor stdio "
+		"-drive if=virtio,format=raw,file=%s,readonly=%s >/dev/null 2>&1";
+	struct fixture *f = *state;
+
+	if (shell("command -v qemu-system-x86_64 >/dev/null") != 0) {
+		print_message("skipped: qemu-system-x86_64 is not installed\n");
+		skip();
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		char *cmd = xasprintf(machine, f->image, rows[i].mode);
+		struct block *b = NULL;
+		FILE *qemu = popen(cmd, "w");
+		int r = 0;
+
+		assert_non_null(qemu);
+		/* A writer is refused in every row, once the machine has started. */
+		for (int n = 0; n < 1000 && r == 0; n++) {
+			r = try_open(f, false, &b);
+			if (r == 0)
+				block_close(b);
+			usleep(10000);
+		}
+		assert_int_equal(r, -EBUSY);
+		assert_int_equal(try_open(f, rows[i].ours_ro, &b), rows[i].code);
+		if (rows[i].code == 0)
+			block_close(b);
+		fputs("quit\n", qemu);
+		pclose(qemu);
+		free(cmd);
+	}
+}
+
+/* We have the image: a machine of QEMU's does not start with it. */
+static void test_lock_qemu_machine(void **state)
+{
+	struct fixture *f = *state;
+	struct block *b = NULL;
+	int r;
+
+	if (shell("command -v qemu-system-x86_64 >/dev/null") != 0) {
+		print_message("skipped: qemu-system-x86_64 is not installed\n");
+		skip();
+	}
+	assert_int_equal(try_open(f, false, &b), 0);
+	r = shell("echo quit | qemu-system-x86_64 -S -display none -nodefaults -m 16 "
+		  "-monitor stdio -drive if=virtio,format=raw,file=%s 2>&1 | grep -q 'lock'",
+		  f->image);
+	assert_int_equal(r, 0); /* it named the lock as the reason */
+	block_close(b);
+}
+
+/* --- requests -----------------------------------------------------------------------------------
+ */
+
+static void test_validation(void **state)
+{
+	static uint8_t buf[4096];
+	static const struct {
+		enum block_op op;
+		uint64_t off, len, iov_len;
+		int code;
+	} rows[] = {
+		{BLOCK_READ, 0, 512, 512, 0},
+		{BLOCK_READ, 1, 512, 512, -EINVAL},
+		{BLOCK_READ, 0, 511, 511, -EINVAL},
+		{BLOCK_READ, 0, 1024, 512, -EINVAL},
+		{BLOCK_READ, 0, 512, 1024, -EINVAL},
+		{BLOCK_WRITE, IMAGE_SIZE, 512, 512, -EINVAL},
+		{BLOCK_WRITE, IMAGE_SIZE - 512, 512, 512, 0},
+		{BLOCK_WRITE, IMAGE_SIZE - 512, 1024, 1024, -EINVAL},
+		{BLOCK_READ, UINT64_MAX - 511, 512, 512, -EINVAL},
+		{BLOCK_READ, UINT64_MAX - 511, 1024, 1024, -EINVAL},
+		{BLOCK_DISCARD, 512, UINT64_MAX - 511, 0, -EINVAL},
+		{BLOCK_ZEROES, 0, IMAGE_SIZE + 512, 0, -EINVAL},
+		{BLOCK_READ, 0, 0, 0, 0},
+		{BLOCK_WRITE, IMAGE_SIZE, 0, 0, 0},
+		{BLOCK_DISCARD, 512, 0, 0, 0},
+		{BLOCK_ZEROES, 512, 0, 0, 0},
+		{BLOCK_FLUSH, 0, 0, 0, 0},
+		{(enum block_op)77, 0, 512, 512, -EINVAL},
+	};
+	struct fixture *f = *state;
+	struct block *b = open_image(f, NULL);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct iovec iov = {buf, rows[i].iov_len};
+		struct op op;
+
+		submit(b, &op, rows[i].op, rows[i].off, rows[i].len, &iov, 1, false);
+		wait_op(f, &op);
+		if (op.result != rows[i].code)
+			print_error("row %u: %d\n", i, op.result);
+		assert_int_equal(op.result, rows[i].code);
+	}
+	block_close(b);
+}
+
+static void test_read_only(void **state)
+{
+	struct fixture *f = *state;
+	struct block_options opt = {.path = f->image, .format = "raw", .read_only = true};
+	uint8_t buf[512] = {1};
+	struct block *b = NULL;
+
+	assert_int_equal(block_open(f->loop, &opt, &b, NULL), 0);
+	assert_true(block_read_only(b));
+	assert_false(block_can_discard(b));
+	assert_int_equal(run(f, b, BLOCK_WRITE, 0, buf, 512, false), -EROFS);
+	assert_int_equal(run(f, b, BLOCK_ZEROES, 0, NULL, 512, false), -EROFS);
+	assert_int_equal(run(f, b, BLOCK_DISCARD, 0, NULL, 512, false), -EROFS);
+	assert_int_equal(run(f, b, BLOCK_FLUSH, 0, NULL, 0, false), 0);
+	assert_int_equal(run(f, b, BLOCK_READ, 0, buf, 512, false), 0);
+	assert_int_equal(buf[0], 0);
+	block_close(b);
+}
+
+/* More pieces than one system call takes (IOV_MAX is 1024 on Linux). */
+static void test_many_iovecs(void **state)
+{
+	enum { N = 1500 };
+	struct fixture *f = *state;
+	struct block *b = open_image(f, NULL);
+	uint8_t *buf = xcalloc(N, SECTOR), *back = xcalloc(N, SECTOR);
+	struct iovec *iov = xnew_n(struct iovec, N);
+	struct op op;
+
+	for (unsigned i = 0; i < N * SECTOR; i++)
+		buf[i] = (uint8_t)(i * 31 + i / 512);
+	for (unsigned i = 0; i < N; i++)
+		iov[i] = (struct iovec){buf + i * SECTOR, SECTOR};
+	submit(b, &op, BLOCK_WRITE, 512, N * SECTOR, iov, N, true);
+	wait_op(f, &op);
+	assert_int_equal(op.result, 0);
+	for (unsigned i = 0; i < N; i++)
+		iov[i].iov_base = back + i * SECTOR;
+	submit(b, &op, BLOCK_READ, 512, N * SECTOR, iov, N, false);
+	wait_op(f, &op);
+	assert_int_equal(op.result, 0);
+	assert_memory_equal(buf, back, N * SECTOR);
+	block_close(b);
+	free(iov);
+	free(buf);
+	free(back);
+}
+
+/* More requests at once than the ring of io_uring takes. */
+static void test_many_requests(void **state)
+{
+	enum { N = 1000 };
+	struct fixture *f = *state;
+	struct block *b = open_image(f, NULL);
+	struct op *ops = xnew_n(struct op, N);
+	static uint8_t buf[N][SECTOR];
+	struct iovec *iov = xnew_n(struct iovec, N);
+
+	for (unsigned i = 0; i < N; i++) {
+		memset(buf[i], (int)i, SECTOR);
+		iov[i] = (struct iovec){buf[i], SECTOR};
+		submit(b, &ops[i], BLOCK_WRITE, i * SECTOR, SECTOR, &iov[i], 1, i % 50 == 0);
+	}
+	block_drain(b);
+	for (unsigned i = 0; i < N; i++) {
+		uint8_t back[SECTOR];
+
+		assert_true(ops[i].done);
+		assert_int_equal(ops[i].result, 0);
+		assert_int_equal(run(f, b, BLOCK_READ, i * SECTOR, back, SECTOR, false), 0);
+		assert_memory_equal(back, buf[i], SECTOR);
+	}
+	block_close(b);
+	free(iov);
+	free(ops);
+}
+
+static void test_truncated_live(void **state)
+{
+	struct fixture *f = *state;
+	struct block *b = open_image(f, NULL);
+	static uint8_t buf[8192];
+
+	assert_int_equal(truncate(f->image, 4096), 0);
+	assert_int_equal(run(f, b, BLOCK_READ, 0, buf, 4096, false), 0);
+	assert_int_equal(run(f, b, BLOCK_READ, 4096, buf, 512, false), -EIO);
+	assert_int_equal(run(f, b, BLOCK_READ, 0, buf, 8192, false), -EIO);
+	assert_int_equal(run(f, b, BLOCK_WRITE, 8192, buf, 512, false), 0); /* grows again */
+	assert_int_equal(run(f, b, BLOCK_READ, 0, buf, 8192, false), 0);
+	block_close(b);
+}
+
+static void test_discard_frees(void **state)
+{
+	struct fixture *f = *state;
+	struct block *b = open_image(f, NULL);
+	uint8_t *buf = malloc(IMAGE_SIZE);
+	struct stat before, after;
+
+	if (!block_can_discard(b)) {
+		block_close(b);
+		free(buf);
+		print_message("skipped: this file system cannot punch holes\n");
+		skip();
+	}
+	memset(buf, 0xee, IMAGE_SIZE);
+	assert_int_equal(run(f, b, BLOCK_WRITE, 0, buf, IMAGE_SIZE, true), 0);
+	assert_int_equal(stat(f->image, &before), 0);
+	assert_int_equal(run(f, b, BLOCK_DISCARD, 0, NULL, IMAGE_SIZE / 2, false), 0);
+	assert_int_equal(run(f, b, BLOCK_FLUSH, 0, NULL, 0, false), 0);
+	assert_int_equal(stat(f->image, &after), 0);
+	assert_int_equal(after.st_size, IMAGE_SIZE);
+	assert_true(after.st_blocks * 512 <= before.st_blocks * 512 - (blkcnt_t)IMAGE_SIZE / 2);
+	assert_int_equal(run(f, b, BLOCK_READ, IMAGE_SIZE / 2 - 512, buf, 1024, false), 0);
+	assert_int_equal(buf[511], 0);
+	assert_int_equal(buf[512], 0xee);
+	block_close(b);
+	free(buf);
+}
+
+/* --- faults -------------------------------------------------------------------------------------
+ */
+
+static void on_enospc(void *ctx, struct block *b)
+{
+	++*(int *)ctx;
+}
+
+static void test_enospc_shim(void **state)
+{
+	struct fixture *f = *state;
+	struct block *b = open_image(f, "fail op=write at=2 times=3 err=ENOSPC");
+	uint8_t buf[4][512], back[512];
+	struct block_counters n;
+	struct op ops[4];
+	struct iovec iov[4];
+	int told = 0;
+
+	block_set_enospc(b, on_enospc, &told);
+	for (unsigned i = 0; i < 4; i++) {
+		memset(buf[i], 0x10 + (int)i, 512);
+		iov[i] = (struct iovec){buf[i], 512};
+		submit(b, &ops[i], BLOCK_WRITE, i * 512, 512, &iov[i], 1, i == 3);
+	}
+	turn(f, 20);
+	/* 1 went through, 2 to 4 wait; the guest sees no error and the VM is told once. */
+	assert_true(ops[0].done);
+	assert_false(ops[1].done || ops[2].done || ops[3].done);
+	assert_int_equal(told, 1);
+	block_get_counters(b, &n);
+	assert_int_equal(n.parked, 3);
+	assert_int_equal(n.errors, 0);
+	/* A drain ends although they wait; a flush does not wait for them either. */
+	block_drain(b);
+	assert_int_equal(run(f, b, BLOCK_FLUSH, 0, NULL, 0, false), 0);
+	assert_false(ops[1].done || ops[2].done || ops[3].done);
+	block_retry(b);
+	block_drain(b);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_true(ops[i].done);
+		assert_int_equal(ops[i].result, 0);
+		assert_int_equal(run(f, b, BLOCK_READ, i * 512, back, 512, false), 0);
+		assert_memory_equal(back, buf[i], 512);
+	}
+	assert_int_equal(told, 1);
+	block_close(b);
+}
+
+static void test_enospc_again_and_abort(void **state)
+{
+	struct fixture *f = *state;
+	struct block *b = open_image(f, "fail op=write at=1 times=0 err=EDQUOT");
+	uint8_t buf[512] = {0};
+	struct iovec iov = {buf, 512};
+	struct op op[2];
+	int told = 0;
+
+	block_set_enospc(b, on_enospc, &told);
+	submit(b, &op[0], BLOCK_WRITE, 0, 512, &iov, 1, false);
+	block_drain(b);
+	assert_int_equal(told, 1);
+	block_retry(b);
+	block_drain(b);
+	assert_int_equal(told, 2); /* still none: told again */
+	assert_false(op[0].done);
+	block_abort_parked(b);
+	assert_true(op[0].done);
+	assert_int_equal(op[0].result, -EIO);
+	/* Closing ends what still waits. */
+	submit(b, &op[1], BLOCK_WRITE, 0, 512, &iov, 1, false);
+	block_close(b);
+	assert_true(op[1].done);
+	assert_int_equal(op[1].result, -EIO);
+}
+
+/* A real file system of 1 MiB, filled, then given room again. */
+static void test_enospc_real(void **state)
+{
+	struct fixture *f = *state;
+	char *mnt = xasprintf("%s/mnt", f->dir), *ballast = xasprintf("%s/mnt/ballast", f->dir);
+	uint8_t *buf = malloc(IMAGE_SIZE), *back = malloc(IMAGE_SIZE);
+	struct iovec iov = {buf, 512 * KIB};
+	struct block *b;
+	struct op op;
+	int told = 0, fd;
+
+	assert_int_equal(mkdir(mnt, 0700), 0);
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", mnt, "tmpfs", 0, "size=1m") < 0) {
+		print_message("skipped: cannot mount a tmpfs: %s\n", strerror(errno));
+		skip();
+	}
+	snprintf(f->image, sizeof(f->image), "%s/disk.img", mnt);
+	make_file(f->image, 4 * MIB);
+	fd = open(ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	memset(buf, 0x55, IMAGE_SIZE);
+	assert_int_equal(write(fd, buf, 700 * KIB), 700 * KIB);
+	b = open_image(f, NULL);
+	block_set_enospc(b, on_enospc, &told);
+	for (unsigned i = 0; i < IMAGE_SIZE; i++)
+		buf[i] = (uint8_t)(i * 7 + i / 4096);
+	submit(b, &op, BLOCK_WRITE, 4096, 512 * KIB, &iov, 1, true);
+	for (int i = 0; i < 200 && !told; i++)
+		turn(f, 1);
+	assert_int_equal(told, 1);
+	assert_false(op.done);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	close(fd);
+	block_retry(b);
+	wait_op(f, &op);
+	assert_int_equal(op.result, 0);
+	assert_int_equal(run(f, b, BLOCK_READ, 4096, back, 512 * KIB, false), 0);
+	assert_memory_equal(buf, back, 512 * KIB);
+	block_close(b);
+	assert_int_equal(umount(mnt), 0);
+	free(buf);
+	free(back);
+	free(mnt);
+	free(ballast);
+}
+
+static void test_sticky_flush(void **state)
+{
+	static const char *const scripts[] = {
+		"fail op=flush at=2 err=EIO",
+		"fail op=flush at=2 err=ENOSPC",
+		"fail op=flush at=2 err=EIO when=after",
+	};
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(scripts); i++) {
+		struct block *b = open_image(f, scripts[i]);
+		uint8_t buf[512] = {1};
+
+		assert_int_equal(run(f, b, BLOCK_FLUSH, 0, NULL, 0, false), 0);
+		assert_int_equal(run(f, b, BLOCK_WRITE, 0, buf, 512, false), 0);
+		assert_int_equal(run(f, b, BLOCK_FLUSH, 0, NULL, 0, false), -EIO);
+		/* Only the second fails at the driver; every later one must fail all the same. */
+		for (unsigned k = 0; k < 3; k++)
+			assert_int_equal(run(f, b, BLOCK_FLUSH, 0, NULL, 0, false), -EIO);
+		assert_int_equal(run(f, b, BLOCK_WRITE, 0, buf, 512, true), -EIO);
+		assert_int_equal(run(f, b, BLOCK_WRITE, 0, buf, 512, false), 0);
+		assert_int_equal(run(f, b, BLOCK_READ, 0, buf, 512, false), 0);
+		block_close(b);
+	}
+}
+
+static void test_unsafe(void **state)
+{
+	struct fixture *f = *state;
+	struct block_options opt = {
+		.path = f->image, .format = "raw", .unsafe = true, .shim = "fail op=flush"};
+	uint8_t buf[512] = {1};
+	struct block *b = NULL;
+
+	assert_int_equal(block_open(f->loop, &opt, &b, NULL), 0);
+	assert_int_equal(run(f, b, BLOCK_WRITE, 0, buf, 512, true), 0);
+	assert_int_equal(run(f, b, BLOCK_FLUSH, 0, NULL, 0, false), 0);
+	block_close(b);
+}
+
+/* A fixed workload of K operations; for each k, error and time of failure, fail the k-th. */
+static const struct {
+	enum block_op op;
+	uint64_t off, len;
+	bool fua;
+} workload[] = {
+	{BLOCK_WRITE, 0, 4096, false},      {BLOCK_WRITE, 8192, 512, true},
+	{BLOCK_READ, 0, 4096, false},       {BLOCK_ZEROES, 1024, 1024, false},
+	{BLOCK_DISCARD, 8192, 4096, false}, {BLOCK_FLUSH, 0, 0, false},
+	{BLOCK_WRITE, 4096, 8192, false},   {BLOCK_READ, 4096, 8192, false},
+	{BLOCK_WRITE, 512, 512, true},      {BLOCK_FLUSH, 0, 0, false},
+};
+
+/* Operations as the shim counts them: a FUA write is two. Is the k-th one a flush? */
+static unsigned shim_ops(unsigned k, bool *ret_is_flush)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(workload); i++) {
+		n++;
+		if (n == k)
+			*ret_is_flush = workload[i].op == BLOCK_FLUSH;
+		if (workload[i].fua && ++n == k)
+			*ret_is_flush = true;
+	}
+	return n;
+}
+
+static void fail_one(struct fixture *f, unsigned k, const char *error, bool after)
+{
+	uint8_t buf[8192], model[16384] = {0}, unsure[16384] = {0}, back[16384];
+	char *script = xasprintf("fail at=%u err=%s%s", k, error, after ? " when=after" : "");
+	unsigned failures = 0, parked = 0;
+	bool flush_dead = false, at_flush = false;
+	struct block *b;
+
+	shim_ops(k, &at_flush);
+	make_file(f->image, IMAGE_SIZE);
+	b = open_image(f, script);
+	for (unsigned i = 0; i < ARRAY_SIZE(workload); i++) {
+		uint64_t off = workload[i].off, len = workload[i].len;
+		bool data = workload[i].op == BLOCK_READ || workload[i].op == BLOCK_WRITE;
+		bool syncs = workload[i].op == BLOCK_FLUSH || workload[i].fua;
+		struct iovec iov = {buf, len};
+		struct op op;
+
+		memset(buf, (int)(0x40 + i), sizeof(buf));
+		submit(b, &op, workload[i].op, off, len, &iov, data ? 1 : 0, workload[i].fua);
+		block_drain(b);
+		if (!op.done) { /* no space: waits; then goes through */
+			parked++;
+			block_retry(b);
+			block_drain(b);
+		}
+		assert_true(op.done);
+		failures += op.result != 0;
+		assert_true(op.result == 0 || op.result == -EIO);
+		if (flush_dead && syncs)
+			assert_int_equal(op.result, -EIO); /* never a success after a failure */
+		else if (op.result < 0 && syncs && at_flush)
+			flush_dead = true;
+		if (workload[i].op == BLOCK_READ && op.result == 0) {
+			for (uint64_t p = 0; p < len; p++)
+				assert_true(unsure[off + p] || buf[p] == model[off + p]);
+		} else if (workload[i].op != BLOCK_READ && workload[i].op != BLOCK_FLUSH) {
+			memset(unsure + off, op.result != 0 || workload[i].op == BLOCK_DISCARD,
+			       len);
+			memset(model + off, workload[i].op == BLOCK_WRITE ? (int)(0x40 + i) : 0,
+			       len);
+		}
+	}
+	/* Exactly the failure asked for showed, unless it was a hint (discard). */
+	assert_true(failures + parked >= 1 || k == 6);
+	assert_int_equal(run(f, b, BLOCK_READ, 0, back, sizeof(back), false), 0);
+	for (unsigned p = 0; p < sizeof(back); p++)
+		assert_true(unsure[p] || back[p] == model[p]);
+	block_close(b);
+	free(script);
+}
+
+static void test_fail_kth(void **state)
+{
+	static const char *const errors[] = {"EIO", "ENOSPC"};
+	bool ignored;
+	unsigned n = shim_ops(0, &ignored);
+
+	for (unsigned k = 1; k <= n; k++) {
+		for (unsigned e = 0; e < ARRAY_SIZE(errors); e++) {
+			fail_one(*state, k, errors[e], false);
+			fail_one(*state, k, errors[e], true);
+		}
+	}
+}
+
+/* --- order --------------------------------------------------------------------------------------
+ */
+
+static unsigned read_log(const char *path, struct shim_record *recs, unsigned max)
+{
+	FILE *file = fopen(path, "rb");
+	unsigned n = 0;
+
+	assert_non_null(file);
+	while (n < max && fread(&recs[n], sizeof(recs[n]), 1, file) == 1) {
+		assert_int_equal(recs[n].magic, SHIM_MAGIC);
+		if (recs[n].event == SHIM_ISSUE && recs[n].op == BLOCK_WRITE)
+			fseek(file, (long)recs[n].len, SEEK_CUR);
+		n++;
+	}
+	fclose(file);
+	return n;
+}
+
+/* Flushes that wait while one runs share the next; none starts before it was asked for. */
+static void test_flush_merge(void **state)
+{
+	struct fixture *f = *state;
+	char *log = xasprintf("%s/log", f->dir);
+	char *script = xasprintf("log file=%s; break name=F op=flush at=1", log);
+	struct block *b = open_image(f, script);
+	struct shim_record recs[32];
+	uint8_t buf[512] = {7};
+	struct iovec iov = {buf, 512};
+	struct op flush[3], write;
+	unsigned n, issued = 0;
+
+	submit(b, &flush[0], BLOCK_FLUSH, 0, 0, NULL, 0, false);
+	turn(f, 2);
+	assert_true(block_shim_stopped(b, "F"));
+	submit(b, &write, BLOCK_WRITE, 0, 512, &iov, 1, false);
+	wait_op(f, &write); /* an fdatasync() in progress holds no write up */
+	submit(b, &flush[1], BLOCK_FLUSH, 0, 0, NULL, 0, false);
+	submit(b, &flush[2], BLOCK_FLUSH, 0, 0, NULL, 0, false);
+	turn(f, 5);
+	assert_false(flush[0].done || flush[1].done || flush[2].done);
+	block_shim_resume(b, "F");
+	wait_op(f, &flush[1]);
+	wait_op(f, &flush[2]);
+	assert_true(flush[0].done);
+	block_close(b);
+	n = read_log(log, recs, ARRAY_SIZE(recs));
+	for (unsigned i = 0; i < n; i++)
+		issued += recs[i].op == BLOCK_FLUSH && recs[i].event == SHIM_ISSUE;
+	assert_int_equal(issued, 2);
+	free(script);
+	free(log);
+}
+
+/* FUA: the fdatasync() starts after the write's own result, and done() comes after both. */
+static void test_fua_order(void **state)
+{
+	struct fixture *f = *state;
+	char *log = xasprintf("%s/log", f->dir);
+	char *script = xasprintf("log file=%s; break name=F op=flush at=1", log);
+	struct block *b = open_image(f, script);
+	struct shim_record recs[8];
+	uint8_t buf[512] = {7};
+	struct iovec iov = {buf, 512};
+	struct op write;
+
+	submit(b, &write, BLOCK_WRITE, 0, 512, &iov, 1, true);
+	for (int i = 0; i < 500 && !block_shim_stopped(b, "F"); i++)
+		turn(f, 1);
+	assert_true(block_shim_stopped(b, "F"));
+	assert_false(write.done);
+	block_shim_resume(b, "F");
+	wait_op(f, &write);
+	assert_int_equal(write.result, 0);
+	block_close(b);
+	assert_int_equal(read_log(log, recs, 8), 4);
+	assert_int_equal(recs[0].op, BLOCK_WRITE);
+	assert_int_equal(recs[1].event, SHIM_RESULT);
+	assert_int_equal(recs[1].op, BLOCK_WRITE);
+	assert_int_equal(recs[2].op, BLOCK_FLUSH);
+	assert_int_equal(recs[3].event, SHIM_RESULT);
+	free(script);
+	free(log);
+}
+
+/* A write that is still on its way does not hold a flush up, and is not promised by it. */
+static void test_flush_passes_write(void **state)
+{
+	struct fixture *f = *state;
+	struct block *b = open_image(f, "break name=W op=write at=1");
+	uint8_t buf[512] = {7}, back[512];
+	struct iovec iov = {buf, 512};
+	struct op write;
+
+	submit(b, &write, BLOCK_WRITE, 0, 512, &iov, 1, false);
+	assert_int_equal(run(f, b, BLOCK_FLUSH, 0, NULL, 0, false), 0);
+	assert_false(write.done);
+	assert_int_equal(run(f, b, BLOCK_READ, 0, back, 512, false), 0);
+	assert_int_equal(back[0], 0);
+	block_drain(b); /* lets go what is held */
+	assert_true(write.done);
+	assert_int_equal(run(f, b, BLOCK_READ, 0, back, 512, false), 0);
+	assert_int_equal(back[0], 7);
+	block_close(b);
+}
+
+/* done() may submit again and may drain. */
+struct chain {
+	struct op op;
+	struct block *b;
+	uint8_t buf[512];
+	struct iovec iov;
+	int left;
+};
+
+static void on_chain(struct block_req *req, int result)
+{
+	struct chain *c = req->ctx;
+
+	assert_int_equal(result, 0);
+	if (--c->left == 0)
+		return;
+	block_submit(c->b, req);
+	if (c->left == 5)
+		block_drain(c->b);
+}
+
+static void test_done_submits(void **state)
+{
+	struct fixture *f = *state;
+	struct chain c = {.b = open_image(f, NULL), .left = 20};
+
+	c.iov = (struct iovec){c.buf, 512};
+	c.op.req = (struct block_req){.op = BLOCK_WRITE,
+				      .len = 512,
+				      .iov = &c.iov,
+				      .niov = 1,
+				      .done = on_chain,
+				      .ctx = &c};
+	block_submit(c.b, &c.op.req);
+	for (int i = 0; i < 1000 && c.left > 0; i++)
+		turn(f, 1);
+	assert_int_equal(c.left, 0);
+	block_close(c.b);
+}
+
+#define BOTH(t)                                                                                    \
+	{"io_uring: " #t, t, setup, teardown, (void *)&aio_kinds[0]},                              \
+	{                                                                                          \
+		"threads: " #t, t, setup, teardown, (void *)&aio_kinds[1]                          \
+	}
+#define ONCE(t)                                                                                    \
+	{                                                                                          \
+#t, t, setup, teardown, (void *)&aio_kinds[1]                                      \
+	}
+
+int main(void)
+{
+	static const enum block_aio aio_kinds[] = {BLOCK_AIO_URING, BLOCK_AIO_THREADS};
+	const struct CMUnitTest tests[] = {
+		BOTH(test_model),
+		BOTH(test_model_shim),
+		ONCE(test_open_errors),
+		ONCE(test_lock_matrix),
+		ONCE(test_lock_qemu_refused),
+		ONCE(test_lock_qemu_has_it),
+		ONCE(test_lock_qemu_machine),
+		BOTH(test_validation),
+		BOTH(test_read_only),
+		BOTH(test_many_iovecs),
+		BOTH(test_many_requests),
+		BOTH(test_truncated_live),
+		BOTH(test_discard_frees),
+		BOTH(test_enospc_shim),
+		BOTH(test_enospc_again_and_abort),
+		BOTH(test_enospc_real),
+		BOTH(test_sticky_flush),
+		ONCE(test_unsafe),
+		BOTH(test_fail_kth),
+		BOTH(test_flush_merge),
+		BOTH(test_fua_order),
+		BOTH(test_flush_passes_write),
+		BOTH(test_done_submits),
+	};
+
+	return cmocka_run_group_tests_name("block", tests, NULL, NULL);
+}
