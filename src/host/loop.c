@@ -186,6 +186,16 @@ void loop_free(struct loop *loop)
 	free(loop);
 }
 
+static void wake(struct loop *loop)
+{
+	uint64_t one = 1;
+	int saved = errno;
+
+	/* EAGAIN means the counter is already far from zero: the loop will wake. */
+	if (write(loop->eventfd, &one, sizeof(one)) < 0)
+		errno = saved;
+}
+
 /* Bring the kernel's view in line with @events. EPOLLERR and EPOLLHUP can't be masked in epoll, so
  * "no events" means leaving it: a hung-up peer would otherwise spin the loop. */
 static int watch(struct loop_fd *f, uint32_t events)
@@ -197,6 +207,7 @@ static int watch(struct loop_fd *f, uint32_t events)
 		f->loop->n_always += (events != 0);
 		f->loop->n_always -= (f->events != 0);
 		f->events = events;
+		wake(f->loop); /* it may be waiting without a timeout */
 		return 0;
 	}
 	f->events = events;
@@ -212,6 +223,7 @@ static int watch(struct loop_fd *f, uint32_t events)
 			return -errno;
 		f->always = true;
 		f->loop->n_always++;
+		wake(f->loop);
 		return 0;
 	}
 	f->in_epoll = true;
@@ -308,16 +320,6 @@ void loop_timer_free(struct loop_timer *t)
 		return;
 	loop_timer_disarm(t);
 	free(t);
-}
-
-static void wake(struct loop *loop)
-{
-	uint64_t one = 1;
-	int saved = errno;
-
-	/* EAGAIN means the counter is already far from zero: the loop will wake. */
-	if (write(loop->eventfd, &one, sizeof(one)) < 0)
-		errno = saved;
 }
 
 void loop_post(struct loop *loop, void (*fn)(void *ctx), void *ctx)
