@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs inside the Debian guest: real programs must give right results. Last line: "debian-test: N failed".
 fails=0
+# Opened for each line: getty hangs the terminal up when it starts, which would revoke an open one.
+say() { say "$*" >/dev/ttyS0; }
 t() { # name command...
 	local name=$1 start=$SECONDS
 	shift
-	if "$@" >/tmp/out 2>&1; then echo "debian-test: $name: ok ($((SECONDS - start)) s)"; else
-		echo "debian-test: $name: FAILED"; tail -5 /tmp/out; fails=$((fails + 1)); fi
+	if "$@" >/tmp/out 2>&1; then say "$name: ok ($((SECONDS - start)) s)"; else
+		say "$name: FAILED"; tail -5 /tmp/out >/dev/ttyS0; fails=$((fails + 1)); fi
 }
 cd /tmp || exit 1
 cat >a.c <<'C'
@@ -37,7 +39,7 @@ t "openssl aes-gcm, rsa" bash -c 'openssl rand -out k 100000 && openssl enc -aes
 t "openssl speed" openssl speed -seconds 1 -bytes 1024 sha256 aes-128-cbc
 seconds=$(sed -n 's/.*stress=\([0-9]*\).*/\1/p' /proc/cmdline)
 t "stress-ng --verify" stress-ng --cpu 1 --verify --timeout "${seconds:-60}s"
-dmesg | grep -iE 'BUG|Oops|WARNING:|unable to handle' >/tmp/out && { echo "debian-test: kernel complains"; head -5 /tmp/out; fails=$((fails + 1)); }
-echo "debian-test: $fails failed"
+dmesg | grep -iE 'BUG|Oops|WARNING:|unable to handle' >/tmp/out && { say "kernel complains"; head -5 /tmp/out >/dev/ttyS0; fails=$((fails + 1)); }
+say "$fails failed"
 sync
 systemctl poweroff
