@@ -3,7 +3,7 @@
 # Runs inside the Debian guest: real programs must give right results. Last line: "debian-test: N failed".
 fails=0
 # Opened for each line: getty hangs the terminal up when it starts, which would revoke an open one.
-say() { say "$*" >/dev/ttyS0; }
+say() { echo "debian-test: $*" >/dev/ttyS0; }
 t() { # name command...
 	local name=$1 start=$SECONDS
 	shift
