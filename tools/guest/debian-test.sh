@@ -39,7 +39,7 @@ t "openssl aes-gcm, rsa" bash -c 'openssl rand -out k 100000 && openssl enc -aes
 t "openssl speed" openssl speed -seconds 1 -bytes 1024 sha256 aes-128-cbc
 seconds=$(sed -n 's/.*stress=\([0-9]*\).*/\1/p' /proc/cmdline)
 t "stress-ng --verify" stress-ng --cpu 1 --verify --timeout "${seconds:-60}s"
-dmesg | grep -iE 'BUG|Oops|WARNING:|unable to handle' >/tmp/out && { say "kernel complains"; head -5 /tmp/out >/dev/ttyS0; fails=$((fails + 1)); }
+dmesg | grep -E 'BUG:|Oops|WARNING: CPU|unable to handle|soft lockup|general protection' >/tmp/out && { say "kernel complains"; head -5 /tmp/out >/dev/ttyS0; fails=$((fails + 1)); }
 say "$fails failed"
 sync
 systemctl poweroff
