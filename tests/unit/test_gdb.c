@@ -147,6 +147,16 @@ static const char *ask(struct fixture *f, const char *data)
 	return start + 1;
 }
 
+/* What the stub sent by itself: a stop reply. */
+static const char *unasked(struct fixture *f)
+{
+	static char buf[256];
+	ssize_t n = recv(f->fd, buf, sizeof(buf) - 1, MSG_DONTWAIT);
+
+	buf[n > 0 ? n : 0] = '\0';
+	return buf;
+}
+
 static void test_registers(void **state)
 {
 	struct fixture *f = *state;
@@ -218,6 +228,7 @@ static void test_run(void **state)
 	assert_true(f->v->debug.single_step);
 	gdb_stopped(f->g, f->v);
 	assert_false(f->v->debug.single_step);
+	assert_non_null(strstr(unasked(f), "$T05thread:1;#"));
 	assert_string_equal(ask(f, "qfThreadInfo"), "m1");
 	/* Ctrl-C while running */
 	assert_string_equal(ask(f, "c"), "");
@@ -225,12 +236,14 @@ static void test_run(void **state)
 	assert_int_equal(send(f->fd, "\x03", 1, 0), 1);
 	assert_int_equal(loop_run_once(f->loop, 1000), 0);
 	assert_int_equal(f->pauses, 2);
+	assert_non_null(strstr(unasked(f), "$T02thread:1;#"));
 	assert_string_equal(ask(f, "qC"), "QC1");
 	/* the watch point's address in the stop reply */
 	assert_string_equal(ask(f, "vCont;c"), "");
 	f->v->debug.hit_access = 2;
 	f->v->debug.hit_addr = 0x2000;
 	gdb_stopped(f->g, f->v);
+	assert_non_null(strstr(unasked(f), "$T05thread:1;watch:2000;#"));
 	assert_string_equal(ask(f, "?"), "T05thread:1;watch:2000;");
 	assert_string_equal(ask(f, "k"), "");
 	assert_int_equal(f->kills, 1);
