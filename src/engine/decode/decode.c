@@ -45,10 +45,10 @@ struct dec {
 	struct insn *in;
 	unsigned n, pos;
 	bool mode64, vex;
-	uint8_t pp, w, l, vvvv; /* vvvv: not inverted yet any more, 0..15 */
+	uint8_t pp, w, l, vvvv; /* vvvv: the register, 0..15 (0..7 outside 64-bit mode) */
 	uint8_t seg_override;
-	uint8_t mod, rm; /* of ModRM, without REX */
-	bool vvvv_used;
+	uint8_t mod, rm;           /* of ModRM, without REX */
+	bool vvvv_used, vvvv_none; /* an operand needs it; all four bits are ones */
 	uint8_t buf[48];
 };
 
@@ -152,6 +152,7 @@ static const struct row *vex(struct dec *d, bool three)
 		in->rex |= d->w << 3;
 	}
 	d->vvvv = (~b2 >> 3) & (d->mode64 ? 15 : 7);
+	d->vvvv_none = (b2 & 0x78) == 0x78; /* checked in full in 32-bit mode too */
 	d->l = (b2 >> 2) & 1;
 	d->pp = b2 & 3;
 	in->map = map;
@@ -180,8 +181,12 @@ static const struct row *opcode(struct dec *d)
 				d->pos++; /* the next byte decides: not there */
 			else if (d->mode64 || next >= 0xc0)
 				return vex(d, b == 0xc4);
-		} else if (UNLIKELY(b == 0x90 && !(in->rex & 1))) {
-			return d->pp == 2 ? &row_pause : &row_nop;
+		} else if (UNLIKELY(b == 0x90)) {
+			/* F3 makes it PAUSE even with REX.B, as processors do */
+			if (d->pp == 2)
+				return &row_pause;
+			if (!(in->rex & 1))
+				return &row_nop;
 		} else if (UNLIKELY(b == 0x62 && d->mode64)) {
 			in->enc = ENC_EVEX;
 		}
@@ -567,6 +572,10 @@ static void operation_size(struct dec *d, const struct row *row)
 		    OP_KIND(row->op[0]) != K_J)
 			in->opsize = 1;
 		break;
+	case S_Z:
+		if (OP_KIND(row->op[0]) == K_A && in->opsize == 8) /* in, out */
+			in->opsize = 4;
+		break;
 	case S_Y:
 	case S_MODE: in->opsize = (uint8_t)size_bytes(d, OP_SIZE(row->op[0]), false); break;
 	default: break;
@@ -593,7 +602,7 @@ static void init(struct dec *d, const uint8_t *bytes, unsigned n, unsigned code_
 	d->n = n;
 	d->pos = 0;
 	d->mode64 = code_bits == 64;
-	d->vex = d->vvvv_used = false;
+	d->vex = d->vvvv_used = d->vvvv_none = false;
 	d->pp = d->w = d->l = d->vvvv = d->mod = d->rm = 0;
 	d->seg_override = INSN_NO_REG;
 	in->code_bits = (uint8_t)code_bits;
@@ -661,7 +670,7 @@ enum decode_result insn_decode(const uint8_t *bytes, unsigned n, unsigned code_b
 	if (d.vex) {
 		if (d.vvvv_used)
 			in->vvvv = d.vvvv;
-		else if (d.vvvv)
+		else if (!d.vvvv_none)
 			return finish(&d, DECODE_INVALID);
 	}
 

@@ -181,6 +181,8 @@ enum {
 	FL(CC_L, fS | fO, 0, 0) \
 	FL(CC_LE, fS | fO | fZ, 0, 0) \
 	FL(STR, X86_DF, 0, 0) \
+	FL(IO, X86_IOPL | X86_VM, 0, 0) \
+	FL(STR_IO, X86_DF | X86_IOPL | X86_VM, 0, 0) \
 	FL(CMPS, X86_DF, fALL, 0) \
 	FL(DAA, fA | fC, fALL, fO) \
 	FL(AAA, fA, fALL, fO | fS | fZ | fP) \
@@ -188,7 +190,7 @@ enum {
 	FL(ADOX, fO, fO, 0) \
 	FL(ZF, 0, fZ, 0) \
 	FL(ANDN, 0, fALL, fA | fP) \
-	FL(BEXTR, 0, fALL, fA | fS | fP) \
+	FL(BEXTR, 0, fALL, fALL & ~fZ) \
 	FL(CLD, 0, X86_DF, 0) \
 	FL(CLI, X86_IOPL | X86_VM, X86_IF | X86_VIF, 0) \
 	FL(STI, X86_IOPL | X86_VM | X86_VIP, X86_IF | X86_VIF, 0) \
@@ -225,7 +227,6 @@ struct flag_set {
 	IM(ALLREG, 0xff, 0xff) \
 	IM(PUSHA, 0xff, gSP) \
 	IM(FRAME, gSP | gBP, gSP | gBP) \
-	IM(LEAVE, gBP, gSP | gBP) \
 	IM(MOVS, gSI | gDI, gSI | gDI) \
 	IM(SRC, gSI, gSI) \
 	IM(DST, gDI, gDI) \

@@ -30,7 +30,8 @@ const struct row insn_rows_0f38[256 * 4] = {
 	P66(0xdb) = SSE(AES, 0, wVdq, rWdq), P66(0xdc) = SSE(AES, 0, xVdq, rWdq), P66(0xdd) = SSE(AES, 0, xVdq, rWdq),
 	P66(0xde) = SSE(AES, 0, xVdq, rWdq), P66(0xdf) = SSE(AES, 0, xVdq, rWdq),
 	NP66(0xf0) = COPYF(MOVBE, 0, NONE, wGv, rMv), NP66(0xf1) = COPYF(MOVBE, 0, NONE, wMv, rGv),
-	PF2(0xf0) = COPYF(SSE42, A_PP, NONE, xGy, rEb), PF2(0xf1) = COPYF(SSE42, A_PP, NONE, xGy, rEv), /* crc32 */
+	/* crc32: the operand size is that of the source */
+	PF2(0xf0) = COPYF(SSE42, A_PP, NONE, rEb, xGy), PF2(0xf1) = COPYF(SSE42, A_PP, NONE, rEv, xGy),
 	P66(0xf6) = COPYF(ADX, A_PP, CMC, xGy, rEy), PF3(0xf6) = COPYF(ADX, A_PP, ADOX, xGy, rEy),
 };
 /* clang-format on */
