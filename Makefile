@@ -5,7 +5,8 @@
 RUNS ?= 200000
 SECONDS_EACH ?= 120
 MESON_TEST = meson test --print-errorlogs --no-rebuild --num-processes $(shell nproc)
-SANE = -Db_lundef=false -Dchecks=true
+WERROR ?= false
+SANE = -Db_lundef=false -Dchecks=true -Dwerror=$(WERROR)
 
 .PHONY: all run check check-long bench fuzz asan tsan format install clean
 
@@ -16,7 +17,7 @@ all: build/build.ninja
 build/build.ninja:
 	@tools/bootstrap --dry-run build
 	@mkdir -p build
-	@meson setup build >build/setup.log 2>&1 || { cat build/setup.log; exit 1; }
+	@meson setup build -Dwerror=$(WERROR) >build/setup.log 2>&1 || { cat build/setup.log; exit 1; }
 
 build-asan/build.ninja:
 	meson setup build-asan -Db_sanitize=address,undefined $(SANE)
