@@ -48,12 +48,15 @@ check:
 	exit $$status
 
 check-long:
-	@tools/bootstrap build run check
+	@tools/bootstrap build run check check-long
 	@rm -f build/meson-logs/testlog.json
 	@$(MAKE) --no-print-directory all
 	@status=0; $(MESON_TEST) -C build --suite long || status=1; tools/test-report build; exit $$status
 
-bench: all
+# Numbers for this host, next to QEMU's for the same guest.
+bench:
+	@tools/bootstrap build run bench
+	@$(MAKE) --no-print-directory all
 	bench/run $(ARGS)
 
 # Each target for RUNS inputs or SECONDS_EACH seconds, whichever comes first. TARGET=name picks one.
