@@ -2,7 +2,7 @@
 /*
  * Shared by fuzz_linux, fuzz_elf and fuzz_multiboot: a guest of 8 MiB, and one boot_load() of an
  * image made from the input. The input either is the image, or edits a good one: records of
- * (16-bit offset, 8-bit length 1, 2, 4 or 8, value).
+ * (16-bit offset, width 1, 2, 4 or 8, value).
  */
 #ifndef TESTS_FUZZ_BOOT_FUZZ_H
 #define TESTS_FUZZ_BOOT_FUZZ_H
@@ -69,9 +69,10 @@ static uint8_t *boot_edit(const uint8_t *good, size_t n, const uint8_t *data, si
 
 	memcpy(img, good, n);
 	*ret_n = n;
-	if (size && data[0] & 0x80)
-		*ret_n = n * (data[0] & 0x7f) / 128;
-	for (size_t i = 1; i + 3 <= size;) {
+	if (size >= 2 && data[0] >= 0xe0)
+		*ret_n = n * data[1] / 256;
+	/* few edits at a time: more would always break the signature */
+	for (size_t i = 2, left = size ? data[0] % 5 : 0; i + 3 <= size && left; left--) {
 		unsigned width = 1u << (data[i + 2] & 3);
 		size_t at = ld_le16(data + i) % n;
 

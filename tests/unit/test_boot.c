@@ -177,6 +177,7 @@ struct bad {
 static void test_linux_bad(void **state)
 {
 	static const struct bad rows[] = {
+		{"cut in the header", 0x1f1, 1, SETUP_SECTS, 0x210, -ENOEXEC, "inside its setup"},
 		{"old protocol", 0x206, 2, 0x205, 0, -ENOEXEC, "boot protocol 2.05"},
 		{"zImage", 0x211, 1, 0, 0, -ENOEXEC, "zImage"},
 		{"header too short", 0x201, 1, 0x10, 0, -ENOEXEC, "truncated or damaged"},

@@ -80,6 +80,10 @@ static int parse_setup(const struct boot_image *img, struct setup *s, struct err
 	const uint8_t *p = img->p;
 	uint64_t sects, end;
 
+	if (img->n < BP_CMDLINE_SIZE + 4)
+		return error_set(err, -ENOEXEC,
+				 "Linux kernel '%s' is truncated: it ends inside its setup header",
+				 img->name);
 	s->version = ld_le16(p + BP_VERSION);
 	if (s->version < 0x206 || !(p[BP_LOADFLAGS] & LOADED_HIGH))
 		return error_set(err, -ENOEXEC,
