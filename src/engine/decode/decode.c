@@ -49,7 +49,7 @@ struct dec {
 	uint8_t seg_override;
 	uint8_t mod, rm;           /* of ModRM, without REX */
 	bool vvvv_used, vvvv_none; /* an operand needs it; all four bits are ones */
-	uint8_t buf[48];
+	uint8_t buf[48] __attribute__((aligned(16)));
 };
 
 static enum decode_result finish(struct dec *d, enum decode_result r)
@@ -316,20 +316,18 @@ static unsigned operand_size(const struct dec *d, uint32_t attr)
 	return (d->in->code_bits == 16) != p66 ? 2 : 4;
 }
 
-static unsigned size_bytes(const struct dec *d, unsigned code, bool mem)
+/* Sizes that depend on nothing; 0: a rule. */
+static const uint16_t fixed_sizes[32] = {
+	[S_B] = 1,   [S_W] = 2,   [S_D] = 4,    [S_Q] = 8,    [S_T] = 10,
+	[S_DQ] = 16, [S_QQ] = 32, [S_FX] = 512, [S_XS] = 576,
+};
+
+static unsigned size_rule(const struct dec *d, unsigned code, bool mem)
 {
 	const struct insn *in = d->in;
 	unsigned vl = 16u << d->l;
 
 	switch (code) {
-	case S_B: return 1;
-	case S_W: return 2;
-	case S_D: return 4;
-	case S_Q: return 8;
-	case S_T: return 10;
-	case S_DQ: return 16;
-	case S_QQ: return 32;
-	case S_V: return in->opsize;
 	case S_Z: return in->opsize == 2 ? 2 : 4;
 	case S_Y: return d->w && d->mode64 ? 8 : 4;
 	case S_MODE: return d->mode64 ? 8 : 4;
@@ -348,13 +346,18 @@ static unsigned size_bytes(const struct dec *d, unsigned code, bool mem)
 	case S_CX: return d->w ? 16 : 8;
 	case S_ENV: return in->opsize == 2 ? 14 : 28;
 	case S_SAV: return in->opsize == 2 ? 94 : 108;
-	case S_FX: return 512;
-	case S_XS: return 576;
 	}
 	return 0;
 }
 
-static void use_gpr(struct insn *in, unsigned r, unsigned size, unsigned access, bool named)
+static inline unsigned size_bytes(const struct dec *d, unsigned code, bool mem)
+{
+	if (code == S_V)
+		return d->in->opsize;
+	return LIKELY(fixed_sizes[code]) ? fixed_sizes[code] : size_rule(d, code, mem);
+}
+
+static inline void use_gpr(struct insn *in, unsigned r, unsigned size, unsigned access, bool named)
 {
 	unsigned bit;
 
@@ -411,7 +414,7 @@ static void immediate(struct dec *d, unsigned size, bool sign)
 }
 
 /* One operand of a row. False: this form does not exist (#UD). */
-static bool operand(struct dec *d, unsigned op)
+static inline bool operand(struct dec *d, unsigned op)
 {
 	struct insn *in = d->in;
 	unsigned kind = OP_KIND(op), code = OP_SIZE(op), access = OP_ACCESS(op);
@@ -589,13 +592,29 @@ static void operation_size(struct dec *d, const struct row *row)
 	}
 }
 
+/* Sixteen zero bytes at a time: rep stos, which the compiler would choose, costs more than the rest
+ * of a decode. */
+typedef uint64_t zero16 __attribute__((vector_size(16), aligned(1), may_alias));
+
+static inline void clear(void *p, size_t size)
+{
+	uint8_t *b = p;
+	size_t i;
+
+	for (i = 0; i + 16 <= size; i += 16)
+		*(zero16 *)(b + i) = (zero16){0, 0};
+	if (i < size)
+		*(zero16 *)(b + size - 16) = (zero16){0, 0};
+}
+
 static void init(struct dec *d, const uint8_t *bytes, unsigned n, unsigned code_bits,
 		 struct insn *in)
 {
-	memset(in, 0, sizeof(*in));
-	memset(d->buf, 0, sizeof(d->buf));
-	if (LIKELY(n >= INSN_MAX))
-		memcpy(d->buf, bytes, INSN_MAX);
+	clear(in, sizeof(*in));
+	clear(d->buf, sizeof(d->buf));
+	if (LIKELY(n > INSN_MAX))
+		memcpy(d->buf, bytes,
+		       INSN_MAX + 1); /* one store, that later loads can forward from */
 	else
 		memcpy(d->buf, bytes, n);
 	d->in = in;
