@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Decoded blocks: building, finding, invalidation. Intel SDM vol. 3, 8.1.3 (self- and
+ * cross-modifying code), 11.6.
+ *
+ * A block is what was decoded from one RAM or ROM page (named by its host address, so that remapped
+ * pages and ROM shadows are different pages) at one RIP in one mode. It holds a copy of the bytes.
+ * An instruction that crosses into the next page is a block of its own that names both pages and is
+ * entered from the run loop only, which checks both.
+ *
+ * Invalidation: before bytes are read for good, the 64-byte granules they lie in are marked and the
+ * page's code byte is set; then comes a fence that all vCPU threads take part in (membarrier), then
+ * the page's generation is read and the bytes compared with what was decoded. A store that finds
+ * the code byte set and a granule marked clears both and then steps the generation, which makes
+ * every block of the page stale. So whatever the interleaving, either the decoder sees the new
+ * bytes or the block is stale. A stale block whose bytes still match is taken again.
+ *
+ * Memory: a pool and the thunk arena, both bounded; when either is full everything is dropped
+ * (block_flush_all), which happens only here, that is, never below a running block.
+ */
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "engine/interp/interp.h"
+
+#define BLOCK_ROOM 24576u /* pool bytes that the largest block can need */
+
+void block_flush_all(struct interp_cpu *ic)
+{
+	memset(ic->jump, 0, sizeof(ic->jump));
+	memset(ic->hash, 0, sizeof(ic->hash));
+	ic->pool_used = 0;
+	ic->link = NULL;
+	thunk_arena_reset(&ic->thunks);
+	ic->flushed++;
+}
+
+static unsigned hash_of(const uint8_t *code, uint64_t rip, uint32_t key)
+{
+	uint64_t h = ((uintptr_t)code ^ rip * 0x9e3779b97f4a7c15ull ^ key) * 0xff51afd7ed558ccdull;
+
+	return (unsigned)(h >> 40) & (BLOCK_HASH - 1);
+}
+
+/* ---- code pages ---- */
+
+static struct interp_page *page_meta(struct interp_vm *ivm, const struct x86_tlb_entry *e)
+{
+	uint64_t n = (e->block->ram_offset + e->block_off) >> MEM_PAGE_SHIFT;
+
+	check(n < ivm->n_pages);
+	return &ivm->pages[n];
+}
+
+static uint64_t granule_mask(unsigned off, unsigned len)
+{
+	unsigned first = off >> 6, last = (off + len - 1) >> 6;
+
+	return (~0ull << first) & (~0ull >> (63 - last));
+}
+
+static void fence_all_threads(struct interp_cpu *ic)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (ic->ivm->vm->cpus && ic->ivm->vm->cpus->n > 1 && ic->ivm->membarrier)
+		(void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+
+/*
+ * Mark [off, off+len) of a page as decoded. Return: true and the generation if the bytes are still
+ * @bytes; false when they have changed.
+ */
+static bool mark_code(struct interp_cpu *ic, struct interp_page *meta, _Atomic uint8_t *code,
+		      const uint8_t *page, unsigned off, unsigned len, const uint8_t *bytes,
+		      uint64_t *ret_gen)
+{
+	uint64_t mask = granule_mask(off, len), gen;
+
+	for (unsigned tries = 0; tries < 16; tries++) {
+		if ((atomic_load(&meta->granules) & mask) != mask || !atomic_load(code)) {
+			atomic_fetch_or(&meta->granules, mask);
+			atomic_store(code, 1);
+			fence_all_threads(ic);
+		}
+		gen = atomic_load(&meta->gen);
+		if (memcmp(page + off, bytes, len))
+			return false;
+		if ((atomic_load(&meta->granules) & mask) == mask && atomic_load(code)) {
+			*ret_gen = gen;
+			return true;
+		}
+	}
+	return false;
+}
+
+void interp_code_written(struct interp_vm *ivm, struct ram_block *rb, uint64_t off, uint64_t len)
+{
+	while (len) {
+		uint64_t page = off >> MEM_PAGE_SHIFT,
+			 n = (rb->ram_offset >> MEM_PAGE_SHIFT) + page;
+		unsigned in_page = (unsigned)(off & (MEM_PAGE_SIZE - 1));
+		unsigned part = (unsigned)MIN(len, MEM_PAGE_SIZE - in_page);
+		struct interp_page *meta;
+		uint64_t granules;
+
+		if (n >= ivm->n_pages)
+			return;
+		meta = &ivm->pages[n];
+		granules = atomic_load(&meta->granules);
+		if (!granules || granules & granule_mask(in_page, part)) {
+			atomic_store(&meta->granules, 0);
+			atomic_store(&rb->code[page], 0);
+			atomic_fetch_add(&meta->gen, 1); /* last: see the head of this file */
+		}
+		off += part;
+		len -= part;
+	}
+}
+
+/* ---- building ---- */
+
+struct draft {
+	struct uop uop[BLOCK_MAX_INSNS + 1];
+	struct uop_cold cold[BLOCK_MAX_INSNS + 1];
+	uint8_t bytes[BLOCK_MAX_INSNS * INSN_MAX];
+	unsigned n, n_bytes;
+	bool ends, crosses, full;
+};
+
+static unsigned code_bits(uint32_t key)
+{
+	return key & X86_MODE_CS64 ? 64 : key & X86_MODE_CS32 ? 32 : 16;
+}
+
+static void trace_asm(struct vcpu *v, const struct insn *in, uint64_t rip)
+{
+	char text[120];
+
+	insn_format(in, rip, text, sizeof(text));
+	log_line(LOG_INFO, "cpu%u: in_asm: %016llx: %s", v->index, (unsigned long long)rip, text);
+}
+
+/* One instruction from @p with @avail bytes before the page ends. False: the draft ends before it.
+ */
+static bool draft_insn(struct vcpu *v, struct draft *d, const uint8_t *p, unsigned avail,
+		       uint64_t rip, uint32_t key)
+{
+	struct interp_cpu *ic = icpu(v);
+	struct uop *u = &d->uop[d->n];
+	struct uop_cold *c = &d->cold[d->n];
+	struct insn in;
+	enum decode_result r = insn_decode(p, MIN(avail, 15u), code_bits(key), &in);
+
+	*u = (struct uop){.n = (uint8_t)d->n, .scale = 1};
+	*c = (struct uop_cold){.off = (uint16_t)d->n_bytes};
+	if (r == DECODE_SHORT) {
+		d->crosses = d->n == 0;
+		return false;
+	}
+	/* Code segment limit: the whole instruction must lie inside. SDM vol. 3, 5.3. */
+	if (!(key & X86_MODE_CS64) && rip + MAX(in.len, (uint8_t)1) - 1 > v->s.seg[X86_CS].limit)
+		r = DECODE_TOO_LONG;
+	d->n_bytes += MAX(in.len, (uint8_t)1);
+	d->n++;
+	if (r != DECODE_OK) {
+		uop_fault(u, r == DECODE_TOO_LONG ? X86_GP : X86_UD);
+		d->ends = true;
+		return false;
+	}
+	if (in.feature != X86_FEAT_NONE && !cpu_model_has(v->model, in.feature))
+		(void)insn_without_lzcnt(&in);
+	if (UNLIKELY(v->trace & TRACE_IN_ASM))
+		trace_asm(v, &in, rip);
+	if (!uop_digest(ic, key, rip, &in, u, c, &d->ends)) {
+		d->full = true;
+		return false;
+	}
+	return !d->ends;
+}
+
+static void draft_block(struct vcpu *v, struct draft *d, const uint8_t *code, unsigned avail,
+			uint64_t rip, uint32_t key)
+{
+	unsigned most = key & KEY_SINGLE ? 1 : BLOCK_MAX_INSNS;
+
+	d->n = d->n_bytes = 0;
+	d->ends = d->crosses = d->full = false;
+	memcpy(d->bytes, code, MIN(avail, (unsigned)sizeof(d->bytes)));
+	while (d->n < most && d->n_bytes < avail)
+		if (!draft_insn(v, d, d->bytes + d->n_bytes,
+				MIN(avail, (unsigned)sizeof(d->bytes)) - d->n_bytes,
+				rip + d->n_bytes, key))
+			break;
+}
+
+static struct block *commit(struct vcpu *v, const struct draft *d, uint64_t rip, uint32_t key)
+{
+	struct interp_cpu *ic = icpu(v);
+	unsigned n = d->n + 1;
+	size_t size = sizeof(struct block) + n * (sizeof(struct uop) + sizeof(struct uop_cold)) +
+		      d->n_bytes;
+	struct block *b = (struct block *)(ic->pool + ic->pool_used);
+	bool may_chain = !(key & KEY_SINGLE) && key & X86_MODE_FLAT;
+	uint64_t end = rip + d->n_bytes;
+
+	check(ic->pool_used + size <= ic->pool_size);
+	ic->pool_used += align_up(size, 64);
+	*b = (struct block){.rip = rip,
+			    .key = key,
+			    .n_insns = (uint16_t)d->n,
+			    .n_bytes = (uint16_t)d->n_bytes,
+			    .flags = key & KEY_SINGLE ? BLOCK_SINGLE : 0};
+	memcpy(b->uop, d->uop, d->n * sizeof(struct uop));
+	b->cold = (struct uop_cold *)&b->uop[n];
+	memcpy(b->cold, d->cold, d->n * sizeof(struct uop_cold));
+	b->cold[d->n] = (struct uop_cold){.off = (uint16_t)d->n_bytes};
+	b->bytes = (uint8_t *)&b->cold[n];
+	memcpy(b->bytes, d->bytes, d->n_bytes);
+	b->uop[d->n] = (struct uop){.n = (uint8_t)d->n, .scale = 1};
+	uop_end(&b->uop[d->n], key & X86_MODE_CS64 ? end : (uint32_t)end, may_chain);
+	ic->built++;
+	return b;
+}
+
+/* ---- crossing instructions and MMIO ---- */
+
+/* X86_FETCH results of fetch_bytes(). */
+static int fetch_part(struct vcpu *v, gva_t lin, unsigned n, uint8_t *to,
+		      struct x86_tlb_entry *copy)
+{
+	bool mmio;
+	struct x86_tlb_entry *e = x86_fetch_page(v, lin, &mmio);
+
+	*copy = (struct x86_tlb_entry){0};
+	if (e) {
+		*copy = *e;
+		memcpy(to, e->host + (lin & 0xfff), n);
+		return X86_OK;
+	}
+	if (!mmio)
+		return X86_FAULT;
+	for (unsigned i = 0; i < n; i++)
+		if (x86_read(v, lin + i, 1, to + i, X86_ACC_READ))
+			return X86_FAULT;
+	return X86_OK;
+}
+
+static gva_t code_lin(const struct vcpu *v, uint64_t rip, uint32_t key)
+{
+	return key & X86_MODE_CS64 ? rip : (uint32_t)(v->s.seg[X86_CS].base + rip);
+}
+
+/*
+ * The slow way to one instruction: bytes may come from two pages or from MMIO. The second page is
+ * touched only if the instruction reaches into it, so that its fault is precise.
+ */
+static struct block *build_odd(struct vcpu *v, struct draft *d, uint64_t rip, uint32_t key,
+			       int *ret_r)
+{
+	struct interp_cpu *ic = icpu(v);
+	gva_t lin = code_lin(v, rip, key);
+	unsigned first = MIN(15u, 4096 - (unsigned)(lin & 0xfff));
+	struct x86_tlb_entry e1, e2 = {0};
+	uint8_t bytes[16] = {0};
+	unsigned avail = first;
+	struct insn in;
+	struct block *b;
+
+	*ret_r = fetch_part(v, lin, first, bytes, &e1);
+	if (*ret_r)
+		return NULL;
+	if (first < 15 && insn_decode(bytes, first, code_bits(key), &in) == DECODE_SHORT) {
+		*ret_r = fetch_part(v, code_lin(v, rip + first, key), 15 - first, bytes + first,
+				    &e2);
+		if (*ret_r)
+			return NULL;
+		avail = 15;
+	}
+	draft_block(v, d, bytes, avail, rip, key | KEY_SINGLE);
+	if (d->full)
+		return NULL;
+	b = commit(v, d, rip, key);
+	b->flags |= BLOCK_SINGLE | BLOCK_TWO_PAGES;
+	if (!e1.host || (e2.host == NULL && avail > first))
+		return b; /* MMIO: good for one run, never found again (page is NULL) */
+	b->page_off = (uint16_t)(lin & 0xfff);
+	b->meta = page_meta(ic->ivm, &e1);
+	if (!mark_code(ic, b->meta, e1.code, e1.host, b->page_off, MIN(first, b->n_bytes), b->bytes,
+		       &b->gen))
+		return b;
+	if (avail > first) {
+		b->meta2 = page_meta(ic->ivm, &e2);
+		if (b->n_bytes > first &&
+		    !mark_code(ic, b->meta2, e2.code, e2.host, 0, b->n_bytes - first,
+			       b->bytes + first, &b->gen2))
+			return b;
+		b->page2 = e2.host;
+	}
+	b->page = e1.host;
+	return b;
+}
+
+/* ---- finding ---- */
+
+static void insert(struct interp_cpu *ic, struct block *b)
+{
+	unsigned h = hash_of(b->page + b->page_off, b->rip, b->key);
+
+	b->hash_next = ic->hash[h];
+	ic->hash[h] = b;
+}
+
+/* Code in a segment whose limit can change under the same key. */
+static bool limit_ok(const struct vcpu *v, const struct block *b)
+{
+	return b->key & (X86_MODE_CS64 | X86_MODE_FLAT) ||
+	       b->rip + b->n_bytes - 1 <= v->s.seg[X86_CS].limit;
+}
+
+/* A block found by its page: is it still what is there? Stale ones are compared and taken again. */
+static bool revalidate(struct vcpu *v, struct block *b, const struct x86_tlb_entry *e)
+{
+	struct interp_cpu *ic = icpu(v);
+
+	if (!limit_ok(v, b))
+		return false;
+	if (b->flags & BLOCK_TWO_PAGES) {
+		bool mmio;
+		unsigned first = 4096u - b->page_off;
+		struct x86_tlb_entry *e2;
+
+		if (!b->page || !block_valid(b))
+			return false;
+		if (!b->page2)
+			return true;
+		e2 = x86_fetch_page(v, code_lin(v, b->rip + first, b->key), &mmio);
+		return e2 && e2->host == b->page2 && b->gen2 == atomic_load(&b->meta2->gen);
+	}
+	if (LIKELY(block_valid(b)))
+		return true;
+	v->count.smc++;
+	return mark_code(ic, b->meta, e->code, e->host, b->page_off, b->n_bytes, b->bytes, &b->gen);
+}
+
+static struct block *build(struct vcpu *v, const struct x86_tlb_entry *e, uint64_t rip,
+			   uint32_t key, int *ret_r)
+{
+	struct interp_cpu *ic = icpu(v);
+	unsigned off = (unsigned)(code_lin(v, rip, key) & 0xfff);
+	struct draft *d = ic->draft;
+	struct block *b;
+
+	for (unsigned tries = 0;; tries++) {
+		if (ic->pool_used + BLOCK_ROOM > ic->pool_size || (tries && d->full))
+			block_flush_all(ic);
+		check(tries < 64 || !d->full);
+		draft_block(v, d, e->host + off, 4096 - off, rip, key);
+		if (d->full)
+			continue;
+		if (d->crosses) {
+			b = build_odd(v, d, rip, key, ret_r);
+			if (!b && !*ret_r)
+				continue; /* arena full */
+			if (b && b->page)
+				insert(ic, b);
+			return b;
+		}
+		b = commit(v, d, rip, key);
+		b->page = e->host;
+		b->page_off = (uint16_t)off;
+		b->meta = page_meta(ic->ivm, e);
+		if (mark_code(ic, b->meta, e->code, e->host, off, b->n_bytes, b->bytes, &b->gen)) {
+			insert(ic, b);
+			return b;
+		}
+		if (tries > 16) {
+			/* Somebody keeps writing it: what was read is as good as anything. */
+			b->gen = atomic_load(&b->meta->gen) - 1;
+			b->flags |= BLOCK_SINGLE;
+			return b;
+		}
+	}
+}
+
+static void link_block(struct interp_cpu *ic, struct block *b)
+{
+	struct block **link = ic->link, *from;
+	unsigned which;
+
+	ic->link = NULL;
+	if (!link || b->flags & (BLOCK_SINGLE | BLOCK_TWO_PAGES))
+		return;
+	from = ic->link_from;
+	which = (unsigned)(link - from->succ);
+	/* The run loop may have gone elsewhere (interrupt), or the mode may have changed. */
+	if (b->key != from->key || b->rip != ic->link_rip)
+		return;
+	*link = b;
+	if (((b->rip ^ from->rip) & ~0xfffull) || b->page != from->page ||
+	    from->flags & BLOCK_TWO_PAGES)
+		from->succ_far |= (uint8_t)(1u << which);
+	else
+		from->succ_far &= (uint8_t) ~(1u << which);
+}
+
+struct block *block_find(struct vcpu *v, int *ret_r)
+{
+	struct interp_cpu *ic = icpu(v);
+	uint64_t rip = v->s.rip;
+	uint32_t key = ic->key;
+	gva_t lin = code_lin(v, rip, key);
+	bool mmio;
+	struct x86_tlb_entry *e;
+	struct block *b;
+
+	*ret_r = X86_OK;
+	if (!(key & X86_MODE_CS64) ? rip > v->s.seg[X86_CS].limit : !x86_canonical(rip)) {
+		*ret_r = x86_gp0(v);
+		return NULL;
+	}
+	e = x86_fetch_page(v, lin, &mmio);
+	if (UNLIKELY(!e)) {
+		if (!mmio) {
+			*ret_r = X86_FAULT;
+			return NULL;
+		}
+		if (ic->pool_used + BLOCK_ROOM > ic->pool_size)
+			block_flush_all(ic);
+		b = build_odd(v, ic->draft, rip, key, ret_r);
+		if (!b && !*ret_r) {
+			block_flush_all(ic);
+			b = build_odd(v, ic->draft, rip, key, ret_r);
+		}
+		return b;
+	}
+	for (b = ic->hash[hash_of(e->host + (lin & 0xfff), rip, key)]; b; b = b->hash_next)
+		if (b->rip == rip && b->key == key && b->page == e->host && revalidate(v, b, e))
+			break;
+	if (!b)
+		b = build(v, e, rip, key, ret_r);
+	if (!b)
+		return NULL;
+	link_block(ic, b);
+	if (!(b->flags & (BLOCK_SINGLE | BLOCK_TWO_PAGES)) && key & X86_MODE_FLAT)
+		ic->jump[jump_slot(rip)] = b;
+	return b;
+}
+
+void *block_draft_new(void)
+{
+	return xnew(struct draft);
+}

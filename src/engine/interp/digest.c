@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a decoded instruction to its uop: which handler, thunk and operands; and the checks that
+ * depend only on mode and CPU model: CPUID features, x87/SSE/AVX availability (Intel SDM vol. 3,
+ * tables 13-1 and 2-2; vol. 1, 13.4 and 14.3), instructions of protected mode only.
+ */
+#include "engine/interp/interp.h"
+
+#define WORD_OF(member) (offsetof(struct vcpu, member) / 8)
+static_assert(offsetof(struct vcpu, zero) % 8 == 0 && WORD_OF(zero) < 256, "reachable by a byte");
+static_assert(offsetof(struct vcpu, s.gpr) == 0, "GPR n is word n");
+static_assert(offsetof(struct x86_tlb_entry, code) < 128, "disp8 in store checks");
+
+static uint8_t seg_word(unsigned seg)
+{
+	return (uint8_t)((offsetof(struct vcpu, s.seg) + seg * sizeof(struct x86_seg) +
+			  offsetof(struct x86_seg, base)) /
+			 8);
+}
+
+/* -1, or the vector that the instruction raises in this mode whatever its operands. */
+static int unavailable(const struct vcpu *v, uint32_t key, const struct insn *in)
+{
+	uint32_t f = in->flags;
+
+	if (in->feature != X86_FEAT_NONE && !cpu_model_has(v->model, in->feature))
+		return X86_UD;
+	if (f & INSN_PE_ONLY && (!(key & X86_MODE_PE) || key & X86_MODE_VM))
+		return X86_UD;
+	if (f & INSN_AVX && !(key & KEY_AVX))
+		return X86_UD;
+	if (f & INSN_SSE && (key & KEY_EM || !(key & KEY_OSFXSR)))
+		return X86_UD;
+	if (f & INSN_MMX && key & KEY_EM)
+		return X86_UD;
+	if (f & INSN_FPU && key & KEY_EM)
+		return X86_NM;
+	if (f & (INSN_FPU | INSN_MMX | INSN_SSE | INSN_AVX) && key & KEY_TS)
+		return X86_NM;
+	/* WAIT: #NM only with MP and TS both set. */
+	if (in->map == MAP_1 && in->opcode == 0x9b &&
+	    (key & (KEY_MP | KEY_TS)) == (KEY_MP | KEY_TS))
+		return X86_NM;
+	return -1;
+}
+
+static void set_address(struct uop *u, uint32_t key, uint64_t rip, const struct insn *in)
+{
+	u->base = in->base == INSN_NO_REG ? WORD_OF(zero) : in->base;
+	u->index = in->index == INSN_NO_REG ? WORD_OF(zero) : in->index;
+	u->scale = (uint8_t)(1u << in->scale);
+	u->disp = in->flags & INSN_MOFFS ? (int64_t)in->imm : in->disp;
+	if (in->flags & INSN_RIP_REL)
+		u->disp += (int64_t)(rip + in->len);
+	u->seg = WORD_OF(zero);
+	if (key & X86_MODE_CS64 && (in->seg == X86_FS || in->seg == X86_GS))
+		u->seg = seg_word(in->seg);
+}
+
+static bool is_nop(const struct insn *in)
+{
+	if (in->map == MAP_1)
+		return in->opcode == 0x90 && !(in->rex & 1);
+	/* register forms of the hint nops, prefetchw space, ENDBR */
+	return in->map == MAP_0F && in->enc == ENC_LEGACY && !(in->flags & INSN_MEM) &&
+	       (in->opcode == 0x0d || (in->opcode >= 0x18 && in->opcode <= 0x1f)) &&
+	       !(in->flags & (INSN_SSE | INSN_MMX));
+}
+
+/* Specials after which the run loop must look at the world again, whatever the tables say. */
+static bool leaves(const struct insn *in)
+{
+	switch (in->special) {
+	case SP_MOV_TO_CR:
+	case SP_MOV_TO_DR:
+	case SP_LMSW:
+	case SP_CLTS:
+	case SP_INVLPG:
+	case SP_INVPCID:
+	case SP_INVD:
+	case SP_WBINVD:
+	case SP_WRMSR:
+	case SP_XSETBV:
+	case SP_HLT:
+	case SP_MWAIT:
+	case SP_STI:
+	case SP_POPF:
+	case SP_MOV_TO_SEG:
+	case SP_POP_SEG:
+	case SP_LOAD_FAR_PTR:
+	case SP_SERIALIZE: return true;
+	default: return in->flags & INSN_ENDS;
+	}
+}
+
+static void *pool_alloc(struct interp_cpu *ic, size_t size)
+{
+	void *p = ic->pool + ic->pool_used;
+
+	size = align_up(size, 16);
+	if (ic->pool_used + size > ic->pool_size)
+		return NULL;
+	ic->pool_used += size;
+	return p;
+}
+
+static bool digest_special(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct insn *in,
+			   struct uop *u, bool *ret_ends)
+{
+	struct insn *copy;
+
+	*ret_ends = leaves(in);
+	if (in->flags & INSN_MODRM || in->flags & INSN_MEM)
+		set_address(u, key, rip, in);
+	u->fn = branch_handler(key, in, rip, u);
+	if (u->fn)
+		return true;
+	copy = pool_alloc(ic, sizeof(*copy));
+	if (!copy)
+		return false;
+	*copy = *in;
+	u->in = copy;
+	u->fn = *ret_ends ? uop_special_end : uop_special;
+	return true;
+}
+
+bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct insn *in,
+		struct uop *u, struct uop_cold *cold, bool *ret_ends)
+{
+	int vector = unavailable(ic->v, key, in);
+
+	*ret_ends = false;
+	cold->flags = in->flags;
+	cold->mem_size = in->mem_size;
+	cold->seg = in->seg;
+	cold->addrsize = in->addrsize;
+	cold->fop = (uint16_t)((in->opcode & 7) << 8 | in->modrm);
+	if (vector >= 0) {
+		uop_fault(u, (uint8_t)vector);
+		*ret_ends = true;
+		return true;
+	}
+	if (in->special != SP_NONE)
+		return digest_special(ic, key, rip, in, u, ret_ends);
+	if (is_nop(in)) {
+		static const struct insn nop = {.special = SP_NOP_MEM};
+
+		u->fn = branch_handler(key, &nop, rip, u);
+		return true;
+	}
+	set_address(u, key, rip, in);
+	u->size = (uint8_t)in->mem_size;
+	if (in->map == MAP_0F && in->opcode == 0xc7 && (in->modrm >> 3 & 7) == 1 &&
+	    in->flags & INSN_MEM) {
+		u->fn = uop_cmpxchg16;
+		return true;
+	}
+	if (in->flags & INSN_FPU && in->opcode == 0xdb && in->modrm == 0xe3) {
+		u->fn = uop_fninit;
+		return true;
+	}
+	u->thunk = emit_thunk(ic, in);
+	if (!u->thunk)
+		return false;
+	if (in->flags & (INSN_FPU | INSN_MMX) || (in->map == MAP_1 && in->opcode == 0x9b))
+		u->fn = uop_x87;
+	else if (in->flags & INSN_MEM)
+		u->fn = mem_handler(key, in);
+	else
+		u->fn = (uop_fn)(uintptr_t)u->thunk;
+	return true;
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The interpreter engine from the inside: decoded blocks of micro-ops ("uops"), the threaded
+ * dispatch between them, and the arena of instruction thunks.
+ *
+ * A uop is 32 bytes: the handler and everything the handler needs. Handlers pass control to the
+ * next uop by a tail call, so the C stack between two guest instructions is always that of the run
+ * loop and returning from a handler means "leave the threaded code". The arithmetic flags travel in
+ * an argument register ("fl") and are merged into s.rflags only where somebody can look:
+ *
+ *	fl bit 0 = OF, bits 8-15 = the low byte of RFLAGS as LAHF gives it (SF ZF - AF - PF - CF)
+ *
+ * COPY instructions run as thunks of host code (emit.c): the guest's own instruction with other
+ * registers, between loads and stores of the guest registers. A thunk without memory operand is
+ * itself a handler. One with a memory operand is entered by a C handler that has translated the
+ * address to a host pointer (argument "mem") through TLB entry "e".
+ *
+ * Everything here is private to one vCPU and its thread, except struct interp_vm's page
+ * generations. RIP in threaded code: block->rip + cold[n].off; s.rip is stale there and is set
+ * before anything that can look at it (special handlers, faults, leaving).
+ */
+#ifndef ENGINE_INTERP_INTERP_H
+#define ENGINE_INTERP_INTERP_H
+
+#include <assert.h>
+
+#include "cpu/x86/cpuid.h"
+#include "cpu/x86/mmu.h"
+#include "engine/engine.h"
+#include "engine/special/special.h"
+
+struct uop;
+struct block;
+struct draft; /* block.c */
+
+typedef int (*uop_fn)(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+typedef int (*mem_fn)(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		      uint8_t *mem, struct x86_tlb_entry *e);
+
+/* base, index and seg are indices of 64-bit words in struct vcpu (GPRs are 0..15), so that "none"
+ * is the index of a word that is always zero and address arithmetic has no branches. */
+struct uop {
+	uop_fn fn;
+	union {
+		uint64_t imm; /* branches: target RIP; push: the value */
+		mem_fn thunk;
+		const struct insn *in; /* specials */
+	};
+	int64_t disp;
+	uint8_t base, index, scale /* factor 1, 2, 4, 8 */, seg;
+	uint8_t reg; /* GPR of push, pop, lea, indirect branches */
+	uint8_t n;   /* index in the block, UOP_LOOSE outside of one */
+	uint8_t size;
+	uint8_t pad_;
+};
+static_assert(sizeof(struct uop) == 32, "two uops a cache line; thunks step by 32");
+
+#define UOP_LOOSE 0xff
+
+/* What only slow paths need. */
+struct uop_cold {
+	uint32_t flags; /* INSN_ bits */
+	uint16_t mem_size;
+	uint16_t off; /* of the instruction from the block's first byte */
+	uint8_t seg, addrsize;
+	uint16_t fop; /* x87 opcode as FOP has it */
+};
+
+#define BLOCK_MAX_INSNS 64
+
+/* Flags of struct block. */
+enum {
+	BLOCK_SINGLE = 1,    /* never chained */
+	BLOCK_TWO_PAGES = 2, /* its one instruction crosses a page; checked by the run loop alone */
+};
+
+struct block {
+	struct block *hash_next;
+	uint64_t rip;
+	const uint8_t *page; /* host pointer of the page that holds the first byte */
+	struct interp_page *meta;
+	uint64_t gen; /* of the page when the bytes were read */
+	struct block *succ[2];
+	uint32_t key;
+	uint16_t n_insns, n_bytes;
+	uint16_t page_off;
+	uint8_t flags;
+	uint8_t succ_far; /* bit i: succ[i] is in another page */
+	/* second page of BLOCK_TWO_PAGES */
+	const uint8_t *page2;
+	struct interp_page *meta2;
+	uint64_t gen2;
+	struct uop_cold *cold; /* n_insns + 1 */
+	uint8_t *bytes;
+	struct uop uop[]; /* n_insns + 1: the last is the fall through */
+};
+
+/* Code bookkeeping of a guest page, shared by all vCPUs of a VM. */
+struct interp_page {
+	_Atomic uint64_t gen;      /* counts writes into granules that were decoded */
+	_Atomic uint64_t granules; /* 64-byte pieces that blocks were decoded from since */
+};
+
+struct interp_vm {
+	struct engine_vm *vm;      /* back pointer */
+	struct interp_page *pages; /* [mem_ram_total() / 4096] */
+	uint64_t n_pages;
+	pthread_mutex_t split_lock; /* LOCKed accesses that no single host access can do */
+	bool membarrier;
+};
+
+/* Block keys: the low byte is v->mode's translation key. */
+enum {
+	KEY_MP = 1 << 8,
+	KEY_EM = 1 << 9,
+	KEY_TS = 1 << 10,
+	KEY_OSFXSR = 1 << 11,
+	KEY_AVX = 1 << 12,
+	KEY_SINGLE = 1 << 13, /* one instruction at a time */
+};
+
+/* thunk arena, arena.c */
+enum {
+	THUNK_START = 1,
+	THUNK_FAULTS = 2, /* saved fl and tab below the stack pointer, see emit.c */
+	THUNK_MXCSR = 4,  /* runs with the guest's MXCSR loaded */
+};
+#define THUNK_UNIT 32u
+
+struct thunk_arena {
+	uint8_t *rw, *rx; /* two views of one memfd */
+	size_t size, used;
+	uint8_t *unit;  /* THUNK_ bits per unit: 0 = continuation or free */
+	uint32_t *hash; /* unit number + 1 of a thunk's start, 0 = empty */
+	uint32_t *len;  /* bytes, by unit number */
+	uint32_t n_hash, n_used;
+};
+
+int thunk_arena_init(struct thunk_arena *a, size_t size, struct error *err) MUST_CHECK;
+void thunk_arena_done(struct thunk_arena *a);
+void thunk_arena_reset(struct thunk_arena *a);
+/** thunk_add() - copy of @code in the arena, shared with an equal one; NULL when the arena is full.
+ */
+void *thunk_add(struct thunk_arena *a, const uint8_t *code, unsigned len, uint8_t flags);
+/** thunk_at() - THUNK_ bits of the thunk that contains @pc, 0 if none. Async-signal-safe. */
+uint8_t thunk_at(const struct thunk_arena *a, uintptr_t pc);
+
+#define JUMP_CACHE 4096u
+#define BLOCK_HASH 32768u
+
+struct interp_cpu {
+	/* addressed by thunks */
+	mem_fn stored_slow;
+
+	struct vcpu *v;
+	struct interp_vm *ivm;
+	/* where the block about to be found may be chained: &link_from->succ[i], for link_rip */
+	struct block **link, *link_from;
+	uint64_t link_rip;
+	struct draft *draft;
+	struct x86_tlb_entry *exec_tab;
+	uint32_t key;
+	bool resuming;      /* first instruction of run(): no break point on it */
+	bool x87_live;      /* the host's x87 registers hold the guest's */
+	bool has_avx;       /* of the host */
+	uint8_t fault_trap; /* trap number of the hardware fault in a thunk */
+	uint32_t bounce_fl;
+	/* out parameters of helpers called by handlers: a local whose address escapes would turn
+	 * the tail call to the next uop into a real one */
+	uint64_t tmp;
+	gva_t tmp_lin;
+	struct x86_tlb_entry *tmp_e;
+	bool tmp_equal;
+	uint64_t x87_prev_fip, x87_prev_fdp;
+	uint32_t x87_prev_misc;
+	uint64_t x87_fdp; /* address of the last x87 memory operand */
+	uint16_t x87_fds;
+
+	struct block *jump[JUMP_CACHE];
+	struct block *hash[BLOCK_HASH];
+	uint8_t *pool;
+	size_t pool_size, pool_used;
+	struct thunk_arena thunks;
+	void *sigstack;
+	struct x86_tlb_entry null_entry; /* for bounced stores: its code byte is 0 */
+	_Atomic uint8_t zero_code;
+	_Alignas(64) uint8_t bounce[192];
+	_Alignas(64) uint8_t fx[512];
+	uint64_t built, flushed; /* statistics */
+};
+
+static inline struct interp_cpu *icpu(const struct vcpu *v)
+{
+	return v->engine;
+}
+static inline const struct block *uop_block(const struct uop *u)
+{
+	return CONTAINER_OF(u - u->n, struct block, uop);
+}
+static inline uint64_t uop_rip(const struct uop *u)
+{
+	const struct block *b = uop_block(u);
+
+	return b->rip + b->cold[u->n].off;
+}
+/* 32-bit EIP wraps; a 16-bit IP does not (beyond the limit: #GP at the fetch). */
+static inline uint64_t uop_next_rip(const struct uop *u)
+{
+	const struct block *b = uop_block(u);
+	uint64_t rip = b->rip + b->cold[u->n + 1].off;
+
+	return b->key & X86_MODE_CS64 ? rip : (uint32_t)rip;
+}
+
+/* flags: see the head of this file */
+static inline uint32_t fl_load(uint64_t rflags)
+{
+	return ((uint32_t)rflags & 0xd5) << 8 | 0x200 | ((uint32_t)rflags >> 11 & 1);
+}
+static inline uint64_t fl_merge(uint64_t rflags, uint32_t fl)
+{
+	return (rflags & ~(uint64_t)X86_ARITH) | (fl >> 8 & 0xd5) | (uint64_t)(fl & 1) << 11;
+}
+
+/* interp.c */
+uint32_t interp_key(const struct vcpu *v);
+
+/* block.c */
+/** block_find() - the block at s.rip for ic->key, decoding it when needed. NULL: a fault is
+ * recorded (X86_FAULT), or v->exit is set (X86_EXIT) as *ret_r says. */
+struct block *block_find(struct vcpu *v, int *ret_r);
+void block_flush_all(struct interp_cpu *ic);
+/** block_draft_new() - scratch for building; free() it. */
+void *block_draft_new(void);
+/** block_valid() - does the block still hold what the page holds? */
+static inline bool block_valid(const struct block *b)
+{
+	return b->gen == atomic_load_explicit(&b->meta->gen, memory_order_acquire);
+}
+static inline unsigned jump_slot(uint64_t rip)
+{
+	return (unsigned)(rip ^ rip >> 12) & (JUMP_CACHE - 1);
+}
+void interp_code_written(struct interp_vm *ivm, struct ram_block *rb, uint64_t off, uint64_t len);
+
+/* digest.c: the uop of one decoded instruction; false when the arena is full */
+bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct insn *in,
+		struct uop *ret_u, struct uop_cold *ret_cold, bool *ret_ends);
+/** uop_end() - the fall through at the end of a block. */
+void uop_end(struct uop *u, uint64_t rip, bool chain);
+/** uop_fault() - raise @vector (with error code 0 for #GP) at this place. */
+void uop_fault(struct uop *u, uint8_t vector);
+
+/* emit.c */
+/** emit_thunk() - NULL when the arena is full. */
+void *emit_thunk(struct interp_cpu *ic, const struct insn *in);
+
+/* ops_mem.c: addresses, memory handlers, slow paths */
+uop_fn mem_handler(uint32_t key, const struct insn *in);
+int uop_mem_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+int uop_stored_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		    uint8_t *mem, struct x86_tlb_entry *e);
+int uop_x87(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+int uop_cmpxchg16(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+/* ops.c: control flow, stack, lea, specials, faults */
+uop_fn branch_handler(uint32_t key, const struct insn *in, uint64_t rip, struct uop *u);
+int uop_special(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+int uop_special_end(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+/** uop_hw_fault() - where the signal handler continues: the thunk of @u raised ic->fault_trap. */
+int uop_hw_fault(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+
+/* x87.c */
+int uop_fninit(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+void x87_load(struct interp_cpu *ic);
+void x87_save(struct interp_cpu *ic);
+static inline void x87_sync(struct interp_cpu *ic)
+{
+	if (UNLIKELY(ic->x87_live))
+		x87_save(ic);
+}
+
+/* trap.c */
+int trap_process_init(struct error *err) MUST_CHECK;
+void trap_process_done(void);
+int trap_thread_init(struct interp_cpu *ic, struct error *err) MUST_CHECK;
+void trap_thread_done(struct interp_cpu *ic);
+void trap_set_current(struct interp_cpu *ic);
+
+/*
+ * Continue with the next uop. Handlers must have no local whose address escapes. A tail call where
+ * the compiler makes them (always with optimization); otherwise the depth is bounded by the block
+ * length, because BLOCK_CHAINING is off then.
+ */
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) &&    \
+	!defined(__SANITIZE_UNDEFINED__)
+#define BLOCK_CHAINING 1
+#else
+#define BLOCK_CHAINING 0
+#endif
+static inline int uop_next(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
+			   uint32_t fl)
+{
+	return u[1].fn(v, u + 1, tab, fl);
+}
+
+/** uop_leave() - to the run loop, continuing at @rip. */
+static inline int uop_leave(struct vcpu *v, uint64_t rip, uint32_t fl)
+{
+	v->s.rflags = fl_merge(v->s.rflags, fl);
+	v->s.rip = rip;
+	return X86_OK;
+}
+
+#endif

@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hand-written uop handlers: near control transfers and block chaining, stack, LEA, the wrapper of
+ * the special handlers, exceptions. Intel SDM vol. 2, instruction pages; the exact versions of all
+ * of these are the special handlers, the ones here serve 64-bit and flat 32-bit code and fall back
+ * to cpu/x86 helpers on anything unusual.
+ *
+ * Chaining: a block remembers its successors. Inside one page nothing but the page's generation
+ * must be checked, because the current block was valid when it was entered and nothing that changes
+ * mappings or modes continues without returning to the run loop. Across pages the TLB must
+ * still map the successor's address to the page it was decoded from.
+ */
+#include "engine/interp/interp.h"
+
+#define WORD(v, i) (((const uint64_t *)(v))[i])
+#define INLINE     static inline __attribute__((always_inline))
+
+enum { FL_CF = 0x100, FL_PF = 0x400, FL_ZF = 0x4000, FL_SF = 0x8000, FL_OF = 1 };
+
+/* ---- blocks ---- */
+
+INLINE int enter(struct vcpu *v, const struct block *b, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	v->count.insns += b->n_insns;
+	v->count.blocks++;
+	return b->uop[0].fn(v, b->uop, tab, fl);
+}
+
+/* Is the page of @b still what @rip is mapped to? For code segments with base 0. */
+INLINE bool still_mapped(const struct vcpu *v, const struct block *b, uint64_t rip)
+{
+	const struct x86_tlb_entry *e = &icpu(v)->exec_tab[(rip >> 12) & (X86_TLB_SIZE - 1)];
+
+	return e->tag_exec == ((rip & ~0xfffull) | v->tlb->generation) && e->host == b->page;
+}
+
+/* To successor @which of the block of @u, at @rip. */
+INLINE int chain(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		 unsigned which, uint64_t rip)
+{
+	const struct block *b = uop_block(u);
+	struct block *nb = b->succ[which];
+
+	if (BLOCK_CHAINING && LIKELY(nb != NULL) &&
+	    LIKELY(!atomic_load_explicit(&v->request, memory_order_relaxed)) &&
+	    LIKELY(block_valid(nb)) &&
+	    (!(b->succ_far & 1u << which) || LIKELY(still_mapped(v, nb, rip))))
+		return enter(v, nb, tab, fl);
+	if (!(b->flags & BLOCK_SINGLE)) {
+		icpu(v)->link_from = (struct block *)b;
+		icpu(v)->link = &icpu(v)->link_from->succ[which];
+		icpu(v)->link_rip = rip;
+	}
+	return uop_leave(v, rip, fl);
+}
+
+/* To a computed @rip, which is canonical or inside a flat 32-bit segment. */
+INLINE int jump(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		uint64_t rip)
+{
+	const struct block *nb = icpu(v)->jump[jump_slot(rip)];
+
+	if (BLOCK_CHAINING && LIKELY(nb != NULL) && LIKELY(nb->rip == rip) &&
+	    LIKELY(nb->key == uop_block(u)->key) &&
+	    LIKELY(!atomic_load_explicit(&v->request, memory_order_relaxed)) &&
+	    LIKELY(block_valid(nb)) && LIKELY(still_mapped(v, nb, rip)))
+		return enter(v, nb, tab, fl);
+	return uop_leave(v, rip, fl);
+}
+
+/* An exception is recorded and s.rip set; instructions of the block that did not run are not
+ * counted. */
+static int fault(struct vcpu *v, const struct uop *u, uint32_t fl)
+{
+	v->count.insns -= uop_block(u)->n_insns - u->n;
+	v->s.rflags = fl_merge(v->s.rflags, fl);
+	return X86_FAULT;
+}
+
+static int fall_chain(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	return chain(v, u, tab, fl, 0, u->imm);
+}
+
+static int fall_leave(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	return uop_leave(v, u->imm, fl);
+}
+
+void uop_end(struct uop *u, uint64_t rip, bool may_chain)
+{
+	u->fn = may_chain ? fall_chain : fall_leave;
+	u->imm = rip;
+}
+
+static int raise_here(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	v->s.rip = uop_rip(u);
+	if (u->imm == X86_GP)
+		(void)x86_gp0(v);
+	else
+		(void)x86_raise(v, (uint8_t)u->imm);
+	return fault(v, u, fl);
+}
+
+void uop_fault(struct uop *u, uint8_t vector)
+{
+	u->fn = raise_here;
+	u->imm = vector;
+}
+
+/* ---- jumps ---- */
+
+#define CC_O  (fl & FL_OF)
+#define CC_B  (fl & FL_CF)
+#define CC_Z  (fl & FL_ZF)
+#define CC_BE (fl & (FL_CF | FL_ZF))
+#define CC_S  (fl & FL_SF)
+#define CC_P  (fl & FL_PF)
+#define CC_L  ((fl >> 15 ^ fl) & 1)
+#define CC_LE ((fl & FL_ZF) || CC_L)
+
+#define JCC_HANDLER(n, cond)                                                                       \
+	static int jcc_##n(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,         \
+			   uint32_t fl)                                                            \
+	{                                                                                          \
+		if (cond)                                                                          \
+			return chain(v, u, tab, fl, 0, u->imm);                                    \
+		return chain(v, u, tab, fl, 1, (uint64_t)u->disp);                                 \
+	}
+JCC_HANDLER(o, CC_O)
+JCC_HANDLER(no, !CC_O)
+JCC_HANDLER(b, CC_B)
+JCC_HANDLER(nb, !CC_B)
+JCC_HANDLER(z, CC_Z)
+JCC_HANDLER(nz, !CC_Z)
+JCC_HANDLER(be, CC_BE)
+JCC_HANDLER(nbe, !CC_BE)
+JCC_HANDLER(s, CC_S)
+JCC_HANDLER(ns, !CC_S)
+JCC_HANDLER(p, CC_P)
+JCC_HANDLER(np, !CC_P)
+JCC_HANDLER(l, CC_L)
+JCC_HANDLER(nl, !CC_L)
+JCC_HANDLER(le, CC_LE)
+JCC_HANDLER(nle, !CC_LE)
+
+static const uop_fn jcc_handlers[16] = {jcc_o,  jcc_no,  jcc_b,  jcc_nb, jcc_z, jcc_nz,
+					jcc_be, jcc_nbe, jcc_s,  jcc_ns, jcc_p, jcc_np,
+					jcc_l,  jcc_nl,  jcc_le, jcc_nle};
+
+static int jmp_rel(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	return chain(v, u, tab, fl, 0, u->imm);
+}
+
+/* Near targets out of a register or memory, 64-bit: #GP(0) on the branch when not canonical. */
+static int bad_target(struct vcpu *v, const struct uop *u, uint32_t fl)
+{
+	v->s.rip = uop_rip(u);
+	(void)x86_gp0(v);
+	return fault(v, u, fl);
+}
+
+static int jmp_reg(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	uint64_t rip = v->s.gpr[u->reg];
+
+	if (UNLIKELY(!x86_canonical(rip)))
+		return bad_target(v, u, fl);
+	return jump(v, u, tab, fl, rip);
+}
+
+/* ---- stack; w = 8 in 64-bit mode, 4 in flat 32-bit code with a 32-bit stack ---- */
+
+INLINE uint8_t *hit(const struct vcpu *v, struct x86_tlb_entry *tab, gva_t lin, unsigned w,
+		    bool write, struct x86_tlb_entry **ret_e)
+{
+	struct x86_tlb_entry *e = &tab[(lin >> 12) & (X86_TLB_SIZE - 1)];
+	uint64_t tag = write ? e->tag_write : e->tag_read;
+
+	*ret_e = e;
+	if (UNLIKELY(tag != (((lin + w - 1) & ~0xfffull) | v->tlb->generation)))
+		return NULL;
+	return e->host + (lin & 0xfff);
+}
+INLINE uint64_t wrap(uint64_t a, unsigned w)
+{
+	return w == 4 ? (uint32_t)a : a;
+}
+INLINE uint64_t load(const uint8_t *p, unsigned w)
+{
+	return w == 4 ? ld_le32(p) : ld_le64(p);
+}
+INLINE void store(uint8_t *p, unsigned w, uint64_t val)
+{
+	if (w == 4)
+		st_le32(p, (uint32_t)val);
+	else
+		st_le64(p, val);
+}
+
+/* A store went to a page with code: must the rest of this block be fetched again? */
+static bool must_leave(struct vcpu *v, const struct uop *u)
+{
+	bool leave = atomic_load_explicit(&v->request, memory_order_relaxed) || v->s.pending_dbg;
+
+	if (v->code_changed) {
+		v->code_changed = false;
+		leave |= !block_valid(uop_block(u));
+	}
+	return leave;
+}
+
+INLINE int push_finish(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	if (UNLIKELY(must_leave(v, u)))
+		return uop_leave(v, uop_next_rip(u), fl);
+	return uop_next(v, u, tab, fl);
+}
+
+static __attribute__((noinline)) int push_slow(struct vcpu *v, const struct uop *u,
+					       struct x86_tlb_entry *tab, uint32_t fl, uint64_t val,
+					       unsigned w)
+{
+	v->s.rip = uop_rip(u);
+	if (x86_push(v, w, val))
+		return fault(v, u, fl);
+	return push_finish(v, u, tab, fl);
+}
+
+static __attribute__((noinline)) int push_on_code(struct vcpu *v, const struct uop *u,
+						  struct x86_tlb_entry *tab, uint32_t fl,
+						  struct x86_tlb_entry *e, gva_t lin)
+{
+	x86_stored_slow(v, e, lin, 8);
+	return push_finish(v, u, tab, fl);
+}
+
+INLINE int push(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		uint64_t val, unsigned w)
+{
+	uint64_t sp = wrap(v->s.gpr[X86_RSP] - w, w);
+	struct x86_tlb_entry *e;
+	uint8_t *p = hit(v, tab, sp, w, true, &e);
+
+	if (UNLIKELY(!p))
+		return push_slow(v, u, tab, fl, val, w);
+	store(p, w, val);
+	v->s.gpr[X86_RSP] = sp;
+	if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
+		return push_on_code(v, u, tab, fl, e, sp);
+	return uop_next(v, u, tab, fl);
+}
+
+INLINE int pop(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+	       unsigned w)
+{
+	uint64_t sp = v->s.gpr[X86_RSP], val;
+	struct x86_tlb_entry *e;
+	const uint8_t *p = hit(v, tab, sp, w, false, &e);
+
+	if (UNLIKELY(!p)) {
+		v->s.rip = uop_rip(u);
+		if (x86_pop(v, w, &icpu(v)->tmp))
+			return fault(v, u, fl);
+		val = icpu(v)->tmp;
+	} else {
+		val = load(p, w);
+		v->s.gpr[X86_RSP] = wrap(sp + w, w);
+	}
+	v->s.gpr[u->reg] = val; /* after RSP: POP RSP gets the value */
+	return uop_next(v, u, tab, fl);
+}
+
+INLINE int leave(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		 unsigned w)
+{
+	uint64_t bp = wrap(v->s.gpr[X86_RBP], w), val, sp = v->s.gpr[X86_RSP];
+	struct x86_tlb_entry *e;
+	const uint8_t *p = hit(v, tab, bp, w, false, &e);
+
+	if (UNLIKELY(!p)) {
+		v->s.rip = uop_rip(u);
+		v->s.gpr[X86_RSP] = bp;
+		if (x86_pop(v, w, &icpu(v)->tmp)) {
+			v->s.gpr[X86_RSP] = sp;
+			return fault(v, u, fl);
+		}
+		val = icpu(v)->tmp;
+	} else {
+		val = load(p, w);
+		v->s.gpr[X86_RSP] = wrap(bp + w, w);
+	}
+	v->s.gpr[X86_RBP] = val;
+	return uop_next(v, u, tab, fl);
+}
+
+/* Push the return address; false with the exception recorded. */
+INLINE bool call_push(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, unsigned w)
+{
+	uint64_t sp = wrap(v->s.gpr[X86_RSP] - w, w), ret = uop_next_rip(u);
+	struct x86_tlb_entry *e;
+	uint8_t *p = hit(v, tab, sp, w, true, &e);
+
+	if (UNLIKELY(!p)) {
+		v->s.rip = uop_rip(u);
+		return !x86_push(v, w, ret);
+	}
+	store(p, w, ret);
+	v->s.gpr[X86_RSP] = sp;
+	x86_stored(v, e, sp, w);
+	return true;
+}
+
+INLINE int call_rel(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		    unsigned w)
+{
+	if (UNLIKELY(!call_push(v, u, tab, w)))
+		return fault(v, u, fl);
+	v->code_changed = false; /* the successor's validity is checked */
+	return chain(v, u, tab, fl, 0, u->imm);
+}
+
+INLINE int call_to(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		   uint64_t rip, unsigned w)
+{
+	rip = wrap(rip, w);
+	if (UNLIKELY(!x86_canonical(rip)))
+		return bad_target(v, u, fl);
+	if (UNLIKELY(!call_push(v, u, tab, w)))
+		return fault(v, u, fl);
+	v->code_changed = false;
+	return jump(v, u, tab, fl, rip);
+}
+
+INLINE int ret(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+	       unsigned w)
+{
+	uint64_t sp = v->s.gpr[X86_RSP], rip;
+	struct x86_tlb_entry *e;
+	const uint8_t *p = hit(v, tab, sp, w, false, &e);
+
+	if (LIKELY(p != NULL)) {
+		rip = load(p, w);
+	} else {
+		v->s.rip = uop_rip(u);
+		if (x86_pop(v, w, &icpu(v)->tmp))
+			return fault(v, u, fl);
+		v->s.gpr[X86_RSP] = sp;
+		rip = icpu(v)->tmp;
+	}
+	if (UNLIKELY(!x86_canonical(rip)))
+		return bad_target(v, u, fl);
+	v->s.gpr[X86_RSP] = wrap(sp + w + u->imm, w);
+	return jump(v, u, tab, fl, rip);
+}
+
+/* The pointer operand of JMP and CALL. */
+static __attribute__((noinline)) bool target_slow(struct vcpu *v, const struct uop *u, unsigned w)
+{
+	const struct uop_cold *c = &uop_block(u)->cold[u->n];
+	uint64_t off = WORD(v, u->base) + WORD(v, u->index) * u->scale + (uint64_t)u->disp;
+	gva_t lin;
+
+	icpu(v)->tmp = 0;
+	v->s.rip = uop_rip(u);
+	return !x86_seg_lin(v, c->seg, off & mask_bytes(c->addrsize), w, X86_ACC_READ, &lin) &&
+	       !x86_read(v, lin, w, &icpu(v)->tmp, X86_ACC_READ);
+}
+
+INLINE bool target(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, unsigned w,
+		   uint64_t *ret_rip)
+{
+	gva_t lin = WORD(v, u->base) + WORD(v, u->index) * u->scale + (uint64_t)u->disp +
+		    WORD(v, u->seg);
+	struct x86_tlb_entry *e;
+	const uint8_t *p = hit(v, tab, wrap(lin, w), w, false, &e);
+
+	if (UNLIKELY(!p)) {
+		bool ok = target_slow(v, u, w);
+
+		*ret_rip = icpu(v)->tmp;
+		return ok;
+	}
+	*ret_rip = load(p, w);
+	return true;
+}
+
+INLINE int jmp_mem(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		   unsigned w)
+{
+	uint64_t rip;
+
+	if (UNLIKELY(!target(v, u, tab, w, &rip)))
+		return fault(v, u, fl);
+	if (UNLIKELY(!x86_canonical(rip)))
+		return bad_target(v, u, fl);
+	return jump(v, u, tab, fl, rip);
+}
+
+INLINE int call_mem(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		    unsigned w)
+{
+	uint64_t rip;
+
+	if (UNLIKELY(!target(v, u, tab, w, &rip)))
+		return fault(v, u, fl);
+	return call_to(v, u, tab, fl, rip, w);
+}
+
+#define HANDLER(name)                                                                              \
+	static int name(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+#define BOTH(name, call8, call4)                                                                   \
+	HANDLER(name##_8)                                                                          \
+	{                                                                                          \
+		return call8;                                                                      \
+	}                                                                                          \
+	HANDLER(name##_4)                                                                          \
+	{                                                                                          \
+		return call4;                                                                      \
+	}
+BOTH(push_reg, push(v, u, tab, fl, v->s.gpr[u->reg], 8), push(v, u, tab, fl, v->s.gpr[u->reg], 4))
+BOTH(push_imm, push(v, u, tab, fl, u->imm, 8), push(v, u, tab, fl, u->imm, 4))
+BOTH(pop_reg, pop(v, u, tab, fl, 8), pop(v, u, tab, fl, 4))
+BOTH(leave, leave(v, u, tab, fl, 8), leave(v, u, tab, fl, 4))
+BOTH(call_rel, call_rel(v, u, tab, fl, 8), call_rel(v, u, tab, fl, 4))
+BOTH(call_reg, call_to(v, u, tab, fl, v->s.gpr[u->reg], 8),
+     call_to(v, u, tab, fl, v->s.gpr[u->reg], 4))
+BOTH(call_mem, call_mem(v, u, tab, fl, 8), call_mem(v, u, tab, fl, 4))
+BOTH(jmp_mem, jmp_mem(v, u, tab, fl, 8), jmp_mem(v, u, tab, fl, 4))
+BOTH(ret, ret(v, u, tab, fl, 8), ret(v, u, tab, fl, 4))
+
+HANDLER(jmp_reg_4)
+{
+	return jump(v, u, tab, fl, (uint32_t)v->s.gpr[u->reg]);
+}
+
+/* ---- LEA and NOP ---- */
+
+HANDLER(lea_8)
+{
+	v->s.gpr[u->reg] = WORD(v, u->base) + WORD(v, u->index) * u->scale + (uint64_t)u->disp;
+	return uop_next(v, u, tab, fl);
+}
+HANDLER(lea_4)
+{
+	v->s.gpr[u->reg] =
+		(uint32_t)(WORD(v, u->base) + WORD(v, u->index) * u->scale + (uint64_t)u->disp);
+	return uop_next(v, u, tab, fl);
+}
+HANDLER(nop)
+{
+	return uop_next(v, u, tab, fl);
+}
+
+/* Flat 32-bit code: EIP and stack accesses need no limit checks. */
+static bool flat32(uint32_t key)
+{
+	const uint32_t want = X86_MODE_CS32 | X86_MODE_SS32 | X86_MODE_PE | X86_MODE_FLAT;
+
+	return (key & want) == want && !(key & X86_MODE_CS64);
+}
+
+static uop_fn branch(const struct insn *in, unsigned w, uint64_t next, struct uop *u)
+{
+	uint64_t to = next + in->imm;
+	bool mem = in->flags & INSN_MEM;
+	bool is8 = w == 8;
+
+	u->imm = is8 ? to : (uint32_t)to;
+	switch (in->special) {
+	case SP_JCC:
+	case SP_JMP_REL:
+	case SP_CALL_REL:
+		if (!x86_canonical(u->imm) || in->opsize != w)
+			return NULL;
+		if (in->special == SP_JMP_REL)
+			return jmp_rel;
+		if (in->special == SP_CALL_REL)
+			return is8 ? call_rel_8 : call_rel_4;
+		u->disp = (int64_t)next;
+		return jcc_handlers[in->opcode & 15];
+	case SP_JMP_IND:
+		if (in->opsize != w)
+			return NULL;
+		u->reg = in->rm;
+		return mem ? (is8 ? jmp_mem_8 : jmp_mem_4) : is8 ? jmp_reg : jmp_reg_4;
+	case SP_CALL_IND:
+		if (in->opsize != w)
+			return NULL;
+		u->reg = in->rm;
+		return mem ? (is8 ? call_mem_8 : call_mem_4) : is8 ? call_reg_8 : call_reg_4;
+	case SP_RET:
+		if (in->opsize != w)
+			return NULL;
+		u->imm = in->opcode == 0xc2 ? in->imm & 0xffff : 0;
+		return is8 ? ret_8 : ret_4;
+	default: return NULL;
+	}
+}
+
+uop_fn branch_handler(uint32_t key, const struct insn *in, uint64_t rip, struct uop *u)
+{
+	unsigned w = key & X86_MODE_CS64 ? 8 : 4;
+	bool is8 = w == 8, mem = in->flags & INSN_MEM;
+	uint64_t next = rip + in->len;
+
+	if (in->special == SP_LEA && (key & X86_MODE_CS64) && in->addrsize == 8 &&
+	    in->opsize >= 4) {
+		u->reg = in->reg;
+		return in->opsize == 8 ? lea_8 : lea_4;
+	}
+	if (in->special == SP_LEA && !(key & X86_MODE_CS64) && in->addrsize == 4 &&
+	    in->opsize == 4) {
+		u->reg = in->reg;
+		return lea_4;
+	}
+	if (in->special == SP_NOP_MEM)
+		return nop;
+	if (!is8 && !flat32(key))
+		return NULL;
+	/* A pointer operand with a segment or address size of its own: the exact handler. */
+	if (mem && !is8 && (in->addrsize != 4 || in->seg == X86_FS || in->seg == X86_GS))
+		return NULL;
+	if (mem && is8 && in->addrsize != 8)
+		return NULL;
+	if (in->opsize != w)
+		return branch(in, w, next, u); /* says NULL where the size matters */
+	switch (in->special) {
+	case SP_PUSH_REG: u->reg = in->rm; return is8 ? push_reg_8 : push_reg_4;
+	case SP_PUSH_IMM: u->imm = in->imm; return is8 ? push_imm_8 : push_imm_4;
+	case SP_POP_REG: u->reg = in->rm; return is8 ? pop_reg_8 : pop_reg_4;
+	case SP_LEAVE: return is8 ? leave_8 : leave_4;
+	default: return branch(in, w, next, u);
+	}
+}
+
+/* ---- special handlers ---- */
+
+INLINE int special(struct vcpu *v, const struct uop *u, uint32_t fl)
+{
+	const struct insn *in = u->in;
+	int r;
+
+	v->s.rip = uop_rip(u);
+	v->next_rip = uop_next_rip(u);
+	v->s.rflags = fl_merge(v->s.rflags, fl);
+	if (UNLIKELY(in->flags & (INSN_FPU | INSN_MMX | INSN_SSE | INSN_AVX)))
+		x87_sync(icpu(v));
+	r = special_handlers[in->special](v, in);
+	if (UNLIKELY(r == X86_FAULT))
+		v->count.insns -= uop_block(u)->n_insns - u->n;
+	return r;
+}
+
+int uop_special(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	int r = special(v, u, fl);
+
+	if (UNLIKELY(r != X86_OK))
+		return r;
+	/* String instructions that stopped between iterations go on at s.rip. */
+	if (UNLIKELY(must_leave(v, u)) || UNLIKELY(v->next_rip != uop_next_rip(u))) {
+		v->s.rip = v->next_rip;
+		return X86_OK;
+	}
+	return uop_next(v, u, v->tlb->e[v->tlb->data_table], fl_load(v->s.rflags));
+}
+
+int uop_special_end(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	int r = special(v, u, fl);
+
+	if (UNLIKELY(r != X86_OK))
+		return r;
+	v->code_changed = false;
+	v->s.rip = v->next_rip;
+	return X86_OK;
+}
+
+/* ---- faults of thunks ---- */
+
+int uop_hw_fault(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	struct interp_cpu *ic = icpu(v);
+
+	if (ic->has_avx)
+		asm volatile("vzeroupper" : : : "memory");
+	if (u->n != UOP_LOOSE) {
+		v->s.rip = uop_rip(u);
+		v->count.insns -= uop_block(u)->n_insns - u->n;
+	}
+	v->s.rflags = fl_merge(v->s.rflags, fl);
+	switch (ic->fault_trap) {
+	case X86_GP: return x86_gp0(v);
+	case X86_ACE: return x86_raise_err(v, X86_ACE, 0);
+	case X86_XM:
+		/* SDM vol. 1, 11.5.1: without OSXMMEXCPT it is an invalid opcode. */
+		return v->s.cr4 & X86_CR4_OSXMMEXCPT ? x86_raise(v, X86_XM) : x86_ud(v);
+	case X86_MF:
+		/* The pending exception is an earlier instruction's: its pointers stay.
+		 * UNMODELLED: CR0.NE = 0 should signal FERR# (IRQ 13) instead. */
+		v->s.fpu.fip = ic->x87_prev_fip;
+		v->s.fpu.fop = (uint16_t)(ic->x87_prev_misc >> 16);
+		v->s.fpu.fcs = (uint16_t)ic->x87_prev_misc;
+		return x86_raise(v, X86_MF);
+	default: return x86_raise(v, ic->fault_trap);
+	}
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory operands of COPY instructions. Intel SDM vol. 1, 3.7.5 (addresses), vol. 3, 5.3 (limits),
+ * 6.5 (faults restart), 9.1 (LOCK).
+ *
+ * The fast handlers do address arithmetic and one TLB compare and jump to the thunk with a host
+ * pointer into guest RAM, so that atomicity, ordering and alignment faults are the hardware's. What
+ * they cannot do (a page crossing, MMIO, ROM, a segment with base or limit, a TLB miss, a fault)
+ * goes to uop_mem_slow(), which runs the thunk on a bounce buffer if it must.
+ *
+ * UNMODELLED: a LOCKed access that crosses a page or goes to MMIO is atomic only against others of
+ * its kind (one mutex per VM), not against single host accesses to the same bytes.
+ */
+#include <string.h>
+
+#include "engine/interp/interp.h"
+
+#define WORD(v, i) (((const uint64_t *)(v))[i])
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE struct x86_tlb_entry *tlb_entry(struct x86_tlb_entry *tab, gva_t lin)
+{
+	return &tab[(lin >> 12) & (X86_TLB_SIZE - 1)];
+}
+
+/* Does the entry's tag match all bytes of the access? A crossing changes the page number. */
+INLINE bool tag_hit(const struct vcpu *v, uint64_t tag, gva_t lin, unsigned size)
+{
+	return LIKELY(tag == (((lin + size - 1) & ~0xfffull) | v->tlb->generation));
+}
+
+enum ea_kind { EA_BASE, EA_FULL, EA_FLAT32 };
+
+INLINE gva_t ea_lin(const struct vcpu *v, const struct uop *u, enum ea_kind kind)
+{
+	gva_t lin = WORD(v, u->base) + (uint64_t)u->disp;
+
+	if (kind != EA_BASE)
+		lin += WORD(v, u->index) * u->scale;
+	if (kind == EA_FULL)
+		lin += WORD(v, u->seg);
+	return kind == EA_FLAT32 ? (uint32_t)lin : lin;
+}
+
+#define MEM_HANDLER(name, kind, size, tag)                                                         \
+	static int name(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,            \
+			uint32_t fl)                                                               \
+	{                                                                                          \
+		gva_t lin = ea_lin(v, u, kind);                                                    \
+		struct x86_tlb_entry *e = tlb_entry(tab, lin);                                     \
+                                                                                                   \
+		if (tag_hit(v, e->tag, lin, size))                                                 \
+			return u->thunk(v, u, tab, fl, e->host + (lin & 0xfff), e);                \
+		return uop_mem_slow(v, u, tab, fl);                                                \
+	}
+#define MEM_HANDLERS(size)                                                                         \
+	MEM_HANDLER(ld_base_##size, EA_BASE, size, tag_read)                                       \
+	MEM_HANDLER(ld_full_##size, EA_FULL, size, tag_read)                                       \
+	MEM_HANDLER(ld_flat32_##size, EA_FLAT32, size, tag_read)                                   \
+	MEM_HANDLER(st_base_##size, EA_BASE, size, tag_write)                                      \
+	MEM_HANDLER(st_full_##size, EA_FULL, size, tag_write)                                      \
+	MEM_HANDLER(st_flat32_##size, EA_FLAT32, size, tag_write)
+MEM_HANDLERS(1)
+MEM_HANDLERS(2)
+MEM_HANDLERS(4)
+MEM_HANDLERS(8)
+MEM_HANDLERS(16)
+MEM_HANDLERS(32)
+
+#define MEM_ROW(size)                                                                              \
+	{                                                                                          \
+		{ld_base_##size, ld_full_##size, ld_flat32_##size},                                \
+		{                                                                                  \
+			st_base_##size, st_full_##size, st_flat32_##size                           \
+		}                                                                                  \
+	}
+static const uop_fn mem_handlers[6][2][3] = {MEM_ROW(1), MEM_ROW(2),  MEM_ROW(4),
+					     MEM_ROW(8), MEM_ROW(16), MEM_ROW(32)};
+
+uop_fn mem_handler(uint32_t key, const struct insn *in)
+{
+	unsigned size = in->mem_size, row = (unsigned)__builtin_ctz(size | 0x100);
+	bool store = in->flags & INSN_MEM_WRITE;
+	enum ea_kind kind;
+
+	if (row > 5 || size != 1u << row)
+		return uop_mem_slow;
+	if (key & X86_MODE_CS64) {
+		if (in->addrsize != 8)
+			return uop_mem_slow;
+		kind = in->index == INSN_NO_REG && in->seg != X86_FS && in->seg != X86_GS ? EA_BASE
+											  : EA_FULL;
+	} else {
+		if (!(key & X86_MODE_FLAT) || in->addrsize != 4 || in->seg == X86_FS ||
+		    in->seg == X86_GS || (store && in->seg == X86_CS && key & X86_MODE_PE))
+			return uop_mem_slow;
+		kind = EA_FLAT32;
+	}
+	return mem_handlers[row][store][kind];
+}
+
+/* ---- slow paths ---- */
+
+/* The exception is recorded; s.rip is set. */
+static int fault(struct vcpu *v, const struct uop *u, uint32_t fl)
+{
+	v->count.insns -= uop_block(u)->n_insns - u->n;
+	v->s.rflags = fl_merge(v->s.rflags, fl);
+	return X86_FAULT;
+}
+
+/* After an access that could have had side effects beyond RAM contents. */
+static int next_after(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	bool leave = atomic_load_explicit(&v->request, memory_order_relaxed) || v->s.pending_dbg;
+
+	if (v->code_changed) {
+		v->code_changed = false;
+		leave |= !block_valid(uop_block(u));
+	}
+	return leave ? uop_leave(v, uop_next_rip(u), fl) : uop_next(v, u, tab, fl);
+}
+
+int uop_stored_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		    uint8_t *mem, struct x86_tlb_entry *e)
+{
+	x86_stored_slow(v, e, (gva_t)(mem - e->host), uop_block(u)->cold[u->n].mem_size);
+	return next_after(v, u, tab, fl);
+}
+
+/* Segment, limit, canonical form, alignment: the linear address or X86_FAULT. */
+static int slow_lin(struct vcpu *v, const struct uop *u, const struct uop_cold *c, gva_t *ret_lin)
+{
+	uint64_t off = WORD(v, u->base) + WORD(v, u->index) * u->scale + (uint64_t)u->disp;
+	unsigned access = c->flags & INSN_MEM_WRITE ? X86_ACC_WRITE : X86_ACC_READ;
+
+	off &= mask_bytes(c->addrsize);
+	if (x86_seg_lin(v, c->seg, off, c->mem_size, access, ret_lin))
+		return X86_FAULT;
+	if (UNLIKELY(c->flags & INSN_ALIGN && *ret_lin & (c->mem_size - 1u)))
+		return x86_gp0(v);
+	return X86_OK;
+}
+
+static int bounce_end(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	icpu(v)->bounce_fl = fl;
+	return X86_OK;
+}
+
+/* Run the thunk of @u on @buf. Fault: recorded, nothing of v->s changed but RFLAGS merged. */
+static int call_thunk(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		      uint8_t *buf)
+{
+	struct uop loose[2] = {*u, {.fn = bounce_end, .n = UOP_LOOSE}};
+
+	loose[0].n = UOP_LOOSE;
+	return u->thunk(v, loose, tab, fl, buf, &icpu(v)->null_entry);
+}
+
+static __attribute__((noinline)) int bounce_locked(struct vcpu *v, const struct uop *u,
+						   struct x86_tlb_entry *tab, uint32_t fl,
+						   const struct uop_cold *c, gva_t lin)
+{
+	struct interp_cpu *ic = icpu(v);
+	/* The same offset in a cache line, so that alignment faults are the hardware's. */
+	uint8_t *buf = ic->bounce + (lin & 63);
+	bool store = c->flags & INSN_MEM_WRITE;
+	uint64_t gpr[16];
+
+	check(c->mem_size <= 64);
+	/* A read-modify-write faults as a write, before anything else happens. */
+	if (store && x86_probe(v, lin, c->mem_size, X86_ACC_WRITE))
+		return X86_FAULT;
+	if (!store || c->flags & INSN_MEM_READ) {
+		if (x86_read(v, lin, c->mem_size, buf, X86_ACC_READ))
+			return X86_FAULT;
+	} else {
+		memset(buf, 0, c->mem_size);
+	}
+	memcpy(gpr, v->s.gpr, sizeof(gpr));
+	if (call_thunk(v, u, tab, fl, buf))
+		return X86_FAULT;
+	if (store && x86_write(v, lin, c->mem_size, buf, X86_ACC_WRITE)) {
+		memcpy(v->s.gpr, gpr, sizeof(gpr));
+		return X86_FAULT;
+	}
+	return X86_OK;
+}
+
+static int bounce(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		  const struct uop_cold *c, gva_t lin)
+{
+	struct interp_vm *ivm = icpu(v)->ivm;
+	int r;
+
+	if (c->flags & INSN_LOCK)
+		pthread_mutex_lock(&ivm->split_lock);
+	r = bounce_locked(v, u, tab, fl, c, lin);
+	if (c->flags & INSN_LOCK)
+		pthread_mutex_unlock(&ivm->split_lock);
+	if (r)
+		return fault(v, u, fl);
+	return next_after(v, u, tab, icpu(v)->bounce_fl);
+}
+
+int uop_mem_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	const struct uop_cold *c = &uop_block(u)->cold[u->n];
+	unsigned access = c->flags & INSN_MEM_WRITE ? X86_ACC_WRITE : X86_ACC_READ;
+	struct interp_cpu *ic = icpu(v);
+	uint8_t *p;
+
+	v->s.rip = uop_rip(u);
+	if (slow_lin(v, u, c, &ic->tmp_lin))
+		return fault(v, u, fl);
+	p = x86_ptr(v, ic->tmp_lin, c->mem_size, access, &ic->tmp_e);
+	if (LIKELY(p != NULL))
+		return u->thunk(v, u, tab, fl, p, ic->tmp_e);
+	return bounce(v, u, tab, fl, c, ic->tmp_lin);
+}
+
+/* ---- x87 and MMX ---- */
+
+/*
+ * While x87 code runs the guest's x87 registers are the host's; only the instruction and operand
+ * pointers, which must be the guest's addresses, are kept in v->s.fpu. Intel SDM vol. 1, 8.1.8.
+ */
+static void x87_pointers(struct vcpu *v, const struct uop *u, const struct uop_cold *c)
+{
+	struct interp_cpu *ic = icpu(v);
+	struct x86_fpu *f = &v->s.fpu;
+	bool zero_sel = cpu_model_has(v->model, X86_FEAT_ZERO_FCS_FDS);
+
+	ic->x87_prev_fip = f->fip;
+	ic->x87_prev_misc = (uint32_t)f->fop << 16 | f->fcs;
+	f->fip = uop_rip(u);
+	f->fcs = zero_sel ? 0 : v->s.seg[X86_CS].sel;
+	f->fop = c->fop;
+	if (c->flags & INSN_MEM) {
+		ic->x87_fdp =
+			(WORD(v, u->base) + WORD(v, u->index) * u->scale + (uint64_t)u->disp) &
+			mask_bytes(c->addrsize);
+		ic->x87_fds = zero_sel ? 0 : v->s.seg[c->seg].sel;
+		if (!cpu_model_has(v->model, X86_FEAT_FDP_EXCPTN)) {
+			f->fdp = ic->x87_fdp;
+			f->fds = ic->x87_fds;
+		}
+	}
+}
+
+int uop_x87(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	const struct uop_cold *c = &uop_block(u)->cold[u->n];
+
+	if (!icpu(v)->x87_live)
+		x87_load(icpu(v));
+	if (c->flags & INSN_FPU && !(c->flags & INSN_X87_CTRL))
+		x87_pointers(v, u, c);
+	if (c->flags & INSN_MEM)
+		return uop_mem_slow(v, u, tab, fl);
+	return ((uop_fn)(uintptr_t)u->thunk)(v, u, tab, fl);
+}
+
+/* ---- CMPXCHG8B, CMPXCHG16B ---- */
+
+struct pair {
+	uint64_t lo, hi;
+};
+
+/* Returns ZF; the old value in @old when not equal. */
+static bool cmpxchg_host(uint8_t *p, bool wide, struct pair *old, const struct pair *new)
+{
+	bool equal;
+
+	if (wide)
+		asm volatile("lock cmpxchg16b %1"
+			     : "=@ccz"(equal), "+m"(*(struct pair *)p), "+a"(old->lo), "+d"(old->hi)
+			     : "b"(new->lo), "c"(new->hi)
+			     : "memory");
+	else
+		asm volatile("lock cmpxchg8b %1"
+			     : "=@ccz"(equal), "+m"(*(uint64_t *)p), "+a"(old->lo), "+d"(old->hi)
+			     : "b"((uint32_t) new->lo), "c"((uint32_t) new->hi)
+			     : "memory");
+	return equal;
+}
+
+static int cmpxchg_slow(struct vcpu *v, gva_t lin, unsigned size, struct pair *old,
+			const struct pair *new, bool *ret_equal)
+{
+	struct interp_vm *ivm = icpu(v)->ivm;
+	_Alignas(16) uint8_t buf[16];
+	int r = X86_FAULT;
+
+	pthread_mutex_lock(&ivm->split_lock);
+	if (!x86_probe(v, lin, size, X86_ACC_WRITE) && !x86_read(v, lin, size, buf, X86_ACC_READ)) {
+		*ret_equal = cmpxchg_host(buf, size == 16, old, new);
+		r = x86_write(v, lin, size, buf, X86_ACC_WRITE); /* writes in any case */
+	}
+	pthread_mutex_unlock(&ivm->split_lock);
+	return r;
+}
+
+static __attribute__((noinline)) int cmpxchg_pair(struct vcpu *v, const struct uop *u,
+						  const struct uop_cold *c, bool *ret_equal)
+{
+	bool wide = c->mem_size == 16;
+	uint64_t *g = v->s.gpr, m = wide ? ~0ull : 0xffffffff;
+	struct pair old = {g[X86_RAX] & m, g[X86_RDX] & m}, new = {g[X86_RBX] & m, g[X86_RCX] & m};
+	struct x86_tlb_entry *e;
+	uint8_t *p;
+	gva_t lin;
+
+	if (slow_lin(v, u, c, &lin))
+		return X86_FAULT;
+	if (wide && lin & 15)
+		return x86_gp0(v);
+	p = x86_ptr(v, lin, c->mem_size, X86_ACC_WRITE, &e);
+	if (LIKELY(p != NULL)) {
+		*ret_equal = cmpxchg_host(p, wide, &old, &new);
+		x86_stored(v, e, lin, c->mem_size);
+	} else if (cmpxchg_slow(v, lin, c->mem_size, &old, &new, ret_equal)) {
+		return X86_FAULT;
+	}
+	if (!*ret_equal) {
+		g[X86_RAX] = old.lo & m;
+		g[X86_RDX] = old.hi & m;
+	}
+	return X86_OK;
+}
+
+int uop_cmpxchg16(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	struct interp_cpu *ic = icpu(v);
+
+	v->s.rip = uop_rip(u);
+	if (cmpxchg_pair(v, u, &uop_block(u)->cold[u->n], &ic->tmp_equal))
+		return fault(v, u, fl);
+	fl = (fl & ~0x4000u) | (ic->tmp_equal ? 0x4000u : 0);
+	return next_after(v, u, tab, fl);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Moving the guest's x87/MMX registers between struct x86_fpu and the host's. While they are on the
+ * host (interp_cpu.x87_live) no C code of this program touches x87: the System V ABI uses it for
+ * long double alone. Intel SDM vol. 1, 10.5.1 (FXSAVE layout).
+ */
+#include <string.h>
+
+#include "engine/interp/interp.h"
+
+void x87_load(struct interp_cpu *ic)
+{
+	const struct x86_fpu *f = &ic->v->s.fpu;
+	uint8_t *fx = ic->fx;
+
+	/* FXRSTOR also loads MXCSR and XMM: keep the host's MXCSR, and clobbering XMM is what any
+	 * call does. */
+	asm volatile("fxsave64 %0" : "=m"(*(uint8_t(*)[512])fx));
+	st_le16(fx, f->fcw);
+	st_le16(fx + 2, f->fsw);
+	fx[4] = f->ftw;
+	st_le16(fx + 6, f->fop);
+	st_le64(fx + 8, f->fip);
+	st_le64(fx + 16, f->fdp);
+	for (unsigned i = 0; i < 8; i++)
+		memcpy(fx + 32 + i * 16, f->st[i], 16);
+	asm volatile("fxrstor64 %0" : : "m"(*(const uint8_t(*)[512])fx));
+	ic->x87_live = true;
+}
+
+void x87_save(struct interp_cpu *ic)
+{
+	struct x86_fpu *f = &ic->v->s.fpu;
+	uint8_t *fx = ic->fx;
+
+	asm volatile("fxsave64 %0\n\tfninit" : "=m"(*(uint8_t(*)[512])fx));
+	f->fcw = ld_le16(fx);
+	f->fsw = ld_le16(fx + 2);
+	f->ftw = fx[4];
+	for (unsigned i = 0; i < 8; i++) {
+		memcpy(f->st[i], fx + 32 + i * 16, 10);
+		memset(f->st[i] + 10, 0, 6);
+	}
+	/* FDP of processors that record it for unmasked exceptions only. */
+	if (f->fsw & 0x80 && cpu_model_has(ic->v->model, X86_FEAT_FDP_EXCPTN)) {
+		f->fdp = ic->x87_fdp;
+		f->fds = ic->x87_fds;
+	}
+	ic->x87_live = false;
+}
+
+/* FNINIT also clears the pointers, which are not the host's: done on v->s.fpu. SDM vol. 2, FINIT.
+ */
+int uop_fninit(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	struct x86_fpu *f = &v->s.fpu;
+
+	x87_sync(icpu(v));
+	f->fcw = 0x37f;
+	f->fsw = 0;
+	f->ftw = 0;
+	f->fop = 0;
+	f->fip = f->fdp = 0;
+	f->fcs = f->fds = 0;
+	return uop_next(v, u, tab, fl);
+}
