@@ -27,12 +27,11 @@ static void record_msi(void *ctx, uint64_t addr, uint32_t data)
 struct harness *harness_new(void)
 {
 	struct harness *h = xnew(struct harness);
-	struct mem_mapping *map;
 	struct error err = {0};
 
 	if (mem_space_new(&h->mem, &err) ||
 	    mem_ram_new(h->mem, "ram", HARNESS_RAM, &h->ram, &err) ||
-	    mem_map_ram(h->mem, "ram", 0, h->ram, 0, HARNESS_RAM, false, MEM_PRIO_RAM, &map,
+	    mem_map_ram(h->mem, "ram", 0, h->ram, 0, HARNESS_RAM, false, MEM_PRIO_RAM, &h->ram_map,
 			&err) ||
 	    bus_init(&h->bus, h->mem, &err) || loop_new(&h->bus.lock, &h->loop, &err))
 		fail_msg("harness: %s", err.text);

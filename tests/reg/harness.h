@@ -48,6 +48,7 @@ struct harness_msi {
 struct harness {
 	struct mem_space *mem;
 	struct ram_block *ram;
+	struct mem_mapping *ram_map; /* of all of `ram` at 0 */
 	struct bus bus;
 	struct loop *loop;   /* outer lock = bus lock; turn it with harness_loop() */
 	struct clock *clock; /* manual, started, guest time 0, wall clock 2024-02-28 23:59:00 UTC */

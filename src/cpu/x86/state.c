@@ -75,6 +75,7 @@ static const struct state_field lapic_fields[] = {
 	STATE_VAL(struct x86_lapic, timer_icr),
 	STATE_VAL(struct x86_lapic, timer_dcr, .max = 0xb),
 	STATE_VAL(struct x86_lapic, lint0_level, .max = 1),
+	STATE_PAD(struct x86_lapic, pad_),
 	STATE_VAL(struct x86_lapic, timer_start),
 	STATE_VAL(struct x86_lapic, tsc_deadline),
 	STATE_END
@@ -170,25 +171,16 @@ static void reset_common(struct x86_state *s)
 
 static void reset_power_on(struct x86_state *s, bool bsp)
 {
+	memset(s, 0, sizeof(*s));
 	s->cr0 = X86_CR0_ET | X86_CR0_NW | X86_CR0_CD;
 	s->xcr0 = 1;
-	s->star = s->lstar = s->cstar = s->sfmask = 0;
-	s->sysenter_cs = s->sysenter_esp = s->sysenter_eip = 0;
-	s->tsc_adjust = s->tsc_aux = 0;
 	s->pat = PAT_RESET;
 	s->misc_enable = BIT(0) | BIT(11) | BIT(12); /* fast strings; no BTS, no PEBS */
-	s->spec_ctrl = s->xss = s->mcg_status = 0;
-	s->feature_control = 1; /* locked, nothing enabled */
-	s->bios_sign_id = 0;
-	s->mtrr_def_type = 0;
-	memset(s->mtrr_fixed, 0, sizeof(s->mtrr_fixed));
-	memset(s->mtrr_var, 0, sizeof(s->mtrr_var));
-	memset(&s->fpu, 0, sizeof(s->fpu));
+	s->feature_control = 1;                      /* locked, nothing enabled */
 	/* RESET leaves FCW 0040h, FTW 5555h (all zero valued); INIT does not touch them. */
 	s->fpu.fcw = 0x40;
 	s->fpu.ftw = 0xff;
 	s->fpu.mxcsr = 0x1f80;
-	s->sipi_vector = 0;
 	s->lapic.base = 0xfee00000 | BIT(11) | (bsp ? BIT(8) : 0);
 }
 
@@ -323,6 +315,13 @@ static int check_segments(const struct x86_state *s, struct error *err)
 	return 0;
 }
 
+static int check_events(const struct x86_state *s, struct error *err)
+{
+	if (s->pending_dbg & ~0xe00fu) /* BT, BS, BD, B3-B0 */
+		return bad(err, "pending_dbg", s->pending_dbg);
+	return 0;
+}
+
 static int check_lapic(struct x86_lapic *l, struct error *err)
 {
 	if (l->base & ~(0xffffff000ull | BIT(11) | BIT(10) | BIT(8)))
@@ -349,6 +348,8 @@ int x86_state_loaded(struct x86_state *s, struct error *err)
 		r = check_canonical(s, err);
 	if (!r)
 		r = check_segments(s, err);
+	if (!r)
+		r = check_events(s, err);
 	if (!r)
 		r = check_lapic(&s->lapic, err);
 	if (r)

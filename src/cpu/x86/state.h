@@ -158,7 +158,8 @@ struct x86_lapic {
 	uint32_t icr_lo, icr_hi;
 	uint32_t lvt_timer, lvt_thermal, lvt_perf, lvt_lint0, lvt_lint1, lvt_error, lvt_cmci;
 	uint32_t timer_icr, timer_dcr;
-	uint32_t lint0_level;  /* 1 while the PIC drives LINT0 */
+	uint32_t lint0_level; /* 1 while the PIC drives LINT0 */
+	uint8_t pad_[4];
 	uint64_t timer_start;  /* guest ns when the count was loaded */
 	uint64_t tsc_deadline; /* guest TSC; 0 = disarmed */
 };

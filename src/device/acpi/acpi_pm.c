@@ -63,20 +63,25 @@ static void pm_sync(struct acpi_pm *pm)
 	pm->s.timer_seen = now;
 }
 
-static void pm_update(struct acpi_pm *pm)
+/* Drive SCI and arm the timer for the next TMR_STS that would interrupt. */
+static void pm_drive(struct acpi_pm *pm)
 {
 	unsigned top = top_bit(pm);
-	bool event;
+	bool event = (pm->s.pm1_sts & pm->s.pm1_en & PM1_EVENTS) || (pm->s.gpe_sts & pm->s.gpe_en);
 
-	pm_sync(pm);
-	pm->s.gpe_sts |= pm->s.gpe_lines;
-	event = (pm->s.pm1_sts & pm->s.pm1_en & PM1_EVENTS) || (pm->s.gpe_sts & pm->s.gpe_en);
 	irq_set(&pm->sci, event && (pm->s.pm1_cnt & CNT_SCI_EN));
 	if ((pm->s.pm1_en & STS_TMR) && !(pm->s.pm1_sts & STS_TMR))
 		vtimer_arm(&pm->timer,
 			   ticks_to_ns(((pm->s.timer_seen >> top) + 1) << top, ACPI_PM_TIMER_HZ));
 	else
 		vtimer_cancel(&pm->timer);
+}
+
+static void pm_update(struct acpi_pm *pm)
+{
+	pm_sync(pm);
+	pm->s.gpe_sts |= pm->s.gpe_lines;
+	pm_drive(pm);
 }
 
 static void pm_timer(void *ctx)
@@ -255,7 +260,7 @@ static int acpi_pm_loaded(struct dev *d, struct error *err)
 	pm->s.pm1_en &= PM1_EVENTS;
 	pm->s.pm1_cnt &= CNT_KEPT;
 	pm->s.timer_seen = MIN(pm->s.timer_seen, pm_ticks(pm));
-	pm_update(pm);
+	pm_drive(pm);
 	return 0;
 }
 

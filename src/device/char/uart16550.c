@@ -392,6 +392,7 @@ static int uart_realize(struct dev *d, struct error *err)
 	struct uart16550 *u = to_uart(d);
 
 	vtimer_init(&u->timer, d->sv->clock, uart_timer, u);
+	vtimer_init(&u->flush, d->sv->clock, uart_writable, u);
 	if (u->chr)
 		chr_set_handler(u->chr, &(struct chr_handler){.can_receive = uart_can_receive,
 							      .receive = uart_receive,
@@ -404,8 +405,10 @@ static void uart_unrealize(struct dev *d)
 {
 	struct uart16550 *u = to_uart(d);
 
-	if (u->timer.clock)
+	if (u->timer.clock) {
 		vtimer_cancel(&u->timer);
+		vtimer_cancel(&u->flush);
+	}
 	if (u->chr)
 		chr_set_handler(u->chr, NULL);
 }
@@ -440,9 +443,11 @@ static int uart_loaded(struct dev *d, struct error *err)
 		vtimer_arm(&u->timer, u->s.timeout_at);
 	else
 		vtimer_cancel(&u->timer);
-	tx_flush(u);
+	/* Bytes that waited for the old back end go to the new one when the clock runs. */
+	if (u->s.tx_n)
+		vtimer_arm(&u->flush, clock_now(d->sv->clock));
 	uart_update_irq(u);
-	uart_poll_input(u);
+	uart_poll_input(u); /* asks the loop to come, does not receive */
 	return 0;
 }
 

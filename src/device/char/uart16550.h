@@ -33,7 +33,8 @@ struct uart16550 {
 	struct irq irq;  /* out: INTR, gated by OUT2 as on a PC */
 	struct chr *chr; /* borrowed; NULL: output is dropped */
 	/* private */
-	struct vtimer timer;
+	struct vtimer timer; /* character timeout */
+	struct vtimer flush; /* output that waited when the state was saved */
 };
 
 extern const struct dev_class uart16550_class;

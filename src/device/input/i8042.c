@@ -138,25 +138,32 @@ static void pump(struct i8042 *kbc, ns_t now)
 	}
 }
 
-/* Bring everything up to now: repeats, output buffer, lines, timer. */
-static void kbc_update(struct i8042 *kbc)
+/* Drive the lines and arm the timer for the next repeat or byte. */
+static void kbc_drive(struct i8042 *kbc)
 {
-	ns_t now = clock_now(kbc->dev.sv->clock), at = UINT64_MAX;
 	uint8_t ccb = kbc->s.ram[0];
+	ns_t at = UINT64_MAX;
 
-	ps2_kbd_repeat(&kbc->s.kbd, now);
-	pump(kbc, now);
 	irq_set(&kbc->irq_kbd, kbc->s.full && !kbc->s.from_aux && (ccb & CCB_IRQ1));
 	irq_set(&kbc->irq_mouse, kbc->s.full && kbc->s.from_aux && (ccb & CCB_IRQ12));
 	irq_set(&kbc->a20, kbc->s.outport & OUT_A20);
 	if (kbc->s.kbd.repeat_at)
 		at = kbc->s.kbd.repeat_at;
-	if (!kbc->s.full && (kbd_waits(kbc) || mouse_waits(kbc)))
+	if (!kbc->s.full && (kbd_waits(kbc) || mouse_waits(kbc) || kbc->s.reply_n))
 		at = MIN(at, kbc->s.next_at);
 	if (at == UINT64_MAX)
 		vtimer_cancel(&kbc->timer);
 	else
 		vtimer_arm(&kbc->timer, at);
+}
+
+static void kbc_update(struct i8042 *kbc)
+{
+	ns_t now = clock_now(kbc->dev.sv->clock);
+
+	ps2_kbd_repeat(&kbc->s.kbd, now);
+	pump(kbc, now);
+	kbc_drive(kbc);
 }
 
 static void kbc_timer(void *ctx)
@@ -358,7 +365,7 @@ static int i8042_loaded(struct dev *d, struct error *err)
 
 	kbc->s.ram[0] &= CCB_MASK;
 	kbc->s.next_at = MIN(kbc->s.next_at, now + BYTE_NS);
-	kbc_update(kbc);
+	kbc_drive(kbc);
 	return 0;
 }
 

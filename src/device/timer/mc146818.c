@@ -264,12 +264,11 @@ static void rtc_sync(struct mc146818 *rtc)
 }
 
 /* Drive IRQ8 and arm the timer for the next flag that would interrupt. */
-static void rtc_update(struct mc146818 *rtc)
+static void rtc_drive(struct mc146818 *rtc)
 {
 	uint8_t waiting;
 	uint64_t at = UINT64_MAX;
 
-	rtc_sync(rtc);
 	irq_set(&rtc->irq, (rtc->s.b & rtc->s.c & B_ENABLES) && !rtc->s.irq_off);
 	waiting = rtc->s.b & B_ENABLES & ~rtc->s.c;
 	if (!rtc_held(rtc)) {
@@ -284,6 +283,12 @@ static void rtc_update(struct mc146818 *rtc)
 		vtimer_cancel(&rtc->timer);
 	else
 		vtimer_arm(&rtc->timer, rtc_to_guest(rtc, at));
+}
+
+static void rtc_update(struct mc146818 *rtc)
+{
+	rtc_sync(rtc);
+	rtc_drive(rtc);
 }
 
 static void rtc_timer(void *ctx)
@@ -461,7 +466,7 @@ static int rtc_loaded(struct dev *d, struct error *err)
 		return error_set(err, -EINVAL, "%s: offset_ns: time is out of range", d->id);
 	rtc->s.flags_ns = MIN(rtc->s.flags_ns, rtc_now(rtc));
 	irq_set(&rtc->nmi_mask, rtc->s.nmi_masked);
-	rtc_update(rtc);
+	rtc_drive(rtc);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Virtio over MMIO, version 2. Virtio 1.2, 4.2. One page of registers and one interrupt line.
+ * Virtio over MMIO, version 2. Virtio 1.2, 4.2. 512 bytes of registers and one interrupt line.
  *
  * Wiring (machine/): realize the virtio device, then set `vd`, dev.base and `irq` here and realize.
  */
@@ -9,7 +9,7 @@
 
 #include "device/virtio/virtio.h"
 
-#define VIRTIO_MMIO_SIZE 0x1000u
+#define VIRTIO_MMIO_SIZE 0x200u
 
 struct virtio_mmio_regs {
 	uint32_t interrupt_status; /* bit 0 queue, bit 1 configuration */
