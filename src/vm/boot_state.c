@@ -68,9 +68,12 @@ static void boot_state(struct x86_state *s, const struct boot_cpu *b)
 
 int vm_cpus_reset(struct vm *vm, const struct boot_cpu *boot, struct error *err)
 {
-	for (unsigned i = 0; i < vm->n_cpus; i++) {
+	int r = 0;
+
+	/* The vCPUs are parked; resetting a LAPIC and its timer takes the bus lock itself. */
+	bus_unlock(&vm->bus);
+	for (unsigned i = 0; i < vm->n_cpus && !r; i++) {
 		struct vcpu *v = &vm->cpu[i].v;
-		int r;
 
 		x86_vcpu_reset(v, i == 0, false);
 		if (i == 0)
@@ -79,9 +82,9 @@ int vm_cpus_reset(struct vm *vm, const struct boot_cpu *boot, struct error *err)
 		x86_update_mode(v);
 		r = vm->engine.ops->set_state ? vm->engine.ops->set_state(v, &v->s) : 0;
 		if (r < 0)
-			return error_set(err, r, "the engine refused the start state of vCPU %u",
-					 i);
+			error_set(err, r, "the engine refused the start state of vCPU %u", i);
 		x86_tlb_flush(v);
 	}
-	return 0;
+	bus_lock(&vm->bus);
+	return r;
 }
