@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every device of a PC that needs no bus of its own, against a hostile guest and hostile state.
+ *
+ * The first byte picks a device; the rest is a program of register accesses (any port or address of
+ * the device, any width), time, interrupt inputs and input events, resets, and state: saved and
+ * loaded again, saved and loaded with bytes changed. After each step the state must be in range,
+ * and at the end a fresh device must accept it and save it again unchanged. What a device does to
+ * lines and messages goes nowhere; guest RAM holds the input, so that descriptors in it are
+ * hostile, too.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/bits.h"
+#include "base/log.h"
+#include "device/acpi/acpi_pm.h"
+#include "device/char/uart16550.h"
+#include "device/firmware/fw_cfg.h"
+#include "device/input/i8042.h"
+#include "device/intc/i8259.h"
+#include "device/intc/ioapic.h"
+#include "device/misc/cf9.h"
+#include "device/misc/debugcon.h"
+#include "device/misc/debugexit.h"
+#include "device/misc/i8237.h"
+#include "device/misc/port92.h"
+#include "device/misc/postcode.h"
+#include "device/misc/testdev.h"
+#include "device/timer/hpet.h"
+#include "device/timer/i8254.h"
+#include "device/timer/mc146818.h"
+
+enum { RAM_BYTES = 1 << 20, STEP_MAX_NS = 20000000, RANGES = 3, OPS = 400 };
+
+/* What outlives one input: guest memory and the bus. */
+struct env {
+	struct mem_space *mem;
+	struct ram_block *ram;
+	struct bus bus;
+};
+
+struct world {
+	struct env *env;
+	struct dev_services sv;
+	const struct target *target;
+	struct dev *dev;
+	unsigned calls; /* of interrupt sinks */
+	const uint8_t *p, *end;
+};
+
+/* Ports, or an address range with mmio set. */
+struct range {
+	uint64_t base, size;
+	bool mmio;
+};
+
+struct target {
+	const struct dev_class *cls;
+	struct range range[RANGES];
+	void (*wire)(struct world *w, struct dev *d); /* before realize; may be NULL */
+	void (*poke)(struct world *w, unsigned what); /* the device's other side; may be NULL */
+};
+
+static uint64_t take(struct world *w, unsigned bytes)
+{
+	uint64_t v = 0;
+
+	for (unsigned i = 0; i < bytes; i++)
+		v |= (uint64_t)(w->p < w->end ? *w->p++ : 0) << i * 8;
+	return v;
+}
+
+static void sink(void *ctx, unsigned pin, bool level)
+{
+	struct world *w = ctx;
+
+	w->calls++;
+}
+
+#define DEV(T) ((struct T *)w->dev)
+
+/* ------------------------------------------------------------------ devices */
+
+static void wire_pic(struct world *w, struct dev *d)
+{
+	irq_init(&((struct i8259 *)d)->intr, sink, w, 0);
+}
+
+static void poke_pic(struct world *w, unsigned what)
+{
+	if (what & 1)
+		i8259_set_line(w->dev, (unsigned)take(w, 1) & 31, what & 2);
+	else
+		(void)i8259_ack(w->dev);
+}
+
+static void poke_ioapic(struct world *w, unsigned what)
+{
+	if (what & 1)
+		ioapic_set_line(w->dev, (unsigned)take(w, 1) & 63, what & 2);
+	else
+		msi_eoi(&w->env->bus.msi, (uint8_t)take(w, 1));
+}
+
+static void wire_pit(struct world *w, struct dev *d)
+{
+	irq_init(&((struct i8254 *)d)->irq, sink, w, 0);
+}
+
+static void poke_pit(struct world *w, unsigned what)
+{
+	i8254_set_legacy(w->dev, 0, what & 1);
+}
+
+static void wire_rtc(struct world *w, struct dev *d)
+{
+	irq_init(&((struct mc146818 *)d)->irq, sink, w, 0);
+}
+
+static void poke_rtc(struct world *w, unsigned what)
+{
+	mc146818_set_legacy(w->dev, 0, what & 1);
+}
+
+static void wire_hpet(struct world *w, struct dev *d)
+{
+	struct hpet *hp = (struct hpet *)d;
+
+	for (unsigned i = 0; i < HPET_ROUTES; i++)
+		irq_init(&hp->irq[i], sink, w, i);
+	irq_init(&hp->legacy, sink, w, 0);
+}
+
+static void wire_uart(struct world *w, struct dev *d)
+{
+	d->base = 0x3f8;
+	irq_init(&((struct uart16550 *)d)->irq, sink, w, 0);
+}
+
+static void poke_uart(struct world *w, unsigned what)
+{
+	uart16550_receive_break(DEV(uart16550));
+}
+
+static void poke_kbc(struct world *w, unsigned what)
+{
+	if (what & 1)
+		i8042_key(DEV(i8042), (uint8_t)take(w, 1), what & 2);
+	else
+		i8042_mouse(DEV(i8042), (int)take(w, 4), (int8_t)take(w, 1), (int8_t)take(w, 1),
+			    (unsigned)take(w, 1));
+}
+
+static void wire_pm(struct world *w, struct dev *d)
+{
+	((struct acpi_pm *)d)->base = 0x600;
+}
+
+static void poke_pm(struct world *w, unsigned what)
+{
+	if (what & 1)
+		acpi_pm_set_gpe(w->dev, (unsigned)take(w, 1) & 31, what & 2);
+	else if (what & 2)
+		acpi_power_button(DEV(acpi_pm));
+	else
+		acpi_pm_moved(w->dev, what & 4, (uint16_t)take(w, 2));
+}
+
+static void poke_dma(struct world *w, unsigned what)
+{
+	uint8_t buf[256] = {0};
+	size_t len = take(w, 1), done;
+	bool tc;
+
+	if (what & 1)
+		done = dma8237_read(DEV(i8237), what >> 1 & 15, buf, len, &tc);
+	else
+		done = dma8237_write(DEV(i8237), what >> 1 & 15, buf, len, &tc);
+	check(done <= len);
+}
+
+static void note_exit(void *ctx, unsigned code)
+{
+	check(code & 1);
+}
+
+static void wire_exit(struct world *w, struct dev *d)
+{
+	((struct debugexit *)d)->exit = note_exit;
+}
+
+static void wire_fw(struct world *w, struct dev *d)
+{
+	struct fw_cfg *fw = (struct fw_cfg *)d;
+	struct error err;
+
+	if (d->cls == &fw_cfg_mmio_class)
+		d->base = 0x9000000;
+	check(fw_cfg_add_file(fw, "etc/a", "some contents", 13, &err) == 0);
+	check(fw_cfg_add_file(fw, "etc/b", w->env, sizeof(*w->env), &err) == 0);
+	check(fw_cfg_add_i16(fw, FW_CFG_NB_CPUS, 2, &err) == 0);
+}
+
+/* A DMA request that at least begins right, at 0. */
+static void poke_fw(struct world *w, unsigned what)
+{
+	uint8_t *req = w->env->ram->host;
+
+	st_be32(req, (uint32_t)take(w, 1) << 16 | (uint32_t)take(w, 1));
+	st_be32(req + 4, (uint32_t)(what & 8 ? take(w, 4) : take(w, 2)));
+	st_be64(req + 8, take(w, what & 4 ? 8 : 2));
+	bus_unlock(&w->env->bus);
+	if (w->dev->cls == &fw_cfg_mmio_class)
+		bus_mmio_write(&w->env->bus, 0x9000010, 8, 0);
+	else
+		bus_pio_write(&w->env->bus, 0x518, 4, 0);
+	bus_lock(&w->env->bus);
+}
+
+static void wire_con(struct world *w, struct dev *d)
+{
+	d->base = DEBUGCON_PORT;
+}
+
+/* clang-format off */
+static const struct target targets[] = {
+	{&i8259_class,       {{0x20, 2}, {0xa0, 2}, {0x4d0, 2}}, wire_pic, poke_pic},
+	{&ioapic_class,      {{IOAPIC_BASE, 0x44, true}}, NULL, poke_ioapic},
+	{&i8254_class,       {{0x40, 4}, {0x61, 1}}, wire_pit, poke_pit},
+	{&mc146818_class,    {{0x70, 2}}, wire_rtc, poke_rtc},
+	{&hpet_class,        {{HPET_BASE, 0x160, true}}, wire_hpet, NULL},
+	{&uart16550_class,   {{0x3f8, 8}}, wire_uart, poke_uart},
+	{&i8042_class,       {{0x60, 1}, {0x64, 1}}, NULL, poke_kbc},
+	{&acpi_pm_class,     {{0x600, 0x10}, {0xb2, 2}}, wire_pm, poke_pm},
+	{&cf9_class,         {{0xcf9, 1}}, NULL, NULL},
+	{&port92_class,      {{0x92, 1}}, NULL, NULL},
+	{&postcode_class,    {{0x80, 1}}, NULL, NULL},
+	{&debugcon_class,    {{0xe9, 1}}, wire_con, NULL},
+	{&debugexit_class,   {{0xf4, 4}}, wire_exit, NULL},
+	{&testdev_class,     {{0xe0, 9}, {0x2000, 24}, {TESTDEV_MMIO, 0x10000, true}}, NULL, NULL},
+	{&i8237_class,       {{0x00, 16}, {0xc0, 32}, {0x81, 15}}, NULL, poke_dma},
+	{&fw_cfg_class,      {{0x510, 2}, {0x514, 8}}, wire_fw, poke_fw},
+	{&fw_cfg_mmio_class, {{0x9000000, 24, true}}, wire_fw, poke_fw},
+};
+/* clang-format on */
+
+/* ------------------------------------------------------------------ the program */
+
+static struct dev *device_new(struct world *w)
+{
+	struct dev *d = dev_new(w->target->cls, "d", &w->sv);
+	struct error err = {0};
+
+	if (w->target->wire)
+		w->target->wire(w, d);
+	check(dev_realize(d, &err) == 0);
+	return d;
+}
+
+static void check_state(const struct world *w)
+{
+	struct error err = {0};
+
+	check(state_unnamed_bytes(w->target->cls->state, NULL) == 0);
+	check(state_check(w->target->cls->state, dev_regs(w->dev), &err) == 0);
+}
+
+/* The device's state as a stream; free with free(). */
+static uint8_t *save(struct dev *d, size_t *ret_len)
+{
+	struct state_writer *w = state_writer_new();
+	const uint8_t *bytes;
+	uint8_t *copy;
+
+	dev_save(d, w);
+	bytes = state_writer_finish(w, ret_len);
+	copy = xcalloc(*ret_len, 1);
+	memcpy(copy, bytes, *ret_len);
+	state_writer_free(w);
+	return copy;
+}
+
+static int load(struct dev *d, const uint8_t *bytes, size_t len)
+{
+	struct state_reader *r;
+	struct error err = {0};
+	int ret = state_reader_new(bytes, len, &r, &err);
+
+	if (ret)
+		return ret;
+	ret = dev_load(d, r, &err);
+	check(!ret || err.text[0]);
+	state_reader_free(r);
+	return ret;
+}
+
+/* Saved, loaded into @d, saved again: the same bytes. */
+static void round_trip(struct world *w, struct dev *d)
+{
+	size_t n1, n2;
+	uint8_t *b1 = save(w->dev, &n1), *b2;
+
+	check(load(d, b1, n1) == 0);
+	b2 = save(d, &n2);
+	check(n1 == n2 && !memcmp(b1, b2, n1));
+	free(b1);
+	free(b2);
+}
+
+/* A state file somebody has edited, its CRC put right. */
+static void load_edited(struct world *w)
+{
+	unsigned edits = 1 + ((unsigned)take(w, 1) & 7);
+	size_t n;
+	uint8_t *b = save(w->dev, &n);
+
+	while (edits--) {
+		size_t at = 24 + take(w, 2) % (n - 24);
+
+		b[at] = (uint8_t)take(w, 1);
+	}
+	st_le32(b + 12, (uint32_t)crc32_z(0, b + 24, n - 24));
+	if (load(w->dev, b, n))
+		dev_reset(w->dev, DEV_RESET_COLD); /* a VM would not go on at all */
+	free(b);
+}
+
+static void access_range(struct world *w, bool write)
+{
+	static const unsigned pio_width[4] = {1, 1, 2, 4}, mmio_width[4] = {1, 2, 4, 8};
+	unsigned how = (unsigned)take(w, 1);
+	const struct range *r = &w->target->range[how % RANGES];
+	uint64_t at;
+
+	if (!r->size)
+		r = &w->target->range[0];
+	at = r->base + take(w, r->size > 256 ? 2 : 1) % r->size;
+	bus_unlock(&w->env->bus);
+	if (r->mmio && write)
+		bus_mmio_write(&w->env->bus, at, mmio_width[how >> 6],
+			       take(w, mmio_width[how >> 6]));
+	else if (r->mmio)
+		(void)bus_mmio_read(&w->env->bus, at, mmio_width[how >> 6]);
+	else if (write)
+		bus_pio_write(&w->env->bus, (uint16_t)at, pio_width[how >> 6],
+			      (uint32_t)take(w, pio_width[how >> 6]));
+	else
+		(void)bus_pio_read(&w->env->bus, (uint16_t)at, pio_width[how >> 6]);
+	bus_lock(&w->env->bus);
+}
+
+static void step_time(struct world *w)
+{
+	unsigned how = (unsigned)take(w, 1);
+	uint64_t ns = take(w, 2) << how % 24;
+
+	/* Long stretches once in a while: timers in the far future, wrapping counters. */
+	clock_step(w->sv.clock, how >= 0xfc ? ns : MIN(ns, (uint64_t)STEP_MAX_NS));
+}
+
+static void run_op(struct world *w)
+{
+	unsigned op = (unsigned)take(w, 1);
+
+	switch (op & 15) {
+	case 0 ... 6: access_range(w, true); break;
+	case 7 ... 9: access_range(w, false); break;
+	case 10 ... 11: step_time(w); break;
+	case 12 ... 13:
+		if (w->target->poke)
+			w->target->poke(w, op >> 4);
+		break;
+	case 14:
+		if (op & 0x80)
+			dev_reset(w->dev, op & 0x40 ? DEV_RESET_WARM : DEV_RESET_COLD);
+		else
+			round_trip(w, w->dev);
+		break;
+	default: load_edited(w); break;
+	}
+}
+
+static void count_msi(void *ctx, uint64_t addr, uint32_t data)
+{
+	check((addr & ~0xfffffull) == 0xfee00000ull);
+}
+
+static struct env *env_new(void)
+{
+	struct env *e = xnew(struct env);
+	struct mem_mapping *map;
+	struct error err = {0};
+
+	log_set_level(LOG_ERR);
+	check(mem_space_new(&e->mem, &err) == 0);
+	check(mem_ram_new(e->mem, "ram", RAM_BYTES, &e->ram, &err) == 0);
+	check(mem_map_ram(e->mem, "ram", 0, e->ram, 0, RAM_BYTES, false, MEM_PRIO_RAM, &map,
+			  &err) == 0);
+	check(bus_init(&e->bus, e->mem, &err) == 0);
+	e->bus.msi.deliver = count_msi;
+	return e;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct env *env;
+	struct world w = {.p = data, .end = data + size};
+	struct dev *fresh;
+
+	if (!env)
+		env = env_new();
+	w.env = env;
+	w.target = &targets[take(&w, 1) % ARRAY_SIZE(targets)];
+	w.sv = (struct dev_services){.bus = &env->bus, .clock = clock_new(NULL), .mem = env->mem};
+	memset(env->ram->host, 0, 4096);
+	memcpy(env->ram->host, data, MIN(size, (size_t)4096));
+	bus_lock(&env->bus);
+	clock_set_wall_base(w.sv.clock, 1700000000ull * NS_PER_SEC);
+	clock_start(w.sv.clock);
+	w.dev = device_new(&w);
+	for (unsigned i = 0; i < OPS && w.p < w.end; i++) {
+		run_op(&w);
+		check_state(&w);
+	}
+	/* What this device came to, a new one accepts. */
+	size_t n1, n2;
+	uint8_t *b1 = save(w.dev, &n1), *b2;
+
+	dev_free(w.dev);
+	fresh = device_new(&w);
+	check(load(fresh, b1, n1) == 0);
+	b2 = save(fresh, &n2);
+	check(n1 == n2 && !memcmp(b1, b2, n1));
+	free(b1);
+	free(b2);
+	clock_step(w.sv.clock, NS_PER_MS);
+	dev_free(fresh);
+	clock_free(w.sv.clock);
+	bus_unlock(&env->bus);
+	return 0;
+}
