@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -154,6 +155,16 @@ static int allow_threads(scmp_filter_ctx ctx)
 	return r ? r : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
+static int allow_inet_sockets(scmp_filter_ctx ctx)
+{
+	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				 SCMP_A0(SCMP_CMP_EQ, AF_INET));
+
+	return r ? r
+		 : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				    SCMP_A0(SCMP_CMP_EQ, AF_INET6));
+}
+
 static int add_rules(scmp_filter_ctx ctx, const struct sandbox_profile *p)
 {
 	int r = allow_memory(ctx);
@@ -170,6 +181,8 @@ static int add_rules(scmp_filter_ctx ctx, const struct sandbox_profile *p)
 	}
 	for (const char *const *name = always; !r && *name; name++)
 		r = allow(ctx, *name);
+	for (const char *const *name = p->trap; !r && name && *name; name++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_TRAP, seccomp_syscall_resolve_name(*name), 0);
 	for (const char *const *name = p->allow; !r && name && *name; name++) {
 		if (listed(never, *name))
 			return -EPERM;
@@ -177,7 +190,11 @@ static int add_rules(scmp_filter_ctx ctx, const struct sandbox_profile *p)
 		    !strcmp(*name, "clone") || !strcmp(*name, "clone3") ||
 		    (is_network(*name) && !p->network))
 			continue;
-		r = allow(ctx, *name);
+		/* Other families reach further than the network: unix sockets, netlink, vsock. */
+		if (!strcmp(*name, "socket"))
+			r = allow_inet_sockets(ctx);
+		else
+			r = allow(ctx, *name);
 	}
 	return r;
 }

@@ -14,7 +14,10 @@ struct sandbox_profile {
 	const char *name;         /* for messages: "net" */
 	const char *const *allow; /* system call names, NULL-terminated; names this kernel's
 				   * libseccomp doesn't know are skipped */
-	bool network;             /* may create and connect sockets (the names must be in @allow);
+	const char *const *trap;  /* NULL, or names that raise SIGSYS in the caller instead of
+				   * killing:  a handler installed before answers in their place */
+	bool network;             /* may create and connect sockets (the names must be in @allow) of
+				   * the IPv4 and IPv6 families;
 				   * otherwise socket(2) and connect(2) are refused by seccomp even
 				   * when listed */
 	bool keep_fs;             /* leave the file system reachable (tests only) */
