@@ -69,7 +69,7 @@ static const char *const verb_names[VERB_COUNT] = {
 
 static void on_timer(void *ctx);
 
-/* --- script ----------------------------------------------------------------------------------- */
+/* --- script --- */
 
 static int parse_op(const char *v, unsigned *ret_ops)
 {
@@ -226,7 +226,7 @@ void shim_free(struct shim *shim)
 	free(shim);
 }
 
-/* --- log -------------------------------------------------------------------------------------- */
+/* --- log --- */
 
 static void log_write(const struct rule *rule, struct iovec *iov, int n)
 {
@@ -286,7 +286,7 @@ static void log_all(struct shim *shim, const struct block_req *req, enum shim_ev
 	}
 }
 
-/* --- rules ------------------------------------------------------------------------------------ */
+/* --- rules --- */
 
 static void go_on(struct shim *shim, struct block_req *req)
 {

@@ -152,8 +152,7 @@ static void turn(struct fixture *f, int n)
 		assert_int_equal(loop_run_once(f->loop, 2), 0);
 }
 
-/* --- model --------------------------------------------------------------------------------------
- */
+/* --- model --- */
 
 static uint64_t rng_next(uint64_t *rng)
 {
@@ -286,8 +285,7 @@ static void test_model_shim(void **state)
 			   "reorder window=5 seed=9; delay op=flush ms=1 at=5 times=20");
 }
 
-/* --- opening and locking ------------------------------------------------------------------------
- */
+/* --- opening and locking --- */
 
 static void test_open_errors(void **state)
 {
@@ -510,8 +508,7 @@ static void test_lock_qemu_machine(void **state)
 	block_close(b);
 }
 
-/* --- requests -----------------------------------------------------------------------------------
- */
+/* --- requests --- */
 
 static void test_validation(void **state)
 {
@@ -676,8 +673,7 @@ static void test_discard_frees(void **state)
 	free(buf);
 }
 
-/* --- faults -------------------------------------------------------------------------------------
- */
+/* --- faults --- */
 
 static void on_enospc(void *ctx, struct block *b)
 {
@@ -931,8 +927,7 @@ static void test_fail_kth(void **state)
 	}
 }
 
-/* --- order --------------------------------------------------------------------------------------
- */
+/* --- order --- */
 
 static unsigned read_log(const char *path, struct shim_record *recs, unsigned max)
 {
