@@ -49,8 +49,8 @@ static void test_seg_lin(void **st)
 	b->v->s.seg[X86_ES].attr = X86_ATTR_NULL;
 	assert_int_equal(box_result(b, x86_seg_lin(b->v, X86_ES, 0, 1, R, &lin)), EXC(X86_GP, 0));
 	/* base wraps at 4 GiB */
-	b->v->s.seg[X86_DS] = (struct x86_seg){
-		.base = 0xfffff000, .limit = 0xffffffff, .attr = 0xc093};
+	b->v->s.seg[X86_DS] =
+		(struct x86_seg){.base = 0xfffff000, .limit = 0xffffffff, .attr = 0xc093};
 	assert_int_equal(box_result(b, x86_seg_lin(b->v, X86_DS, 0x2000, 4, R, &lin)), OK);
 	assert_int_equal(lin, 0x1000);
 	box_free(b);
@@ -259,8 +259,7 @@ static void test_far_call_same(void **st)
 	seg_force(b, X86_SS, SEL_SMALL);
 	b->v->s.gpr[X86_RSP] = 4;
 	x86_update_mode(b->v);
-	assert_int_equal(box_result(b, x86_far_call(b->v, SEL_CODE0, 0x4242, 4)),
-			 EXC(X86_SSF, 0));
+	assert_int_equal(box_result(b, x86_far_call(b->v, SEL_CODE0, 0x4242, 4)), EXC(X86_SSF, 0));
 	assert_int_equal(b->v->s.gpr[X86_RSP], 4);
 	assert_int_equal(b->v->next_rip, 0x5000);
 	/* real mode */
@@ -318,7 +317,7 @@ static const struct {
 	uint32_t want;
 	const char *cite;
 } gate_rows[] = {
-	/* SDM vol. 2, CALL, CALL-GATE; from CPL 3 */
+/* SDM vol. 2, CALL, CALL-GATE; from CPL 3 */
 #define G(sel, type) ((uint64_t)(sel) << 16 | (uint64_t)(type) << 40 | 0x100)
 	{G(SEL_CODE0, 0xec), SEL_DATA0, 0x2ff, 3, OK, ""},
 	{G(SEL_CODE0, 0xe4), SEL_DATA0, 0x2ff, 3, OK, "16-bit gate"},
@@ -387,8 +386,7 @@ static void test_call_gate_64(void **st)
 	assert_int_equal(v->s.gpr[X86_RSP], BOX_SP);
 	/* upper half type must be 0; non-canonical target */
 	put64(b, BOX_GDT + SEL_GATE + 8, 0x0000010000000000ull | 0xffffffff);
-	assert_int_equal(box_result(b, x86_far_call(v, SEL_GATE | 3, 0, 4)),
-			 EXC(X86_GP, SEL_GATE));
+	assert_int_equal(box_result(b, x86_far_call(v, SEL_GATE | 3, 0, 4)), EXC(X86_GP, SEL_GATE));
 	put64(b, BOX_GDT + SEL_GATE + 8, 0x12345678);
 	assert_int_equal(box_result(b, x86_far_call(v, SEL_GATE | 3, 0, 4)), EXC(X86_GP, 0));
 	assert_int_equal(v->cpl, 3);
@@ -480,9 +478,9 @@ static void test_selector_queries(void **st)
 		bool ok;
 
 		box_prot(b, query_rows[i].cpl);
-		assert_int_equal(x86_sel_access(b->v, query_rows[i].sel, query_rows[i].what, &ok,
-						&val),
-				 X86_OK);
+		assert_int_equal(
+			x86_sel_access(b->v, query_rows[i].sel, query_rows[i].what, &ok, &val),
+			X86_OK);
 		assert_row(i, query_rows[i].cite, ok, query_rows[i].ok);
 		assert_row(i, query_rows[i].cite, val, query_rows[i].val);
 	}
@@ -570,7 +568,8 @@ static void test_syscall(void **st)
 	assert_int_equal(v->cpl, 0);
 	assert_int_equal(box_result(b, x86_sysret(v, 4)), OK); /* to compatibility mode */
 	assert_false(x86_is_64(v));
-	assert_int_equal(box_result(b, x86_syscall(v)), EXC(X86_UD, NOERR)); /* Intel: 64-bit only */
+	assert_int_equal(box_result(b, x86_syscall(v)),
+			 EXC(X86_UD, NOERR)); /* Intel: 64-bit only */
 	box_long(b, 3);
 	v->s.efer &= ~(uint64_t)X86_EFER_SCE;
 	assert_int_equal(box_result(b, x86_syscall(v)), EXC(X86_UD, NOERR));
