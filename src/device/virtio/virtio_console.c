@@ -188,8 +188,8 @@ static void reset(struct virtio_dev *vd, int n)
 		con->tx = NULL;
 		con->s.tx_off = 0;
 	}
-	if (n < 0)
-		con->s.fifo_head = con->s.fifo_n = 0;
+	/* Input that waits is kept: every driver begins with a reset, and what was typed before is
+	 * still meant for it. */
 }
 
 /* ---- configuration ---- */
@@ -274,6 +274,7 @@ static void virtio_console_reset(struct dev *d, enum dev_reset kind)
 	(void)kind;
 	con->s.cols = con->cols;
 	con->s.rows = con->rows;
+	con->s.fifo_head = con->s.fifo_n = 0;
 	virtio_reset(&con->vd);
 }
 
