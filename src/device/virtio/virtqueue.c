@@ -83,6 +83,16 @@ void vq_done(struct virtq *q)
 	q->live = false;
 }
 
+/* A slot is free unless its element is in the hands of a back end (possibly since before a reset)
+ * or will be parsed again after a restore. */
+static void slots_free(struct virtq *q)
+{
+	q->n_free = 0;
+	for (unsigned i = q->size_max; i-- > 0;)
+		if (!q->elem[i].in_use && !q->r->inflight[i])
+			q->free_slot[q->n_free++] = (uint16_t)i;
+}
+
 void vq_reset(struct virtq *q)
 {
 	*q->r = (struct virtq_regs){
@@ -90,11 +100,11 @@ void vq_reset(struct virtq *q)
 	q->live = false;
 	q->gen++;
 	q->budget = 0;
-	/* Elements still in the hands of a back end stay taken until it gives them back. */
 	for (unsigned i = 0; i < q->size_max; i++)
 		if (q->elem[i].in_use && q->elem[i].done)
 			elem_release(&q->elem[i]);
 	q->order_head = q->order_n = 0;
+	slots_free(q);
 }
 
 int vq_enable(struct virtq *q, bool packed, bool event_idx, bool indirect)
@@ -129,11 +139,7 @@ void vq_rewind(struct virtq *q)
 		q->r->avail = q->r->used;
 		q->r->avail_wrap = q->r->used_wrap;
 	}
-	/* The slots of elements that will be parsed again are taken. */
-	q->n_free = 0;
-	for (unsigned i = q->size_max; i-- > 0;)
-		if (!q->elem[i].in_use && !q->r->inflight[i])
-			q->free_slot[q->n_free++] = (uint16_t)i;
+	slots_free(q);
 }
 
 void vq_break(struct virtq *q, const char *why)
