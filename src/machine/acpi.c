@@ -50,6 +50,7 @@ enum {
 	FADT_PROC_C1 = 1 << 2,
 	FADT_NO_SLEEP_BUTTON = 1 << 5,
 	FADT_NO_FIXED_RTC = 1 << 6,
+	FADT_TMR_VAL_EXT = 1 << 8, /* 32-bit PM timer */
 	FADT_RESET_REG_SUP = 1 << 10,
 	BOOT_LEGACY_DEVICES = 1 << 0,
 	BOOT_8042 = 1 << 1,
@@ -144,7 +145,7 @@ static size_t add_fadt(struct blob *b, const struct acpi_config *cfg, size_t fac
 {
 	size_t off = piece(b, FADT_LEN, 16);
 	uint8_t *t = b->bytes + off;
-	uint32_t flags = FADT_WBINVD | FADT_PROC_C1 | FADT_NO_SLEEP_BUTTON;
+	uint32_t flags = FADT_WBINVD | FADT_PROC_C1 | FADT_NO_SLEEP_BUTTON | FADT_TMR_VAL_EXT;
 	uint16_t arch = BOOT_NO_VGA;
 
 	if (b->full)

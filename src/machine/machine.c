@@ -114,7 +114,7 @@ void machine_free(struct machine *m)
 
 void machine_reset(struct machine *m, enum dev_reset kind)
 {
-	mem_set_a20(m->sv.mem, true);
+	m->a20_fast = false;
 	LIST_FOR_EACH(it, &m->devs)
 	dev_reset(LIST_ENTRY(it, struct dev, node), kind);
 }

@@ -82,6 +82,7 @@ struct machine {
 	uint64_t high_end; /* end of RAM above it; 4 GiB when there is none */
 	struct acpi_config acpi;
 	unsigned isa_count[16]; /* how many drivers of each ISA line are high now */
+	bool a20_kbc, a20_fast; /* the two A20 gates: keyboard controller, port 92h */
 	/* devices that are wired or asked by name; NULL when not there */
 	struct i8259 *i8259;
 	struct ioapic *ioapic;

@@ -52,7 +52,11 @@ int microvm_build(struct machine *m, struct error *err)
 	if (r == 0)
 		r = parts_serial(m, err);
 	if (r == 0)
+		r = parts_input(m, err);
+	if (r == 0)
 		r = parts_debug(m, err);
+	if (r == 0)
+		r = parts_virtio(m, err);
 	describe(m);
 	return r;
 }

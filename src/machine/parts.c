@@ -5,8 +5,11 @@
  */
 #include "machine/parts.h"
 
+#include "base/bits.h"
 #include "device/acpi/acpi_pm.h"
 #include "device/char/uart16550.h"
+#include "device/firmware/fw_cfg.h"
+#include "device/input/i8042.h"
 #include "device/intc/i8259.h"
 #include "device/intc/ioapic.h"
 #include "device/misc/debugexit.h"
@@ -178,6 +181,7 @@ int parts_power(struct machine *m, bool fixed, struct error *err)
 	int r;
 
 	pm->base = fixed ? MACHINE_PM_BASE : 0;
+	pm->timer_32 = true;
 	pm->no_smi_cmd = true; /* no firmware, no SMM: always in ACPI mode */
 	parts_isa(m, &pm->sci, ISA_IRQ_SCI);
 	irq_init(&pm->power_off, parts_power_off, m, 0);
@@ -204,4 +208,60 @@ int parts_debug(struct machine *m, struct error *err)
 	x->exit = debug_exit;
 	x->exit_ctx = m;
 	return parts_add(m, &x->dev, err);
+}
+
+/* The A20 gate is open while the keyboard controller or port 92h says so. */
+static void a20_kbc(void *ctx, unsigned pin, bool level)
+{
+	struct machine *m = ctx;
+
+	(void)pin;
+	m->a20_kbc = level;
+	mem_set_a20(m->sv.mem, m->a20_kbc || m->a20_fast);
+}
+
+int parts_input(struct machine *m, struct error *err)
+{
+	struct i8042 *kbc = (struct i8042 *)dev_new(&i8042_class, "kbc", &m->sv);
+
+	parts_isa(m, &kbc->irq_kbd, ISA_IRQ_KBD);
+	parts_isa(m, &kbc->irq_mouse, ISA_IRQ_MOUSE);
+	irq_init(&kbc->a20, a20_kbc, m, 0);
+	irq_init(&kbc->reset, parts_reset_request, m, 0);
+	m->acpi.i8042 = true;
+	return parts_add(m, &kbc->dev, err);
+}
+
+/* What firmware asks first: memory, processors, the memory map. */
+static int fill_fw_cfg(struct machine *m, struct fw_cfg *fw, struct error *err)
+{
+	struct e820 map;
+	uint8_t table[E820_MAX * 20];
+	int r;
+
+	machine_memory_map(m, &map);
+	for (unsigned i = 0; i < map.n; i++) {
+		st_le64(table + i * 20, map.e[i].addr);
+		st_le64(table + i * 20 + 8, map.e[i].len);
+		st_le32(table + i * 20 + 16, map.e[i].type);
+	}
+	r = fw_cfg_add_i64(fw, FW_CFG_RAM_SIZE, m->cfg.ram_size, err);
+	if (r == 0)
+		r = fw_cfg_add_i16(fw, FW_CFG_NB_CPUS, (uint16_t)m->cfg.n_cpus, err);
+	if (r == 0)
+		r = fw_cfg_add_i16(fw, FW_CFG_MAX_CPUS, (uint16_t)m->cfg.n_cpus, err);
+	if (r == 0)
+		r = fw_cfg_add_i16(fw, FW_CFG_NOGRAPHIC, 1, err);
+	if (r == 0)
+		r = fw_cfg_add_file(fw, "etc/e820", table, map.n * 20, err);
+	return r;
+}
+
+int parts_fw_cfg(struct machine *m, struct error *err)
+{
+	struct fw_cfg *fw = (struct fw_cfg *)dev_new(&fw_cfg_class, "fw-cfg", &m->sv);
+	int r = parts_add(m, &fw->dev, err);
+
+	m->acpi.fw_cfg = true;
+	return r < 0 ? r : fill_fw_cfg(m, fw, err);
 }

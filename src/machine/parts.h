@@ -39,6 +39,11 @@ int parts_serial(struct machine *m, struct error *err) MUST_CHECK;     /* COM1, 
 int parts_power(struct machine *m, bool fixed, struct error *err) MUST_CHECK;
 int parts_debug(struct machine *m, struct error *err) MUST_CHECK; /* exit port, debugcon, test */
 
+/** parts_input() - keyboard controller with A20 gate and CPU reset line. */
+int parts_input(struct machine *m, struct error *err) MUST_CHECK;
+int parts_fw_cfg(struct machine *m, struct error *err) MUST_CHECK;
+int parts_virtio(struct machine *m, struct error *err) MUST_CHECK; /* virtio.c */
+
 /* The machine kinds: build (RAM is there), and what firmware would do before a kernel. */
 int pc_build(struct machine *m, struct error *err) MUST_CHECK;
 int pc_firmware(struct machine *m, struct error *err) MUST_CHECK;

@@ -107,7 +107,13 @@ int pc_build(struct machine *m, struct error *err)
 	if (r == 0)
 		r = parts_serial(m, err);
 	if (r == 0)
+		r = parts_input(m, err);
+	if (r == 0)
 		r = parts_debug(m, err);
+	if (r == 0)
+		r = parts_fw_cfg(m, err);
+	if (r == 0)
+		r = parts_virtio(m, err);
 	describe(m);
 	return r;
 }

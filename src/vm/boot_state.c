@@ -70,9 +70,9 @@ int vm_cpus_reset(struct vm *vm, const struct boot_cpu *boot, struct error *err)
 {
 	int r = 0;
 
-	/* The vCPUs are parked; resetting a LAPIC and its timer takes the bus lock itself. */
+	/* Resetting and loading a vCPU sets its LAPIC timer, which takes the lock. All are parked. */
 	bus_unlock(&vm->bus);
-	for (unsigned i = 0; i < vm->n_cpus && !r; i++) {
+	for (unsigned i = 0; i < vm->n_cpus && r == 0; i++) {
 		struct vcpu *v = &vm->cpu[i].v;
 
 		x86_vcpu_reset(v, i == 0, false);
@@ -83,7 +83,8 @@ int vm_cpus_reset(struct vm *vm, const struct boot_cpu *boot, struct error *err)
 		r = vm->engine.ops->set_state ? vm->engine.ops->set_state(v, &v->s) : 0;
 		if (r < 0)
 			error_set(err, r, "the engine refused the start state of vCPU %u", i);
-		x86_tlb_flush(v);
+		else
+			x86_tlb_flush(v);
 	}
 	bus_lock(&vm->bus);
 	return r;

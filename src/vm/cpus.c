@@ -61,6 +61,7 @@ void vm_kick_all(struct vm *vm)
 void vm_hold(struct vm *vm)
 {
 	atomic_store(&vm->hold, true);
+	vm->only = -1;
 	vm_kick_all(vm);
 	while (vm->n_parked < vm->n_ready)
 		pthread_cond_wait(&vm->parked, &vm->bus.lock);

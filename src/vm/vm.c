@@ -450,8 +450,10 @@ static void free_locked(struct vm *vm)
 		vm->engine.ops->vm_done(&vm->engine);
 	if (vm->machine)
 		machine_free(vm->machine);
+	bus_unlock(&vm->bus); /* stopping a LAPIC timer takes it */
 	for (unsigned i = 0; i < vm->n_cpus; i++)
 		x86_vcpu_done(&vm->cpu[i].v);
+	bus_lock(&vm->bus);
 	if (vm->cpus_up)
 		cpu_set_done(&vm->cpus);
 	for (unsigned i = 0; i < MACHINE_DISKS_MAX; i++)
@@ -493,13 +495,14 @@ void vm_free(struct vm *vm)
 	free(vm);
 }
 
-int vm_run(struct vm *vm, struct vm_result *ret_result)
+int vm_run(struct vm *vm, bool paused, struct vm_result *ret_result)
 {
 	int r;
 
 	vm_watchdog_start(vm);
 	bus_lock(&vm->bus);
-	vm_resume(vm);
+	if (!paused)
+		vm_resume(vm);
 	bus_unlock(&vm->bus);
 	r = loop_run(vm->loop);
 	vm_watchdog_stop(vm);

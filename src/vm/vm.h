@@ -89,8 +89,9 @@ enum vm_state { VM_RUNNING, VM_PAUSED, VM_NO_SPACE, VM_ENDED, VM_STATE_COUNT };
 int vm_new(const struct vm_config *cfg, struct vm **ret_vm, struct error *err) MUST_CHECK;
 /** vm_free() - stop threads, close back ends, free. NULL is fine. */
 void vm_free(struct vm *vm);
-/** vm_run() - start the guest and run the loop until it ends. */
-int vm_run(struct vm *vm, struct vm_result *ret_result) MUST_CHECK;
+/** vm_run() - start the guest (@paused: leave that to vm_resume()) and run the loop until it ends.
+ */
+int vm_run(struct vm *vm, bool paused, struct vm_result *ret_result) MUST_CHECK;
 
 /** vm_loop() - for more event sources; vm_bus() - the lock that guards them. */
 struct loop *vm_loop(struct vm *vm);

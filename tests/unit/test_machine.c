@@ -69,8 +69,13 @@ static void kernel_new(uint8_t *p)
 
 static int box_new(struct box *b, enum machine_kind kind, uint64_t ram, struct error *err)
 {
-	struct machine_config cfg = {
-		.kind = kind, .ram_size = ram, .n_cpus = 2, .debug_exit = true, .boot = &b->src};
+	struct machine_config cfg = {.kind = kind,
+				     .ram_size = ram,
+				     .n_cpus = 2,
+				     .debug_exit = true,
+				     .rng = true,
+				     .balloon = true,
+				     .boot = &b->src};
 	struct machine_calls calls = {.intr = on_intr,
 				      .nmi = on_nmi,
 				      .power_off = on_off,
@@ -183,6 +188,16 @@ static void test_pc_firmware(void **state)
 	assert_int_equal(pci_bus_config_read(b.m->pci, PCI_DEVFN(1, 0), 0, 4), 0x70008086);
 	assert_int_equal(pci_bus_config_read(b.m->pci, PCI_DEVFN(1, 0), 0x60, 4), 0x0b0b0a0a);
 	assert_int_equal(pci_bus_config_read(b.m->pci, PCI_DEVFN(1, 3), 0x40, 4), 0x601);
+	/* virtio: memory BAR assigned in the window and decoded, interrupt line as routed */
+	for (unsigned dev = 2; dev <= 3; dev++) {
+		uint8_t devfn = PCI_DEVFN(dev, 0);
+		uint32_t bar = pci_bus_config_read(b.m->pci, devfn, 0x10, 4) & ~15u;
+
+		assert_int_equal(pci_bus_config_read(b.m->pci, devfn, 0, 2), 0x1af4);
+		assert_in_range(bar, 0xc0000000, 0xfebf0000);
+		assert_int_equal(pci_bus_config_read(b.m->pci, devfn, 4, 2) & 3, 3);
+		assert_int_equal(pci_bus_config_read(b.m->pci, devfn, 0x3c, 1), dev == 2 ? 10 : 11);
+	}
 	bus_unlock(&b.bus);
 	assert_int_equal(bus_pio_read(&b.bus, 0x4d1, 1), 0x0e); /* ELCR: 9, 10, 11 */
 	assert_int_equal(bus_pio_read(&b.bus, 0x4d0, 1), 0);

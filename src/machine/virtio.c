@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Virtio devices of a machine, in this order: disks, network, consoles, entropy, balloon. Each is a
+ * virtio device and a transport beside it, PCI on "pc", MMIO on "microvm".
+ *
+ * MMIO windows stand in a row from VIRTIO_AT; the first devices get ISA interrupts that nothing
+ * else uses, so that guests on the 8259s reach them too, the rest IOAPIC pins 16 to 23. A line has
+ * one driver; more devices than lines are refused.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "device/intc/ioapic.h"
+#include "device/virtio/virtio_balloon.h"
+#include "device/virtio/virtio_blk.h"
+#include "device/virtio/virtio_console.h"
+#include "device/virtio/virtio_mmio.h"
+#include "device/virtio/virtio_net.h"
+#include "device/virtio/virtio_pci.h"
+#include "device/virtio/virtio_rng.h"
+#include "machine/parts.h"
+
+#define VIRTIO_AT 0xfeb00000u
+
+static const uint8_t mmio_gsi[] = {5, 6, 7, 10, 11, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
+
+static int attach_pci(struct machine *m, struct virtio_dev *vd, struct error *err)
+{
+	struct virtio_pci *p;
+	char id[64];
+
+	snprintf(id, sizeof(id), "%s-pci", vd->dev.id);
+	p = (struct virtio_pci *)dev_new(&virtio_pci_class, id, &m->sv);
+	p->vd = vd;
+	p->bus = m->pci;
+	return parts_add(m, &p->dev, err);
+}
+
+static int attach_mmio(struct machine *m, struct virtio_dev *vd, struct error *err)
+{
+	unsigned n = m->acpi.n_virtio;
+	struct virtio_mmio *p;
+	char id[64];
+	int r;
+
+	if (n == ARRAY_SIZE(mmio_gsi))
+		return error_set(err, -ENOSPC,
+				 "a microvm has room for %zu virtio devices; use fewer, or "
+				 "--machine pc",
+				 ARRAY_SIZE(mmio_gsi));
+	snprintf(id, sizeof(id), "%s-mmio", vd->dev.id);
+	p = (struct virtio_mmio *)dev_new(&virtio_mmio_class, id, &m->sv);
+	p->vd = vd;
+	p->dev.base = VIRTIO_AT + n * VIRTIO_MMIO_SIZE;
+	if (mmio_gsi[n] < 16)
+		parts_isa(m, &p->irq, mmio_gsi[n]);
+	else
+		irq_init(&p->irq, ioapic_set_line, m->ioapic, mmio_gsi[n]);
+	r = parts_add(m, &p->dev, err);
+	if (r == 0)
+		m->acpi.virtio[m->acpi.n_virtio++] = (struct acpi_virtio){
+			.base = VIRTIO_AT + n * VIRTIO_MMIO_SIZE,
+			.size = VIRTIO_MMIO_SIZE,
+			.gsi = mmio_gsi[n],
+		};
+	return r;
+}
+
+/* @vd with its properties set: realize it and give it a transport. */
+static int add(struct machine *m, struct virtio_dev *vd, struct error *err)
+{
+	int r = parts_add(m, &vd->dev, err);
+
+	if (r < 0)
+		return r;
+	return m->pci ? attach_pci(m, vd, err) : attach_mmio(m, vd, err);
+}
+
+static int add_disk(struct machine *m, unsigned n, struct error *err)
+{
+	struct virtio_blk *d;
+	char id[16];
+
+	snprintf(id, sizeof(id), "disk%u", n);
+	d = (struct virtio_blk *)dev_new(&virtio_blk_class, id, &m->sv);
+	d->block = m->cfg.disk[n].block;
+	d->n_queues = MIN(m->cfg.n_cpus, 4u);
+	snprintf(d->serial, sizeof(d->serial), "%s",
+		 m->cfg.disk[n].serial[0] ? m->cfg.disk[n].serial : id);
+	return add(m, &d->vd, err);
+}
+
+static int add_net(struct machine *m, struct error *err)
+{
+	struct virtio_net *d = (struct virtio_net *)dev_new(&virtio_net_class, "net0", &m->sv);
+
+	d->net = m->cfg.net;
+	memcpy(d->mac, m->cfg.mac, sizeof(d->mac));
+	return add(m, &d->vd, err);
+}
+
+static int add_console(struct machine *m, unsigned n, struct error *err)
+{
+	struct virtio_console *d;
+	char id[16];
+
+	snprintf(id, sizeof(id), "console%u", n);
+	d = (struct virtio_console *)dev_new(&virtio_console_class, id, &m->sv);
+	d->chr = m->cfg.console[n];
+	return add(m, &d->vd, err);
+}
+
+int parts_virtio(struct machine *m, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < m->cfg.n_disks && r == 0; i++)
+		r = add_disk(m, i, err);
+	if (r == 0 && m->cfg.net)
+		r = add_net(m, err);
+	for (unsigned i = 0; i < m->cfg.n_consoles && r == 0; i++)
+		r = add_console(m, i, err);
+	if (r == 0 && m->cfg.rng)
+		r = add(m, (struct virtio_dev *)dev_new(&virtio_rng_class, "rng0", &m->sv), err);
+	if (r == 0 && m->cfg.balloon)
+		r = add(m, (struct virtio_dev *)dev_new(&virtio_balloon_class, "balloon0", &m->sv),
+			err);
+	return r;
+}
