@@ -146,7 +146,13 @@ static void poke_uart(struct world *w, unsigned what)
 
 static void poke_kbc(struct world *w, unsigned what)
 {
-	if (what & 1)
+	if (what & 4) { /* a byte for the mouse */
+		bus_unlock(&w->env->bus);
+		bus_pio_write(&w->env->bus, 0x64, 1, 0xd4);
+		bus_pio_write(&w->env->bus, 0x60, 1,
+			      (what & 8 ? 0xe6 : 0) + (uint32_t)take(w, 1) % 0x1a);
+		bus_lock(&w->env->bus);
+	} else if (what & 1)
 		i8042_key(DEV(i8042), (uint8_t)take(w, 1), what & 2);
 	else
 		i8042_mouse(DEV(i8042), (int)take(w, 4), (int8_t)take(w, 1), (int8_t)take(w, 1),
@@ -291,6 +297,8 @@ static int load(struct dev *d, const uint8_t *bytes, size_t len)
 	if (ret)
 		return ret;
 	ret = dev_load(d, r, &err);
+	if (ret && getenv("FUZZ_VERBOSE"))
+		log_err("%s", err.text);
 	check(!ret || err.text[0]);
 	state_reader_free(r);
 	return ret;
@@ -322,8 +330,10 @@ static void load_edited(struct world *w)
 		b[at] = (uint8_t)take(w, 1);
 	}
 	st_le32(b + 12, (uint32_t)crc32_z(0, b + 24, n - 24));
-	if (load(w->dev, b, n))
-		dev_reset(w->dev, DEV_RESET_COLD); /* a VM would not go on at all */
+	if (load(w->dev, b, n)) { /* a VM does not go on with a device that refused its state */
+		dev_free(w->dev);
+		w->dev = device_new(w);
+	}
 	free(b);
 }
 
@@ -337,6 +347,8 @@ static void access_range(struct world *w, bool write)
 	if (!r->size)
 		r = &w->target->range[0];
 	at = r->base + take(w, r->size > 256 ? 2 : 1) % r->size;
+	if (r->mmio && !(how & 0x30)) /* most registers are wide ones */
+		at = align_down(at, mmio_width[how >> 6]);
 	bus_unlock(&w->env->bus);
 	if (r->mmio && write)
 		bus_mmio_write(&w->env->bus, at, mmio_width[how >> 6],
