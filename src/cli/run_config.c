@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Options of `bothy run`. Everything that can be judged without touching the host is judged here
+ * and ends with status 2; what the host or a file decides is for vm_new().
+ */
+#include "cli/run_config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "host/meminfo.h"
+
+enum {
+	O_KERNEL,
+	O_INITRD,
+	O_APPEND,
+	O_MODULE,
+	O_DISK,
+	O_CDROM,
+	O_MEMORY,
+	O_CPUS,
+	O_NET,
+	O_PUBLISH,
+	O_MACHINE,
+	O_ENGINE,
+	O_CPU,
+	O_SERIAL,
+	O_CONSOLE,
+	O_DEBUGCON,
+	O_DEBUG_EXIT,
+	O_TESTDEV,
+	O_NO_REBOOT,
+	O_GDB,
+	O_DEBUG,
+	O_STATS,
+	O_VERBOSE,
+	O_HELP,
+	O_COUNT
+};
+
+/* clang-format off */
+static const struct cli_option options[O_COUNT + 1] = {
+	[O_KERNEL]     = {"kernel", 0, "FILE", "Linux bzImage or vmlinux, PVH or Multiboot 1/2 kernel"},
+	[O_INITRD]     = {"initrd", 0, "FILE", "initial RAM disk"},
+	[O_APPEND]     = {"append", 0, "TEXT", "kernel command line"},
+	[O_MODULE]     = {"module", 0, "FILE[,ARGS]", "Multiboot module; may be repeated"},
+	[O_DISK]       = {"disk", 0, "FILE[,ro][,unsafe]", "raw disk image (virtio); may be repeated"},
+	[O_CDROM]      = {"cdrom", 0, "FILE", "image as a read-only disk (virtio)"},
+	[O_MEMORY]     = {"memory", 'm', "SIZE", "guest memory, e.g. 512M or 2G; default a quarter of the free, at most 2G"},
+	[O_CPUS]       = {"cpus", 'c', "N", "number of processors; default 1"},
+	[O_NET]        = {"net", 0, "KIND", "nat (default), none, tap:INTERFACE, stream:SOCKET"},
+	[O_PUBLISH]    = {"publish", 'p', "[ADDR:]HOST:GUEST[/udp]", "forward a host port (127.0.0.1) to the guest; nat only"},
+	[O_MACHINE]    = {"machine", 0, "KIND", "pc (default) or microvm"},
+	[O_ENGINE]     = {"engine", 0, "NAME", "auto (default: the fastest usable), or one that 'bothy doctor' lists"},
+	[O_CPU]        = {"cpu", 0, "MODEL", "CPU model the guest sees; default max"},
+	[O_SERIAL]     = {"serial", 0, "WHERE", "first serial port: stdio (default), file:PATH, pty, unix:PATH, null; again: second"},
+	[O_CONSOLE]    = {"console", 0, "WHERE", "virtio console, likewise; may be repeated"},
+	[O_DEBUGCON]   = {"debugcon", 0, "WHERE", "bytes written to port 0xe9"},
+	[O_DEBUG_EXIT] = {"debug-exit", 0, NULL, "a write of V to port 0xf4 ends bothy with status V*2+1"},
+	[O_TESTDEV]    = {"testdev", 0, NULL, "device for test kernels (IRQ and memory probes)"},
+	[O_NO_REBOOT]  = {"no-reboot", 0, NULL, "end where the guest would restart"},
+	[O_GDB]        = {"gdb", 0, "WHERE[,wait]", "listen for gdb on unix:PATH or tcp:127.0.0.1:PORT; wait: stop at the first instruction"},
+	[O_DEBUG]      = {"debug", 'd', "MASKS", "trace in_asm, exec, int, mmu, io, guest_errors to stderr"},
+	[O_STATS]      = {"stats", 0, NULL, "print counters at the end"},
+	[O_VERBOSE]    = {"verbose", 'v', NULL, "say more; twice: much more"},
+	[O_HELP]       = {"help", 'h', NULL, "this text"},
+	[O_COUNT]      = {0},
+};
+/* clang-format on */
+
+static int run_main(int argc, char **argv);
+int run_execute(struct run_config *rc); /* run.c */
+
+const struct cli_command cli_run = {
+	.name = "run",
+	.summary = "Start a virtual machine and stay with it until it ends.",
+	.usage = "--kernel FILE [options]",
+	.options = options,
+	.run = run_main,
+};
+
+static char *own(struct run_config *rc, char *s)
+{
+	check(rc->n_owned < ARRAY_SIZE(rc->owned));
+	rc->owned[rc->n_owned++] = s;
+	return s;
+}
+
+void run_config_done(struct run_config *rc)
+{
+	while (rc->n_owned)
+		free(rc->owned[--rc->n_owned]);
+}
+
+static int add_disk(struct run_config *rc, const char *value, bool cdrom)
+{
+	struct vm_disk d = {.read_only = cdrom};
+	char *path;
+
+	if (rc->vm.n_disks == MACHINE_DISKS_MAX)
+		return cli_die(EXIT_USAGE, "too many disks: at most %u", MACHINE_DISKS_MAX);
+	path = own(rc, xstrdup(value));
+	/* Options are taken from the end, so that a path may have commas. */
+	for (char *comma; !cdrom && (comma = strrchr(path, ','));) {
+		if (!strcmp(comma, ",ro"))
+			d.read_only = true;
+		else if (!strcmp(comma, ",unsafe"))
+			d.unsafe = true;
+		else
+			break;
+		*comma = 0;
+	}
+	if (!*path)
+		return cli_die(EXIT_USAGE, "--%s needs the path of an image",
+			       cdrom ? "cdrom" : "disk");
+	d.path = path;
+	rc->vm.disk[rc->vm.n_disks++] = d;
+	return 0;
+}
+
+static int add_module(struct run_config *rc, const char *value)
+{
+	char *path = own(rc, xstrdup(value)), *comma = strchr(path, ',');
+	struct vm_module m = {.path = path};
+
+	if (rc->vm.n_modules == BOOT_MODULES_MAX)
+		return cli_die(EXIT_USAGE, "too many modules: at most %u", BOOT_MODULES_MAX);
+	if (comma) {
+		*comma = 0;
+		m.args = comma + 1;
+	}
+	if (!*path)
+		return cli_die(EXIT_USAGE, "--module needs the path of a file");
+	rc->vm.module[rc->vm.n_modules++] = m;
+	return 0;
+}
+
+static int bad_forward(const char *value)
+{
+	return cli_die(EXIT_USAGE,
+		       "cannot read port forward '%s'; write HOST:GUEST, e.g. 2222:22, 5353:53/udp "
+		       "or 127.0.0.1:8080:80",
+		       value);
+}
+
+static int add_forward(struct run_config *rc, const char *value)
+{
+	struct net_forward f = {.host_addr = "127.0.0.1"};
+	char buf[64], *host, *guest, *slash;
+	struct in_addr addr;
+	uint64_t port;
+
+	if (rc->vm.n_forwards == ARRAY_SIZE(rc->vm.forward))
+		return cli_die(EXIT_USAGE, "too many port forwards: at most %zu",
+			       ARRAY_SIZE(rc->vm.forward));
+	if ((size_t)snprintf(buf, sizeof(buf), "%s", value) >= sizeof(buf))
+		return bad_forward(value);
+	slash = strchr(buf, '/');
+	if (slash) {
+		*slash = 0;
+		f.udp = !strcmp(slash + 1, "udp");
+		if (!f.udp && strcmp(slash + 1, "tcp"))
+			return bad_forward(value);
+	}
+	guest = strrchr(buf, ':');
+	if (!guest)
+		return bad_forward(value);
+	*guest++ = 0;
+	host = strrchr(buf, ':');
+	if (host) {
+		*host++ = 0;
+		if (inet_pton(AF_INET, buf, &addr) != 1)
+			return bad_forward(value);
+		snprintf(f.host_addr, sizeof(f.host_addr), "%.15s", buf);
+	} else {
+		host = buf;
+	}
+	if (cli_parse_uint(host, 1, 65535, &port) < 0)
+		return bad_forward(value);
+	f.host_port = (uint16_t)port;
+	if (cli_parse_uint(guest, 1, 65535, &port) < 0)
+		return bad_forward(value);
+	f.guest_port = (uint16_t)port;
+	rc->vm.forward[rc->vm.n_forwards++] = f;
+	return 0;
+}
+
+static int bad_word(const char *what, const char *value, const char *const *names)
+{
+	const char *close = cli_closest(value, names);
+	char list[200] = "";
+
+	for (; *names; names++) {
+		size_t n = strlen(list);
+
+		snprintf(list + n, sizeof(list) - n, "%s%s", n ? ", " : "", *names);
+	}
+	return cli_die(EXIT_USAGE, "unknown %s '%s'%s%s%s; there is: %s", what, value,
+		       close ? "; did you mean '" : "", close ? close : "", close ? "'?" : "",
+		       list);
+}
+
+static int set_machine(struct run_config *rc, const char *value)
+{
+	const char *names[MACHINE_KIND_COUNT + 1] = {0};
+
+	for (unsigned i = 0; i < MACHINE_KIND_COUNT; i++) {
+		names[i] = machine_kind_name((enum machine_kind)i);
+		if (!strcmp(names[i], value)) {
+			rc->vm.machine = (enum machine_kind)i;
+			return 0;
+		}
+	}
+	return bad_word("machine", value, names);
+}
+
+static int set_masks(struct run_config *rc, const char *value)
+{
+	static const struct {
+		const char *name;
+		uint32_t mask;
+	} masks[] = {
+		{"in_asm", TRACE_IN_ASM},
+		{"int", TRACE_INT},
+		{"mmu", TRACE_MMU},
+		{"io", TRACE_IO},
+		{"guest_errors", TRACE_GUEST_ERRORS},
+		{"exec", TRACE_EXEC},
+	};
+	const char *names[ARRAY_SIZE(masks) + 1] = {0};
+	char *copy = own(rc, xstrdup(value)), *save = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(masks); i++)
+		names[i] = masks[i].name;
+	for (char *w = strtok_r(copy, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+		size_t i = 0;
+
+		while (i < ARRAY_SIZE(masks) && strcmp(masks[i].name, w))
+			i++;
+		if (i == ARRAY_SIZE(masks))
+			return bad_word("trace mask", w, names);
+		rc->vm.trace |= masks[i].mask;
+	}
+	return 0;
+}
+
+static bool chr_spec_ok(const char *s)
+{
+	return !strcmp(s, "stdio") || !strcmp(s, "null") || !strcmp(s, "pty") ||
+	       (!strncmp(s, "file:", 5) && s[5]) || (!strncmp(s, "unix:", 5) && s[5]);
+}
+
+static int check_chr(const char *option, const char *value)
+{
+	if (chr_spec_ok(value))
+		return 0;
+	return cli_die(EXIT_USAGE,
+		       "--%s: unknown place '%s'; use stdio, file:PATH, pty, unix:PATH or null",
+		       option, value);
+}
+
+static int add_serial(struct run_config *rc, const char *value)
+{
+	unsigned i = 0;
+	int r = check_chr("serial", value);
+
+	while (i < MACHINE_SERIALS && rc->vm.serial[i])
+		i++;
+	if (r == 0 && i == MACHINE_SERIALS)
+		return cli_die(EXIT_USAGE, "too many --serial: the machine has %u ports",
+			       MACHINE_SERIALS);
+	if (r == 0)
+		rc->vm.serial[i] = value;
+	return r;
+}
+
+static int add_console(struct run_config *rc, const char *value)
+{
+	int r = check_chr("console", value);
+
+	if (r == 0 && rc->vm.n_consoles == MACHINE_CONSOLES_MAX)
+		return cli_die(EXIT_USAGE, "too many --console: at most %u", MACHINE_CONSOLES_MAX);
+	if (r == 0)
+		rc->vm.console[rc->vm.n_consoles++] = value;
+	return r;
+}
+
+static int set_net(struct run_config *rc, const char *value)
+{
+	static const char *const names[] = {"nat", "none", "tap:INTERFACE", "stream:SOCKET", NULL};
+
+	rc->vm.net = value;
+	if (!strcmp(value, "nat") || !strcmp(value, "none") ||
+	    (!strncmp(value, "tap:", 4) && value[4]) || (!strncmp(value, "stream:", 7) && value[7]))
+		return 0;
+	return bad_word("network", value, names);
+}
+
+static int set_number(struct run_config *rc, int option, const char *value)
+{
+	uint64_t v;
+
+	if (option == O_MEMORY) {
+		if (cli_parse_size(value, &v) < 0 || v < MACHINE_RAM_MIN || v > MACHINE_RAM_MAX)
+			return cli_die(EXIT_USAGE,
+				       "memory size '%s': write e.g. 512M or 2G, from 1M to %lluG",
+				       value, (unsigned long long)(MACHINE_RAM_MAX / GIB));
+		rc->vm.ram_size = align_up(v, MIB);
+		return 0;
+	}
+	if (cli_parse_uint(value, 1, MACHINE_CPUS_MAX, &v) < 0)
+		return cli_die(EXIT_USAGE, "number of CPUs '%s': use 1 to %u", value,
+			       MACHINE_CPUS_MAX);
+	rc->vm.n_cpus = (unsigned)v;
+	return 0;
+}
+
+static int set_gdb(struct run_config *rc, const char *value)
+{
+	char *where = own(rc, xstrdup(value)), *comma = strrchr(where, ',');
+
+	if (comma && !strcmp(comma, ",wait")) {
+		*comma = 0;
+		rc->gdb_wait = true;
+	}
+	rc->gdb = where;
+	if ((!strncmp(where, "unix:", 5) && where[5]) || (!strncmp(where, "tcp:", 4) && where[4]))
+		return 0;
+	return cli_die(EXIT_USAGE, "--gdb: unknown place '%s'; use unix:PATH or tcp:127.0.0.1:PORT",
+		       where);
+}
+
+static int set_flag(struct run_config *rc, int option)
+{
+	switch (option) {
+	case O_DEBUG_EXIT: rc->vm.debug_exit = true; break;
+	case O_TESTDEV: rc->vm.testdev = true; break;
+	case O_NO_REBOOT: rc->vm.no_reboot = true; break;
+	case O_STATS: rc->stats = true; break;
+	case O_VERBOSE: rc->verbose++; break;
+	case O_HELP: rc->help = true; break;
+	}
+	return 0;
+}
+
+static int set_option(struct run_config *rc, int option, const char *value)
+{
+	switch (option) {
+	case O_KERNEL: rc->vm.kernel = value; return 0;
+	case O_INITRD: rc->vm.initrd = value; return 0;
+	case O_APPEND: rc->vm.append = value; return 0;
+	case O_MODULE: return add_module(rc, value);
+	case O_DISK: return add_disk(rc, value, false);
+	case O_CDROM: return add_disk(rc, value, true);
+	case O_MEMORY:
+	case O_CPUS: return set_number(rc, option, value);
+	case O_NET: return set_net(rc, value);
+	case O_PUBLISH: return add_forward(rc, value);
+	case O_MACHINE: return set_machine(rc, value);
+	case O_ENGINE: rc->vm.engine = value; return 0;
+	case O_CPU: rc->vm.cpu = value; return 0;
+	case O_SERIAL: return add_serial(rc, value);
+	case O_CONSOLE: return add_console(rc, value);
+	case O_DEBUGCON: rc->vm.debugcon = value; return check_chr("debugcon", value);
+	case O_GDB: return set_gdb(rc, value);
+	case O_DEBUG: return set_masks(rc, value);
+	default: return set_flag(rc, option);
+	}
+}
+
+static unsigned count_stdio(const struct vm_config *c)
+{
+	unsigned n = c->debugcon && !strcmp(c->debugcon, "stdio");
+
+	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
+		n += c->serial[i] && !strcmp(c->serial[i], "stdio");
+	for (unsigned i = 0; i < c->n_consoles; i++)
+		n += !strcmp(c->console[i], "stdio");
+	return n;
+}
+
+static uint64_t default_memory(void)
+{
+	uint64_t quarter = host_mem_available() / 4;
+
+	return align_down(MAX(MIN(quarter, 2 * GIB), 128 * MIB), MIB);
+}
+
+/* What the options mean together. */
+static int settle(struct run_config *rc)
+{
+	struct vm_config *c = &rc->vm;
+	bool nat;
+
+	if (!c->kernel)
+		return cli_die(EXIT_USAGE,
+			       "give a kernel with --kernel FILE; starting from a disk alone "
+			       "needs firmware, which is not there yet");
+	if (!c->n_cpus)
+		c->n_cpus = 1;
+	if (!c->ram_size)
+		c->ram_size = default_memory();
+	if (!c->engine)
+		c->engine = "auto";
+	nat = !c->net || !strcmp(c->net, "nat");
+	if (c->n_forwards && !nat)
+		return cli_die(EXIT_USAGE, "-p needs --net nat; '%s' has its own addresses",
+			       c->net);
+	if (!c->net)
+		c->net = "nat";
+	if (!c->serial[0] && !count_stdio(c))
+		c->serial[0] = "stdio";
+	if (count_stdio(c) > 1)
+		return cli_die(EXIT_USAGE, "only one of --serial, --console and --debugcon can use "
+					   "stdio; give the others file:, pty or unix:");
+	return 0;
+}
+
+int run_parse(struct run_config *rc, int argc, char **argv)
+{
+	struct cli_args a = {.cmd = &cli_run, .argc = argc, .argv = argv, .at = 1};
+
+	for (;;) {
+		int o = cli_next(&a), r;
+
+		if (o == CLI_END)
+			break;
+		if (o == CLI_BAD)
+			return EXIT_USAGE;
+		if (o == CLI_OPERAND)
+			return cli_die(EXIT_USAGE,
+				       "unexpected '%s'; kernels are given with --kernel, disks "
+				       "with --disk",
+				       a.value);
+		r = set_option(rc, o, a.value);
+		if (r)
+			return r;
+		if (rc->help)
+			return 0;
+	}
+	return settle(rc);
+}
+
+static int run_main(int argc, char **argv)
+{
+	struct run_config *rc = xnew(struct run_config);
+	int r = run_parse(rc, argc, argv);
+
+	if (r == 0 && rc->help)
+		cli_help(&cli_run);
+	else if (r == 0)
+		r = run_execute(rc);
+	run_config_done(rc);
+	free(rc);
+	return r;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `bothy run` as parsed: the VM's configuration and what concerns this process.
+ */
+#ifndef CLI_RUN_CONFIG_H
+#define CLI_RUN_CONFIG_H
+
+#include "cli/cli.h"
+#include "vm/vm.h"
+
+struct run_config {
+	struct vm_config vm;
+	const char *gdb; /* "unix:PATH", "tcp:ADDR:PORT"; NULL = none */
+	bool gdb_wait;   /* stop before the first instruction */
+	bool stats, help;
+	unsigned verbose;
+	/* copies of the parts of arguments, freed together */
+	char *owned[256];
+	unsigned n_owned;
+};
+
+/** run_parse() - 0, or an exit status after the message was printed. */
+int run_parse(struct run_config *rc, int argc, char **argv) MUST_CHECK;
+void run_config_done(struct run_config *rc);
+
+#endif
