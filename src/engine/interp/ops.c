@@ -546,8 +546,7 @@ INLINE int special(struct vcpu *v, const struct uop *u, uint32_t fl)
 	v->s.rip = uop_rip(u);
 	v->next_rip = uop_next_rip(u);
 	v->s.rflags = fl_merge(v->s.rflags, fl);
-	if (UNLIKELY(in->flags & (INSN_FPU | INSN_MMX | INSN_SSE | INSN_AVX)))
-		x87_sync(icpu(v));
+	x87_sync(icpu(v)); /* handlers find the x87 state in v->s */
 	r = special_handlers[in->special](v, in);
 	if (UNLIKELY(r == X86_FAULT))
 		v->count.insns -= uop_block(u)->n_insns - u->n;
