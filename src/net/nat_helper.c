@@ -81,7 +81,7 @@ static void set_limits(void)
 	} limits[] = {
 		{RLIMIT_CORE, 0},
 		{RLIMIT_NOFILE, 1024},
-#ifndef __SANITIZE_ADDRESS__ /* whose shadow counts as data */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* shadows count */
 		{RLIMIT_DATA, 512 * MIB},
 #endif
 	};
