@@ -52,7 +52,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_CDROM]      = {"cdrom", 0, "FILE", "image as a read-only disk (virtio)"},
 	[O_MEMORY]     = {"memory", 'm', "SIZE", "guest memory, e.g. 512M or 2G; default a quarter of the free, at most 2G"},
 	[O_CPUS]       = {"cpus", 'c', "N", "number of processors; default 1"},
-	[O_NET]        = {"net", 0, "KIND", "nat (default), none, tap:INTERFACE, stream:SOCKET"},
+	[O_NET]        = {"net", 0, "KIND", "nat (default; nat,host: may reach this host's loopback), none, tap:INTERFACE, stream:SOCKET"},
 	[O_PUBLISH]    = {"publish", 'p', "[ADDR:]HOST:GUEST[/udp]", "forward a host port (127.0.0.1) to the guest; nat only"},
 	[O_MACHINE]    = {"machine", 0, "KIND", "pc (default) or microvm"},
 	[O_ENGINE]     = {"engine", 0, "NAME", "auto (default: the fastest usable), or one that 'bothy doctor' lists"},
@@ -291,8 +291,12 @@ static int add_console(struct run_config *rc, const char *value)
 
 static int set_net(struct run_config *rc, const char *value)
 {
-	static const char *const names[] = {"nat", "none", "tap:INTERFACE", "stream:SOCKET", NULL};
+	static const char *const names[] = {"nat",           "nat,host",      "none",
+					    "tap:INTERFACE", "stream:SOCKET", NULL};
 
+	rc->vm.net_host = !strcmp(value, "nat,host");
+	if (rc->vm.net_host)
+		value = "nat";
 	rc->vm.net = value;
 	if (!strcmp(value, "nat") || !strcmp(value, "none") ||
 	    (!strncmp(value, "tap:", 4) && value[4]) || (!strncmp(value, "stream:", 7) && value[7]))

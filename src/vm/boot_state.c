@@ -70,7 +70,8 @@ int vm_cpus_reset(struct vm *vm, const struct boot_cpu *boot, struct error *err)
 {
 	int r = 0;
 
-	/* Resetting and loading a vCPU sets its LAPIC timer, which takes the lock. All are parked. */
+	/* Resetting and loading a vCPU sets its LAPIC timer, which takes the lock. All are parked.
+	 */
 	bus_unlock(&vm->bus);
 	for (unsigned i = 0; i < vm->n_cpus && r == 0; i++) {
 		struct vcpu *v = &vm->cpu[i].v;

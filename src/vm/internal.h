@@ -95,8 +95,8 @@ void vm_release(struct vm *vm);
 void vm_kick_all(struct vm *vm);
 
 /* boot_state.c */
-/** vm_cpus_reset() - every vCPU to its reset state, the boot processor to @boot. vCPUs parked; gives
- * up the bus lock in between. */
+/** vm_cpus_reset() - every vCPU to its reset state, the boot processor to @boot. vCPUs parked;
+ * gives up the bus lock in between. */
 int vm_cpus_reset(struct vm *vm, const struct boot_cpu *boot, struct error *err) MUST_CHECK;
 
 /* space.c */

@@ -276,7 +276,7 @@ static int open_back_ends(struct vm *vm, const struct vm_config *cfg, struct err
 		struct net_options opt = {.kind = cfg->net,
 					  .forwards = cfg->forward,
 					  .n_forwards = cfg->n_forwards,
-					  .restrict_host = true};
+					  .restrict_host = !cfg->net_host};
 
 		r = net_open(vm->loop, &opt, &vm->net, err);
 		if (r < 0)
