@@ -183,8 +183,9 @@ static void reset(struct virtio_dev *vd, int n)
 {
 	struct virtio_console *con = to_console(vd);
 
-	if (con->tx && (n < 0 || n == TRANSMITQ)) {
-		vq_push(con->tx, 0);
+	if (n < 0 || n == TRANSMITQ) {
+		if (con->tx)
+			vq_push(con->tx, 0);
 		con->tx = NULL;
 		con->s.tx_off = 0;
 	}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The hostile driver of fuzz_virtio.h. The machine is made once per process and reset before each
+ * input: that a reset restores everything is part of what is tested.
+ */
+#include "fuzz_virtio.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int __real_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
+int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
+
+/* Guest RAM: ring n at n * RING, data from DATA on. */
+enum { BAR = 0xe0000000, RING = 0x4000, DATA = 0x80000, SLOTS = 16 };
+
+/* One per process: the wrapped function has no context. */
+static struct {
+	const struct fuzz_device *fd;
+	struct harness *h;
+	struct pci_bus bus;
+	struct virtio_pci *pci;
+	struct virtio_dev *vd;
+	struct fuzz_input mutations;
+	bool mutate;
+	uint16_t next[VIRTIO_QUEUES_MAX]; /* the driver's idea of each available index */
+} g;
+
+int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len)
+{
+	int r = __real_mem_read(space, from, to, len);
+
+	if (g.mutate && g.mutations.left >= 3) {
+		uint8_t how = fuzz_u8(&g.mutations);
+		gpa_t at = from + fuzz_u8(&g.mutations) % 16;
+		uint8_t v = fuzz_u8(&g.mutations);
+		if ((how & 3) == 3 && at < HARNESS_RAM)
+			g.h->ram->host[at] = how & 4 ? v : g.h->ram->host[at] ^ v;
+	}
+	return r;
+}
+
+static unsigned route(void *ctx, uint8_t devfn, unsigned pin)
+{
+	(void)ctx;
+	return (pin + devfn) & 3;
+}
+
+static void set_up(const struct fuzz_device *fd)
+{
+
+	if (g.h)
+		return;
+	g.fd = fd;
+	g.h = harness_new();
+	g.vd = fd->make(g.h);
+	harness_realize(g.h, &g.vd->dev);
+	pci_bus_init(&g.bus, &g.h->bus, route, NULL);
+	g.pci = (struct virtio_pci *)dev_new(&virtio_pci_class, "virtio-pci", &g.h->sv);
+	g.pci->vd = g.vd;
+	g.pci->bus = &g.bus;
+	harness_realize(g.h, &g.pci->dev);
+}
+
+/* Bus lock held by the caller, as all of these run on one thread without other users. */
+static void bar_write(uint32_t off, unsigned size, uint64_t val)
+{
+	bus_region_write(&g.pci->bar, off, size, val);
+}
+
+static void config_write(unsigned off, unsigned size, uint32_t val)
+{
+	pci_bus_config_write(&g.bus, g.pci->devfn, off, size, val);
+}
+
+/* A driver that does everything right up to DRIVER_OK, with features as the input wants. */
+static void bring_up(struct fuzz_input *in)
+{
+	uint64_t offered = virtio_offered(g.vd), f = offered;
+	uint8_t how = fuzz_u8(in);
+	unsigned size = 1u << (how >> 5 & 3) << 1; /* 2..16 */
+
+	if (how & 1)
+		f &= ~BIT(VIRTIO_F_RING_PACKED);
+	if (how & 2)
+		f &= ~BIT(VIRTIO_F_EVENT_IDX);
+	if (how & 4)
+		f &= ~(uint64_t)fuzz_u32(in);
+	f |= BIT(VIRTIO_F_VERSION_1);
+	config_write(PCI_BAR0, 4, BAR);
+	config_write(PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	bar_write(0x14, 1, 0);
+	bar_write(0x14, 1, 3);
+	for (unsigned i = 0; i < 2; i++) {
+		bar_write(0x08, 4, i);
+		bar_write(0x0c, 4, (uint32_t)(f >> (32 * i)));
+	}
+	bar_write(0x14, 1, 11);
+	for (unsigned q = 0; q < g.vd->n_queues; q++) {
+		memset(g.h->ram->host + q * RING, 0, RING);
+		g.next[q] = 0;
+		bar_write(0x16, 2, q);
+		bar_write(0x18, 2, size);
+		bar_write(0x1a, 2, how & 8 ? q + 1 : 0xffff);
+		bar_write(0x20, 8, q * RING);
+		bar_write(0x28, 8, q * RING + 0x1000);
+		bar_write(0x30, 8, q * RING + 0x2000);
+		bar_write(0x1c, 2, 1);
+	}
+	if (how & 8) { /* MSI-X on */
+		for (unsigned i = 0; i <= g.vd->n_queues; i++)
+			bar_write(0x400c + 16 * i, 4, 0);
+		config_write(g.pci->f.msix.cap + 2u, 2, 0x8000);
+	}
+	bar_write(0x14, 1, 15);
+}
+
+/* One request of up to four pieces on a queue; often well-formed enough to be taken. */
+static void make_request(struct fuzz_input *in)
+{
+	unsigned q = fuzz_u8(in) % g.vd->n_queues, shape = fuzz_u8(in), n = 1 + shape % 4;
+	struct virtq *vq = &g.vd->q[q];
+	uint8_t *ring = g.h->ram->host + q * RING;
+	unsigned size = vq->live ? vq->a.size : 16, slot = fuzz_u8(in) % SLOTS;
+	gpa_t data = DATA + slot * 0x1000;
+
+	g.fd->request(g.vd, q, g.h->ram->host + data, in);
+	for (unsigned i = 0; i < n; i++) {
+		bool packed = vq->live && vq->a.packed;
+		unsigned at = packed ? (vq->r->avail + i) % size : (g.next[q] + i) % size;
+		bool wrap = vq->r->avail_wrap ^ (packed && vq->r->avail + i >= size);
+		uint8_t *d = ring + 16 * at;
+		uint16_t flags = (i + 1 < n ? 1 : 0) | (shape >> (4 + i) & 1 ? 2 : 0);
+		uint32_t len = i == 0 ? 16 : fuzz_u16(in);
+		uint64_t addr = i == 0 ? data : data + (fuzz_u8(in) << 4);
+		if (shape & 0x80 && i == n - 1)
+			len = 1 + (len & 3);
+		if (packed)
+			flags |= wrap ? 0x0080 : 0x8000;
+		st_le64(d, addr);
+		st_le32(d + 8, len);
+		st_le16(d + 12, packed ? (uint16_t)slot : flags);
+		st_le16(d + 14, packed ? flags : (uint16_t)((at + 1) % size));
+	}
+	if (!(vq->live && vq->a.packed)) {
+		st_le16(ring + 0x1004 + 2 * (g.next[q] % size), (uint16_t)(g.next[q] % size));
+		g.next[q]++;
+		st_le16(ring + 0x1002, g.next[q]);
+	}
+	if (shape & 0x40 || fuzz_u8(in) & 1)
+		bar_write(0x3000 + 4 * q, 2, q);
+}
+
+/* A snapshot whose bytes somebody changed: refused with a reason, or as good as any other. */
+static void hostile_state(struct dev *d, struct fuzz_input *in)
+{
+	struct error err = {0};
+	size_t size = d->cls->state->size;
+	uint8_t *copy = xcalloc(1, size);
+	unsigned n = fuzz_u8(in) % 16;
+	bool ok;
+
+	if (d->cls->quiesce)
+		check(d->cls->quiesce(d) == 0);
+	memcpy(copy, dev_regs(d), size);
+	for (unsigned i = 0; i < n; i++)
+		copy[fuzz_u32(in) % size] = fuzz_u8(in);
+	ok = state_check(d->cls->state, copy, &err) == 0;
+	/* Into a fresh device, as a restore does. */
+	dev_reset(&g.vd->dev, DEV_RESET_COLD);
+	dev_reset(&g.pci->dev, DEV_RESET_COLD);
+	if (ok) {
+		memcpy(dev_regs(d), copy, size);
+		ok = d->cls->loaded(d, &err) == 0;
+		check(ok || err.text[0]);
+	}
+	if (!ok)
+		dev_reset(d, DEV_RESET_COLD);
+	if (g.vd->dev.cls->resume)
+		g.vd->dev.cls->resume(&g.vd->dev);
+	free(copy);
+}
+
+static void operation(struct fuzz_input *in)
+{
+	uint8_t op = fuzz_u8(in);
+	static const uint8_t sizes[] = {1, 2, 4, 8};
+	unsigned size = sizes[op >> 6];
+
+	switch (op % 16) {
+	case 0: bar_write(fuzz_u16(in) % 0x3c, size, fuzz_u32(in)); break;
+	case 1: bar_write(fuzz_u16(in) % 0x8000, size, fuzz_u32(in)); break;
+	case 2: (void)bus_region_read(&g.pci->bar, fuzz_u16(in) % 0x8000, size); break;
+	case 3: bar_write(0x2000 + fuzz_u8(in) % 64, size, fuzz_u32(in)); break;
+	case 4: (void)bus_region_read(&g.pci->bar, 0x2000 + fuzz_u8(in) % 64, size); break;
+	case 5: config_write(fuzz_u8(in) & 0xfc, 4, fuzz_u32(in)); break;
+	case 6: (void)pci_bus_config_read(&g.bus, g.pci->devfn, fuzz_u8(in) & 0xfc, 4); break;
+	case 7: bring_up(in); break;
+	case 8:
+	case 9:
+	case 10: make_request(in); break;
+	case 11: /* raw bytes into rings or data */
+	{
+		unsigned at = fuzz_u8(in) & 1 ? DATA + (unsigned)fuzz_u16(in)
+					      : fuzz_u16(in) % (VIRTIO_QUEUES_MAX * RING);
+		for (unsigned n = fuzz_u8(in) % 32; n; n--)
+			g.h->ram->host[at++] = fuzz_u8(in);
+		break;
+	}
+	case 12: g.fd->event(g.vd, in); break;
+	case 13: clock_step(g.h->clock, fuzz_u16(in) * NS_PER_US); break;
+	case 14: bar_write(0x3000 + 4 * (fuzz_u8(in) % VIRTIO_QUEUES_MAX), 2, 0); break;
+	default:
+		if (op & 0x40)
+			hostile_state(op & 0x80 ? &g.vd->dev : &g.pci->dev, in);
+		else if (op & 0x80)
+			dev_reset(&g.vd->dev, DEV_RESET_WARM);
+		break;
+	}
+	if (g.fd->verify)
+		g.fd->verify(g.vd);
+	for (unsigned q = 0; q < g.vd->n_queues; q++)
+		check(vq_inflight(&g.vd->q[q]) <= VQ_SIZE_MAX);
+}
+
+void fuzz_virtio(const struct fuzz_device *fd, const uint8_t *data, size_t size)
+{
+	struct fuzz_input in = {data, size};
+
+	set_up(fd);
+	/* The last quarter is what changes under the device's feet. */
+	g.mutations = (struct fuzz_input){data + size - size / 4, size / 4};
+	in.left -= size / 4;
+	bus_lock(&g.h->bus);
+	g.mutate = true;
+	if (fuzz_u8(&in) & 1)
+		bring_up(&in);
+	for (unsigned i = 0; i < 300 && in.left; i++)
+		operation(&in);
+	g.mutate = false;
+	dev_reset(&g.vd->dev, DEV_RESET_COLD);
+	dev_reset(&g.pci->dev, DEV_RESET_COLD);
+	if (fd->rewind)
+		fd->rewind(g.vd);
+	for (unsigned q = 0; q < g.vd->n_queues; q++)
+		check(vq_inflight(&g.vd->q[q]) == 0 && g.vd->q[q].n_free == g.vd->q[q].size_max);
+	check(g.vd->r->status == 0 && g.pci->s.isr == 0);
+	memset(g.h->ram->host, 0, DATA + 0x20000);
+	bus_unlock(&g.h->bus);
+}
