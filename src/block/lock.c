@@ -16,6 +16,10 @@
  * Here: a writer uses 0 and 1 and shares only 0 (so that `qemu-img info -U` can look); a reader
  * uses 0 and shares 0.
  *
+ * A program that used io_uring and was killed holds its locks for some milliseconds after wait(2)
+ * has returned: until the kernel has ended its last requests, and rightly so, because these may
+ * still write. So a lock is waited for a moment before it counts as taken.
+ *
  * UNMODELLED: locks reach as far as the file system's: on NFS without a lock manager the image is
  * refused.
  */
@@ -26,6 +30,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define WAIT_MS      300 /* how long to wait for a lock that may be about to go */
+#define STEP_MS      10
 #define USES_BASE    100
 #define REFUSES_BASE 200
 
@@ -84,11 +90,18 @@ static int lock_and_look(int fd, unsigned uses, unsigned refuses)
 int image_lock(int fd, const char *path, bool write, struct error *err)
 {
 	unsigned uses = PERM_BIT(PERM_READ) | (write ? PERM_BIT(PERM_WRITE) : 0);
-	int r = lock_and_look(fd, uses, ALL_PERMS & ~PERM_BIT(PERM_READ));
+	unsigned tries = WAIT_MS / STEP_MS;
+	int r;
 
-	if (r == 0)
-		return 0;
-	unlock_all(fd);
+	for (;;) {
+		r = lock_and_look(fd, uses, ALL_PERMS & ~PERM_BIT(PERM_READ));
+		if (r == 0)
+			return 0;
+		unlock_all(fd);
+		if (r != -EBUSY || tries-- == 0)
+			break;
+		usleep(STEP_MS * 1000);
+	}
 	if (r == -EBUSY)
 		return error_set(err, -EBUSY,
 				 "disk '%s' is in use by another process (a running machine, qemu "
