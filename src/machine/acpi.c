@@ -247,7 +247,7 @@ static size_t add_hpet(struct blob *b, const struct acpi_config *cfg)
 	st_le32(t + 36, cfg->hpet_id);
 	t[41] = 64; /* GAS: memory space, 64 bits wide */
 	st_le64(t + 44, cfg->hpet_addr);
-	st_le16(t + 53, 0x80); /* minimum periodic tick count without lost interrupts */
+	st_le16(t + 53, 500); /* shortest period without lost interrupts: 5 us, see hpet.c */
 	seal(t, "HPET", 1, 56);
 	return off;
 }

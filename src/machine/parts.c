@@ -12,7 +12,13 @@
 #include "device/input/i8042.h"
 #include "device/intc/i8259.h"
 #include "device/intc/ioapic.h"
+#include "device/misc/debugcon.h"
 #include "device/misc/debugexit.h"
+#include "device/misc/i8237.h"
+#include "device/misc/port92.h"
+#include "device/misc/postcode.h"
+#include "device/misc/testdev.h"
+#include "device/timer/hpet.h"
 #include "device/timer/i8254.h"
 #include "device/timer/mc146818.h"
 
@@ -198,16 +204,61 @@ static void debug_exit(void *ctx, unsigned code)
 	m->calls.debug_exit(m->calls.ctx, code);
 }
 
+static int add_testdev(struct machine *m, struct error *err)
+{
+	struct testdev *t = (struct testdev *)dev_new(&testdev_class, "testdev", &m->sv);
+
+	for (unsigned i = 0; i < 16; i++)
+		parts_isa(m, &t->line[i], i);
+	for (unsigned i = 16; i < TESTDEV_LINES; i++)
+		irq_init(&t->line[i], ioapic_set_line, m->ioapic, i);
+	return parts_add(m, &t->dev, err);
+}
+
 int parts_debug(struct machine *m, struct error *err)
 {
 	struct debugexit *x;
+	struct debugcon *con;
+	int r = 0;
 
-	if (!m->cfg.debug_exit)
-		return 0;
-	x = (struct debugexit *)dev_new(&debugexit_class, "debug-exit", &m->sv);
-	x->exit = debug_exit;
-	x->exit_ctx = m;
-	return parts_add(m, &x->dev, err);
+	if (m->cfg.debug_exit) {
+		x = (struct debugexit *)dev_new(&debugexit_class, "debug-exit", &m->sv);
+		x->exit = debug_exit;
+		x->exit_ctx = m;
+		r = parts_add(m, &x->dev, err);
+	}
+	if (r == 0 && m->cfg.debugcon) {
+		con = (struct debugcon *)dev_new(&debugcon_class, "debugcon", &m->sv);
+		con->dev.base = DEBUGCON_PORT;
+		con->chr = m->cfg.debugcon;
+		r = parts_add(m, &con->dev, err);
+	}
+	if (r == 0 && m->cfg.testdev)
+		r = add_testdev(m, err);
+	return r;
+}
+
+/* HPET legacy replacement: its timers 0 and 1 take IRQ0 and IRQ8 from PIT and RTC. */
+static void hpet_legacy(void *ctx, unsigned pin, bool level)
+{
+	struct machine *m = ctx;
+
+	i8254_set_legacy(m->pit, pin, level);
+	mc146818_set_legacy(m->rtc, pin, level);
+}
+
+int parts_hpet(struct machine *m, struct error *err)
+{
+	struct hpet *hp = (struct hpet *)dev_new(&hpet_class, "hpet", &m->sv);
+
+	for (unsigned i = 0; i < HPET_ROUTES; i++)
+		irq_init(&hp->irq[i], ioapic_set_line, m->ioapic, i);
+	irq_init(&hp->legacy, hpet_legacy, m, 0);
+	parts_isa(m, &hp->legacy_irq0, ISA_IRQ_TIMER);
+	parts_isa(m, &hp->legacy_irq8, ISA_IRQ_RTC);
+	m->acpi.hpet_addr = HPET_BASE;
+	m->acpi.hpet_id = HPET_ID;
+	return parts_add(m, &hp->dev, err);
 }
 
 /* The A20 gate is open while the keyboard controller or port 92h says so. */
@@ -218,6 +269,31 @@ static void a20_kbc(void *ctx, unsigned pin, bool level)
 	(void)pin;
 	m->a20_kbc = level;
 	mem_set_a20(m->sv.mem, m->a20_kbc || m->a20_fast);
+}
+
+static void a20_fast(void *ctx, unsigned pin, bool level)
+{
+	struct machine *m = ctx;
+
+	(void)pin;
+	m->a20_fast = level;
+	mem_set_a20(m->sv.mem, m->a20_kbc || m->a20_fast);
+}
+
+int parts_isa_glue(struct machine *m, struct error *err)
+{
+	struct port92 *p92 = (struct port92 *)dev_new(&port92_class, "port92", &m->sv);
+	int r;
+
+	irq_init(&p92->a20, a20_fast, m, 0);
+	irq_init(&p92->reset, parts_reset_request, m, 0);
+	r = parts_add(m, &p92->dev, err);
+	if (r == 0)
+		r = parts_add(m, dev_new(&i8237_class, "dma", &m->sv), err);
+	if (r == 0)
+		r = parts_add(m, dev_new(&postcode_class, "post", &m->sv), err);
+	m->acpi.dma = true;
+	return r;
 }
 
 int parts_input(struct machine *m, struct error *err)

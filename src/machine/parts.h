@@ -37,6 +37,9 @@ int parts_timers(struct machine *m, struct error *err) MUST_CHECK;     /* PIT, R
 int parts_serial(struct machine *m, struct error *err) MUST_CHECK;     /* COM1, COM2 */
 /** parts_power() - ACPI PM block; @fixed: at MACHINE_PM_BASE, else moved by a PCI function. */
 int parts_power(struct machine *m, bool fixed, struct error *err) MUST_CHECK;
+int parts_hpet(struct machine *m, struct error *err) MUST_CHECK;
+/** parts_isa_glue() - port 92h, the DMA controllers, port 80h. */
+int parts_isa_glue(struct machine *m, struct error *err) MUST_CHECK;
 int parts_debug(struct machine *m, struct error *err) MUST_CHECK; /* exit port, debugcon, test */
 
 /** parts_input() - keyboard controller with A20 gate and CPU reset line. */

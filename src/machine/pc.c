@@ -101,6 +101,8 @@ int pc_build(struct machine *m, struct error *err)
 	if (r == 0)
 		r = parts_timers(m, err);
 	if (r == 0)
+		r = parts_hpet(m, err);
+	if (r == 0)
 		r = parts_power(m, false, err);
 	if (r == 0)
 		r = build_bridges(m, err);
@@ -108,6 +110,8 @@ int pc_build(struct machine *m, struct error *err)
 		r = parts_serial(m, err);
 	if (r == 0)
 		r = parts_input(m, err);
+	if (r == 0)
+		r = parts_isa_glue(m, err);
 	if (r == 0)
 		r = parts_debug(m, err);
 	if (r == 0)

@@ -46,9 +46,11 @@ enum {
 #define TN_ROUTE_CAP 0x00f00000u /* I/O APIC inputs 20..23 */
 #define TN_CAPS      ((uint64_t)TN_ROUTE_CAP << 32 | TN_PERIODIC_CAP | TN_64BIT_CAP)
 
-/* Spec, 2.3.4: revision 1, three timers, 64-bit counter, legacy replacement, 10,000,000 fs. */
-#define CAP_ID                                                                                     \
-	(10000000ull << 32 | 0x8086ull << 16 | BIT(15) | BIT(13) | (HPET_TIMERS - 1) << 8 | 1)
+/* Spec, 2.3.4: period of 10,000,000 fs; revision 1, three timers, 64-bit counter, legacy
+ * replacement, vendor. */
+#define CAP_ID (10000000ull << 32 | HPET_ID)
+_Static_assert(HPET_ID == (0x8086u << 16 | 1 << 15 | 1 << 13 | (HPET_TIMERS - 1) << 8 | 1),
+	       "GCAP_ID");
 
 #define NEVER   UINT64_MAX
 #define GAP_NS  (5 * NS_PER_US)

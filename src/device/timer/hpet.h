@@ -11,6 +11,7 @@
 #define HPET_TIMERS 3u
 #define HPET_ROUTES 24u /* inputs of the I/O APIC that a timer may be routed to */
 #define HPET_HZ     100000000ull
+#define HPET_ID     0x8086a201u /* GCAP_ID low, as the ACPI table repeats it */
 
 struct hpet_timer {
 	uint64_t comparator; /* next match */
