@@ -212,7 +212,7 @@ static int deliver_32(struct vcpu *v, const struct event *ev, const struct x86_d
 	} else {
 		x86_stack_current(v, &k);
 	}
-	if (x86_code_off(v, &code, off))
+	if (x86_code_off(v, &code, &off))
 		return X86_FAULT;
 	if (ev->has_error)
 		frame[n++] = ev->error;

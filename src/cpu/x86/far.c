@@ -134,11 +134,12 @@ static int jmp_protected(struct vcpu *v, uint16_t sel, uint64_t off)
 		return X86_FAULT;
 	switch (target_kind(v, &d)) {
 	case TARGET_CODE:
-		if (code_target(v, sel, &d) || x86_code_off(v, &d, off) || x86_desc_accessed(v, &d))
+		if (code_target(v, sel, &d) || x86_code_off(v, &d, &off) ||
+		    x86_desc_accessed(v, &d))
 			return X86_FAULT;
 		break;
 	case TARGET_GATE:
-		if (gate_target(v, sel, &d, false, &g) || x86_code_off(v, &g.code, g.off) ||
+		if (gate_target(v, sel, &d, false, &g) || x86_code_off(v, &g.code, &g.off) ||
 		    x86_desc_accessed(v, &g.code))
 			return X86_FAULT;
 		sel = g.sel;
@@ -191,7 +192,7 @@ static int call_inner(struct vcpu *v, struct gate *g)
 	x86_stack_current(v, &outer);
 	if (g->params && x86_stack_peek(v, &outer, 0, g->size, param, g->params))
 		return X86_FAULT;
-	if (x86_code_off(v, &g->code, g->off))
+	if (x86_code_off(v, &g->code, &g->off))
 		return X86_FAULT;
 	frame[n++] = v->next_rip;
 	frame[n++] = v->s.seg[X86_CS].sel;
@@ -236,7 +237,7 @@ static int call_protected(struct vcpu *v, uint16_t sel, uint64_t off, unsigned o
 	case TARGET_TASK: return task_target(v, sel, &d, TASK_CALL);
 	case TARGET_BAD: return x86_raise_sel(v, X86_GP, sel);
 	}
-	if (x86_code_off(v, &d, off) || x86_desc_accessed(v, &d) || push_return(v, opsize))
+	if (x86_code_off(v, &d, &off) || x86_desc_accessed(v, &d) || push_return(v, opsize))
 		return X86_FAULT;
 	set_cs(v, sel, &d, v->cpl);
 	v->next_rip = off;
@@ -266,7 +267,7 @@ static int ret_outer(struct vcpu *v, const struct x86_stack *k, uint16_t cs,
 
 	if (x86_stack_peek(v, k, 2ull * opsize + pop, opsize, val, 2))
 		return X86_FAULT;
-	if (x86_return_ss(v, (uint16_t)val[1], rpl, to64, &outer.ss) || x86_code_off(v, code, rip))
+	if (x86_return_ss(v, (uint16_t)val[1], rpl, to64, &outer.ss) || x86_code_off(v, code, &rip))
 		return X86_FAULT;
 	x86_seg_set(&v->s.seg[X86_CS], cs, code);
 	v->s.seg[X86_SS] = outer.ss;
@@ -304,7 +305,7 @@ int x86_far_ret(struct vcpu *v, unsigned opsize, uint16_t pop)
 			return X86_FAULT;
 		return ret_outer(v, &k, cs, &d, val[0], opsize, pop);
 	}
-	if (x86_code_off(v, &d, val[0]) || x86_desc_accessed(v, &d))
+	if (x86_code_off(v, &d, &val[0]) || x86_desc_accessed(v, &d))
 		return X86_FAULT;
 	v->s.gpr[X86_RSP] = x86_stack_merge(&k, k.sp, k.sp + 2ull * opsize + pop);
 	x86_seg_set(&v->s.seg[X86_CS], cs, &d);

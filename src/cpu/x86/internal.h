@@ -214,8 +214,9 @@ int x86_return_ss(struct vcpu *v, uint16_t sel, unsigned rpl, bool to64,
 		  struct x86_seg *ret) MUST_CHECK;
 /** x86_return_cs() - checks of the CS selector popped by RETF/IRET. */
 int x86_return_cs(struct vcpu *v, uint16_t sel, struct x86_desc *ret) MUST_CHECK;
-/** x86_code_off() - is @off inside the code segment @d (limit or canonical)? else #GP(0). */
-int x86_code_off(struct vcpu *v, const struct x86_desc *d, uint64_t off) MUST_CHECK;
+/** x86_code_off() - is @off inside the code segment @d (limit or canonical)? else #GP(0). Cut to 32
+ * bits where that is what the segment has. */
+int x86_code_off(struct vcpu *v, const struct x86_desc *d, uint64_t *off) MUST_CHECK;
 static inline bool x86_lma(const struct vcpu *v)
 {
 	return v->s.efer & X86_EFER_LMA;

@@ -144,7 +144,7 @@ static int iret_protected(struct vcpu *v, unsigned opsize)
 	}
 	if (with_ss && x86_return_ss(v, (uint16_t)val[4], rpl, to64, &outer.ss))
 		return X86_FAULT;
-	if (x86_code_off(v, &d, val[0]) || x86_desc_accessed(v, &d))
+	if (x86_code_off(v, &d, &val[0]) || x86_desc_accessed(v, &d))
 		return X86_FAULT;
 	/* Nothing can fault any more. */
 	outer.is64 = to64;

@@ -346,7 +346,7 @@ int x86_sel_access(struct vcpu *v, uint16_t sel, char what, bool *ret_ok, uint32
 	default:
 		*ret_ok = desc_s(&d) || sys_type_ok(v, desc_type(&d), what);
 		if (*ret_ok)
-			*ret_val = what == 'a' ? d.hi & 0x00f0ff00 : desc_limit(&d);
+			*ret_val = what == 'a' ? d.hi & 0x00ffff00 : desc_limit(&d);
 	}
 	return X86_OK;
 }
@@ -589,9 +589,11 @@ int x86_return_ss(struct vcpu *v, uint16_t sel, unsigned rpl, bool to64, struct 
 	return X86_OK;
 }
 
-int x86_code_off(struct vcpu *v, const struct x86_desc *d, uint64_t off)
+int x86_code_off(struct vcpu *v, const struct x86_desc *d, uint64_t *off)
 {
 	if (x86_lma(v) && desc_l(d))
-		return x86_canonical(off) ? X86_OK : x86_gp0(v);
-	return off <= desc_limit(d) ? X86_OK : x86_gp0(v);
+		return x86_canonical(*off) ? X86_OK : x86_gp0(v);
+	/* From 64-bit code with a 64-bit operand size: processors drop the upper half. */
+	*off = (uint32_t)*off;
+	return *off <= desc_limit(d) ? X86_OK : x86_gp0(v);
 }

@@ -541,9 +541,12 @@ static void refine(struct dec *d, const struct row *row)
 	if (row->attr & A_SHIFT) {
 		unsigned count = (unsigned)in->imm & (in->opsize == 8 ? 63 : 31);
 
-		in->rflags_read = count && row->flags == FL_RCLI ? X86_CF : 0;
+		/* a rotate by more than one may leave OF, undefined, as it was */
+		in->rflags_read = row->flags == FL_RCLI ? X86_CF : 0;
+		if (row->flags == FL_RCLI || row->flags == FL_ROLI)
+			in->rflags_read |= count > 1 ? X86_OF : 0;
 		if (!count)
-			in->rflags_written = in->rflags_undef = 0;
+			in->rflags_read = in->rflags_written = in->rflags_undef = 0;
 		else if (count == 1)
 			in->rflags_undef &= ~(uint32_t)X86_OF;
 	} else if (row->attr & A_STR) {
@@ -584,6 +587,8 @@ static void operation_size(struct dec *d, const struct row *row)
 	default: break;
 	}
 	if (d->vex && !d->mode64 && d->w) {
+		if (in->map == MAP_0F3A && (in->opcode & 0xfe) == 0x60) /* vpcmpestr: EAX, EDX */
+			in->flags &= ~(uint32_t)INSN_W;
 		for (unsigned i = 0; i < 4; i++)
 			if (OP_SIZE(row->op[i]) == S_Y) {
 				in->flags &= ~(uint32_t)INSN_W;

@@ -17,7 +17,8 @@
  *   back by rule: F0 if INSN_LOCK (xchg needs none); 66 if pp = 1, or if INSN_OPSIZE and opsize =
  *   2; F3 or F2 if pp = 2 or 3. In 16-bit code that adds and removes 66 against the guest's bytes.
  * - REX.W or VEX.W from INSN_W (already cleared where W has no meaning outside 64-bit mode).
- * - immediates are copied as they are: equal operand sizes have equal immediate lengths.
+ * - immediates are copied as they are: equal operand sizes have equal immediate lengths. Except
+ *   VEX map 3 4A-4C, whose register in bits 7:4 is imm2: bit 7 is ignored outside 64-bit mode.
  * - INSN_MOFFS (A0-A3): encode 8A, 8B, 88, 89 with reg = rAX and a memory operand instead.
  * - INSN_LEGACY: 40-47 becomes FF /0, 48-4F FF /1 (register in rm), 82 becomes 80.
  * - INSN_HIGH8: no REX may be added, so other registers must stay below 8.

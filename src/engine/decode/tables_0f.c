@@ -119,6 +119,11 @@ static const struct row mod_10_f2[2] = {SSE(SSE2, 0, wVdq, rMq), SSE(SSE2, 0, xV
 static const struct row mod_11_f3[2] = {SSE(SSE, 0, wMd, rVdq), SSE(SSE, 0, xUdq, rVdq)};
 static const struct row mod_11_f2[2] = {SSE(SSE2, 0, wMq, rVdq), SSE(SSE2, 0, xUdq, rVdq)};
 
+/* cvtpi2ps & co also touch MMX state; from memory these two do not (SDM vol. 2, CVTPI2PD). */
+#define MMSSE(feat, ...) ROW(NONE, feat, A_SSE | A_MMX | A_WAIT | A_PP | A_XM, NONE, NONE, __VA_ARGS__)
+static const struct row mod_2a[2] = {SSE(SSE, A_XM, xVdq, rMq), MMSSE(SSE, xVdq, rNq)};
+static const struct row mod_2a_66[2] = {SSE(SSE2, A_XM, wVdq, rMq), MMSSE(SSE2, wVdq, rNq)};
+
 #define NOP_EV SPEC(NOP_MEM, 0, NONE, NONE, nEv)
 #define CMOV(fl) COPYF(CMOV, 0, fl, xGv, rEv)
 #define JCC(fl) SPEC(JCC, A_F64 | A_ENDS, fl, NONE, rJz)
@@ -139,8 +144,6 @@ static const struct row mod_11_f2[2] = {SSE(SSE2, 0, wMq, rVdq), SSE(SSE2, 0, xU
 #define COMIS(op) \
 	NP(op) = ROW(NONE, SSE, A_SSE | A_PP | A_XM, ADD, NONE, rVdq, rWd), \
 	P66(op) = ROW(NONE, SSE2, A_SSE | A_PP | A_XM, ADD, NONE, rVdq, rWq)
-/* cvtpi2ps & co also touch MMX state. */
-#define MMSSE(feat, ...) ROW(NONE, feat, A_SSE | A_MMX | A_WAIT | A_PP | A_XM, NONE, NONE, __VA_ARGS__)
 
 const struct row insn_rows_0f[256 * 4] = {
 	ALL(0x00) = BY(REG, grp6_00),
@@ -169,7 +172,7 @@ const struct row insn_rows_0f[256 * 4] = {
 	ALL(0x23) = SPEC(MOV_TO_DR, A_CPL0 | A_ENDS, NONE, NONE, wDm, rRm),
 	NP(0x28) = SSE(SSE, 0, wVdq, rWdq), P66(0x28) = SSE(SSE2, 0, wVdq, rWdq),
 	NP(0x29) = SSE(SSE, 0, wWdq, rVdq), P66(0x29) = SSE(SSE2, 0, wWdq, rVdq),
-	NP(0x2a) = MMSSE(SSE, xVdq, rQq), P66(0x2a) = MMSSE(SSE2, wVdq, rQq),
+	NP(0x2a) = BY(MOD, mod_2a), P66(0x2a) = BY(MOD, mod_2a_66),
 	PF3(0x2a) = SSE(SSE, A_XM, xVdq, rEy), PF2(0x2a) = SSE(SSE2, A_XM, xVdq, rEy),
 	NP(0x2b) = SSE(SSE, 0, wMdq, rVdq), P66(0x2b) = SSE(SSE2, 0, wMdq, rVdq),
 	NP(0x2c) = MMSSE(SSE, wPq, rWq), P66(0x2c) = MMSSE(SSE2, wPq, rWdq),

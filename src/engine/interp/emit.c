@@ -474,7 +474,11 @@ static void put_insn(struct emit *m, const struct insn *in, unsigned fields)
 		put(m, in->modrm);
 	else
 		put_modrm(m, &c);
-	put_bytes(m, c.imm, c.n_imm);
+	if (in->enc == ENC_VEX && in->map == MAP_0F3A && in->opcode >= 0x4a && in->opcode <= 0x4c)
+		put(m,
+		    (uint8_t)(in->imm2 << 4)); /* a register: bit 7 means nothing in 32-bit mode */
+	else
+		put_bytes(m, c.imm, c.n_imm);
 }
 
 /* ---- flags ---- */

@@ -174,7 +174,7 @@ struct interp_cpu {
 	uint64_t x87_prev_fip, x87_prev_fdp;
 	uint32_t x87_prev_misc;
 	uint64_t x87_fdp; /* address of the last x87 memory operand */
-	uint16_t x87_fds;
+	uint16_t x87_fds, x87_prev_fds;
 
 	struct block *jump[JUMP_CACHE];
 	struct block *hash[BLOCK_HASH];
@@ -273,6 +273,8 @@ int uop_hw_fault(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
 int uop_fninit(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 void x87_load(struct interp_cpu *ic);
 void x87_save(struct interp_cpu *ic);
+/** x87_pointers_back() - the instruction did not happen: the pointers are the previous one's. */
+void x87_pointers_back(struct vcpu *v);
 static inline void x87_sync(struct interp_cpu *ic)
 {
 	if (UNLIKELY(ic->x87_live))

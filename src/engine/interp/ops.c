@@ -600,9 +600,7 @@ int uop_hw_fault(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
 	case X86_MF:
 		/* The pending exception is an earlier instruction's: its pointers stay.
 		 * UNMODELLED: CR0.NE = 0 should signal FERR# (IRQ 13) instead. */
-		v->s.fpu.fip = ic->x87_prev_fip;
-		v->s.fpu.fop = (uint16_t)(ic->x87_prev_misc >> 16);
-		v->s.fpu.fcs = (uint16_t)ic->x87_prev_misc;
+		x87_pointers_back(v);
 		return x86_raise(v, X86_MF);
 	default: return x86_raise(v, ic->fault_trap);
 	}

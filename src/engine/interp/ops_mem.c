@@ -105,6 +105,15 @@ uop_fn mem_handler(uint32_t key, const struct insn *in)
 /* The exception is recorded; s.rip is set. */
 static int fault(struct vcpu *v, const struct uop *u, uint32_t fl)
 {
+	const struct uop_cold *c = &uop_block(u)->cold[u->n];
+
+	if (UNLIKELY(c->flags & (INSN_FPU | INSN_FWAIT))) {
+		/* A pending x87 exception comes before the operand's faults. SDM vol. 3, 6.9. */
+		x87_pointers_back(v);
+		x87_sync(icpu(v));
+		if (c->flags & INSN_FWAIT && v->s.fpu.fsw & 0x80)
+			x86_raise(v, X86_MF);
+	}
 	v->count.insns -= uop_block(u)->n_insns - u->n;
 	v->s.rflags = fl_merge(v->s.rflags, fl);
 	return X86_FAULT;
@@ -136,11 +145,14 @@ static int slow_lin(struct vcpu *v, const struct uop *u, const struct uop_cold *
 	unsigned access = c->flags & INSN_MEM_WRITE ? X86_ACC_WRITE : X86_ACC_READ;
 
 	off &= mask_bytes(c->addrsize);
-	if (x86_seg_lin(v, c->seg, off, c->mem_size, access, ret_lin))
-		return X86_FAULT;
-	if (UNLIKELY(c->flags & INSN_ALIGN && *ret_lin & (c->mem_size - 1u)))
-		return x86_gp0(v);
-	return X86_OK;
+	/* alignment comes before limit and canonical form, as on processors */
+	if (UNLIKELY(c->flags & INSN_ALIGN)) {
+		bool flat = x86_is_64(v) && c->seg < X86_FS;
+
+		if ((off + (flat ? 0 : v->s.seg[c->seg].base)) & (c->mem_size - 1u))
+			return x86_gp0(v);
+	}
+	return x86_seg_lin(v, c->seg, off, c->mem_size, access, ret_lin);
 }
 
 static int bounce_end(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
@@ -173,7 +185,8 @@ static __attribute__((noinline)) int bounce_locked(struct vcpu *v, const struct 
 	/* A read-modify-write faults as a write, before anything else happens. */
 	if (store && x86_probe(v, lin, c->mem_size, X86_ACC_WRITE))
 		return X86_FAULT;
-	if (!store || c->flags & INSN_MEM_READ) {
+	/* An x87 store with an unmasked exception stores nothing: give it what is there. */
+	if (!store || c->flags & (INSN_MEM_READ | INSN_FPU)) {
 		if (x86_read(v, lin, c->mem_size, buf, X86_ACC_READ))
 			return X86_FAULT;
 	} else {
@@ -235,6 +248,10 @@ static void x87_pointers(struct vcpu *v, const struct uop *u, const struct uop_c
 
 	ic->x87_prev_fip = f->fip;
 	ic->x87_prev_misc = (uint32_t)f->fop << 16 | f->fcs;
+	ic->x87_prev_fdp = ic->x87_fdp;
+	ic->x87_prev_fds = ic->x87_fds;
+	if (!(c->flags & INSN_FPU) || c->flags & INSN_X87_CTRL)
+		return;
 	f->fip = uop_rip(u);
 	f->fcs = zero_sel ? 0 : v->s.seg[X86_CS].sel;
 	f->fop = c->fop;
@@ -256,8 +273,7 @@ int uop_x87(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint
 
 	if (!icpu(v)->x87_live)
 		x87_load(icpu(v));
-	if (c->flags & INSN_FPU && !(c->flags & INSN_X87_CTRL))
-		x87_pointers(v, u, c);
+	x87_pointers(v, u, c);
 	if (c->flags & INSN_MEM)
 		return uop_mem_slow(v, u, tab, fl);
 	return ((uop_fn)(uintptr_t)u->thunk)(v, u, tab, fl);

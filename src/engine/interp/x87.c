@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/interp/interp.h"
+#include "engine/special/fpu.h"
 
 void x87_load(struct interp_cpu *ic)
 {
@@ -25,6 +26,8 @@ void x87_load(struct interp_cpu *ic)
 	for (unsigned i = 0; i < 8; i++)
 		memcpy(fx + 32 + i * 16, f->st[i], 16);
 	asm volatile("fxrstor64 %0" : : "m"(*(const uint8_t(*)[512])fx));
+	ic->x87_fdp = f->fdp;
+	ic->x87_fds = f->fds;
 	ic->x87_live = true;
 }
 
@@ -49,6 +52,22 @@ void x87_save(struct interp_cpu *ic)
 	ic->x87_live = false;
 }
 
+void x87_pointers_back(struct vcpu *v)
+{
+	const struct interp_cpu *ic = icpu(v);
+	struct x86_fpu *f = &v->s.fpu;
+
+	f->fip = ic->x87_prev_fip;
+	f->fop = (uint16_t)(ic->x87_prev_misc >> 16);
+	f->fcs = (uint16_t)ic->x87_prev_misc;
+	if (!cpu_model_has(v->model, X86_FEAT_FDP_EXCPTN)) {
+		f->fdp = ic->x87_prev_fdp;
+		f->fds = ic->x87_prev_fds;
+	}
+	icpu(v)->x87_fdp = ic->x87_prev_fdp;
+	icpu(v)->x87_fds = ic->x87_prev_fds;
+}
+
 /* FNINIT also clears the pointers, which are not the host's: done on v->s.fpu. SDM vol. 2, FINIT.
  */
 int uop_fninit(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
@@ -56,11 +75,6 @@ int uop_fninit(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, u
 	struct x86_fpu *f = &v->s.fpu;
 
 	x87_sync(icpu(v));
-	f->fcw = 0x37f;
-	f->fsw = 0;
-	f->ftw = 0;
-	f->fop = 0;
-	f->fip = f->fdp = 0;
-	f->fcs = f->fds = 0;
+	fpu_reset_x87(f);
 	return uop_next(v, u, tab, fl);
 }

@@ -56,8 +56,21 @@ static void update_summary(struct x86_fpu *f)
 		f->fsw &= (uint16_t)~0x8080;
 }
 
+/* st[] is in ST order: the registers stay where they are when TOP changes. */
+static void set_top(struct x86_fpu *f, unsigned old_top, unsigned top)
+{
+	uint8_t st[8][16];
+
+	if (old_top == top)
+		return;
+	memcpy(st, f->st, sizeof(st));
+	for (unsigned i = 0; i < 8; i++)
+		memcpy(f->st[i], st[(i + top - old_top) & 7], 16);
+}
+
 void fpu_reset_x87(struct x86_fpu *f)
 {
+	set_top(f, f->fsw >> 11 & 7, 0);
 	f->fcw = 0x37f;
 	f->fsw = 0;
 	f->ftw = 0;
@@ -157,12 +170,10 @@ static void env_take32(struct vcpu *v, const uint8_t *from)
 		f->fcs = f->fds = 0;
 }
 
-/* @ret_rotate: the registers as physical ones, to be put in ST order under the new TOP. */
 static void env_take(struct vcpu *v, unsigned opsize, const uint8_t *from)
 {
 	struct x86_fpu *f = &v->s.fpu;
-	unsigned step = opsize == 2 ? 2 : 4, old_top = f->fsw >> 11 & 7, top;
-	uint8_t st[8][16];
+	unsigned step = opsize == 2 ? 2 : 4, old_top = f->fsw >> 11 & 7;
 
 	f->fcw = (ld_le16(from) & 0x1f3f) | 0x40;
 	f->fsw = ld_le16(from + step);
@@ -172,11 +183,7 @@ static void env_take(struct vcpu *v, unsigned opsize, const uint8_t *from)
 	else
 		env_take32(v, from);
 	update_summary(f);
-	/* st[] is in ST order: registers stay where they are when TOP changes. */
-	top = f->fsw >> 11 & 7;
-	memcpy(st, f->st, sizeof(st));
-	for (unsigned i = 0; i < 8; i++)
-		memcpy(f->st[i], st[(i + top - old_top) & 7], 16);
+	set_top(f, old_top, f->fsw >> 11 & 7);
 }
 
 int sp_FNSTENV(struct vcpu *v, const struct insn *in)

@@ -69,12 +69,15 @@ int sp_BOUND(struct vcpu *v, const struct insn *in)
 	uint8_t pair[8];
 	gva_t lin;
 
+	/* The upper bound is read after the lower one was found good. */
 	if (special_mem(v, in, size * 2, X86_ACC_READ, &lin) ||
-	    x86_read(v, lin, size * 2, pair, X86_ACC_READ))
+	    x86_read(v, lin, size, pair, X86_ACC_READ))
 		return X86_FAULT;
-	if (index < sext(ld_le(pair, size), bits) || index > sext(ld_le(pair + size, size), bits))
+	if (index < sext(ld_le(pair, size), bits))
 		return x86_raise(v, X86_BR);
-	return X86_OK;
+	if (x86_read(v, lin + size, size, pair, X86_ACC_READ))
+		return X86_FAULT;
+	return index > sext(ld_le(pair, size), bits) ? x86_raise(v, X86_BR) : X86_OK;
 }
 
 /* ---- BT, BTS, BTR, BTC with a register bit offset into memory ---- */
@@ -237,10 +240,13 @@ int sp_AAM(struct vcpu *v, const struct insn *in)
 int sp_AAD(struct vcpu *v, const struct insn *in)
 {
 	unsigned ax = (unsigned)v->s.gpr[X86_RAX] & 0xffff;
-	uint8_t al = (uint8_t)((ax & 0xff) + (ax >> 8) * (uint8_t)in->imm);
+	unsigned a = ax & 0xff, b = (ax >> 8) * (unsigned)in->imm & 0xff, sum = a + b;
 
-	set_ax(v, al);
-	set_flags(v, al, false, false);
+	set_ax(v, sum & 0xff);
+	/* OF, AF and CF are undefined; processors have those of the addition */
+	set_flags(v, (uint8_t)sum, (a ^ b ^ sum) & 0x10, sum > 0xff);
+	if ((a ^ sum) & (b ^ sum) & 0x80)
+		v->s.rflags |= X86_OF;
 	return X86_OK;
 }
 

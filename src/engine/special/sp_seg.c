@@ -47,17 +47,38 @@ int sp_MOV_TO_SEG(struct vcpu *v, const struct insn *in)
 	return X86_OK;
 }
 
+static void add_sp(struct vcpu *v, int n)
+{
+	uint64_t *sp = &v->s.gpr[X86_RSP];
+	uint64_t mask = mask_bytes(x86_is_64(v) ? 8 : v->mode & X86_MODE_SS32 ? 4 : 2);
+
+	*sp = (*sp & ~mask) | ((*sp + (uint64_t)(int64_t)n) & mask);
+}
+
+/* With a 32-bit operand two bytes are written and the other two left as they are: what the SDM
+ * (vol. 2, PUSH) says of all recent processors. */
 int sp_PUSH_SEG(struct vcpu *v, const struct insn *in)
 {
-	return x86_push(v, in->opsize, v->s.seg[in->reg].sel);
+	uint64_t rsp = v->s.gpr[X86_RSP];
+
+	if (in->opsize != 4)
+		return x86_push(v, in->opsize, v->s.seg[in->reg].sel);
+	add_sp(v, -2);
+	if (x86_push(v, 2, v->s.seg[in->reg].sel)) {
+		v->s.gpr[X86_RSP] = rsp;
+		return X86_FAULT;
+	}
+	return X86_OK;
 }
 
 int sp_POP_SEG(struct vcpu *v, const struct insn *in)
 {
 	uint64_t rsp = v->s.gpr[X86_RSP], sel;
 
-	if (x86_pop(v, in->opsize, &sel))
+	/* Only the selector's two bytes are read; the stack pointer moves by the operand size. */
+	if (x86_pop(v, 2, &sel))
 		return X86_FAULT;
+	add_sp(v, in->opsize - 2);
 	if (x86_load_seg(v, in->reg, (uint16_t)sel)) {
 		v->s.gpr[X86_RSP] = rsp;
 		return X86_FAULT;

@@ -6,6 +6,7 @@
  * When a later access faults, RSP goes back to what it was: the instruction restarts. Stores done
  * before that stay, below the restored stack pointer, as on hardware.
  */
+#include "base/base.h"
 #include "engine/special/special.h"
 
 int sp_PUSH_REG(struct vcpu *v, const struct insn *in)
@@ -174,7 +175,10 @@ int sp_ENTER(struct vcpu *v, const struct insn *in)
 	if (x86_seg_lin(v, X86_SS, final, in->opsize, X86_ACC_WRITE, &lin) ||
 	    x86_probe(v, lin, in->opsize, X86_ACC_WRITE))
 		goto undo;
-	gpr_set(v, in, X86_RBP, w, frame);
+	/* 32-bit operand on a 16-bit stack: all of EBP is written */
+	if (in->opsize > w)
+		frame |= sp & mask_bytes(in->opsize) & ~mask_bytes(w);
+	gpr_set(v, in, X86_RBP, MAX(w, (unsigned)in->opsize), frame);
 	gpr_set(v, in, X86_RSP, w, final);
 	return X86_OK;
 undo:

@@ -25,7 +25,15 @@ struct str {
 	bool rep;
 };
 
-static struct str str_begin(const struct vcpu *v, const struct insn *in)
+/* Registers change in the width of the address size; 32-bit writes clear the upper half. */
+static void set_reg(struct vcpu *v, unsigned r, const struct str *s, uint64_t val)
+{
+	uint64_t *g = &v->s.gpr[r];
+
+	*g = s->mask == 0xffff ? (*g & ~0xffffull) | (val & 0xffff) : val & s->mask;
+}
+
+static struct str str_begin(struct vcpu *v, const struct insn *in)
 {
 	struct str s = {.size = in->mem_size,
 			.mask = mask_bytes(in->addrsize),
@@ -34,15 +42,16 @@ static struct str str_begin(const struct vcpu *v, const struct insn *in)
 
 	s.step = v->s.rflags & X86_DF ? -(int64_t)s.size : (int64_t)s.size;
 	s.count = s.rep ? v->s.gpr[X86_RCX] & s.mask : 1;
+	/* As processors do: with REP and 32-bit addresses in 64-bit mode the upper halves are
+	 * cleared even when no iteration is completed; RSI and RDI by MOVS and STOS alone. */
+	if (s.rep && s.mask == 0xffffffff && in->special != SP_INS && in->special != SP_OUTS) {
+		set_reg(v, X86_RCX, &s, v->s.gpr[X86_RCX]);
+		if (in->special == SP_MOVS)
+			set_reg(v, X86_RSI, &s, v->s.gpr[X86_RSI]);
+		if (in->special == SP_MOVS || in->special == SP_STOS)
+			set_reg(v, X86_RDI, &s, v->s.gpr[X86_RDI]);
+	}
 	return s;
-}
-
-/* Registers change in the width of the address size; 32-bit writes clear the upper half. */
-static void set_reg(struct vcpu *v, unsigned r, const struct str *s, uint64_t val)
-{
-	uint64_t *g = &v->s.gpr[r];
-
-	*g = s->mask == 0xffff ? (*g & ~0xffffull) | (val & 0xffff) : val & s->mask;
 }
 
 /* @n iterations are done. */
@@ -278,6 +287,13 @@ static void compare(struct vcpu *v, unsigned size, uint64_t a, uint64_t b)
 	v->s.rflags = (v->s.rflags & ~(uint64_t)X86_ARITH) | f;
 }
 
+/* A fault in a later iteration shows the flags from before the instruction. SDM vol. 2, REP. */
+static int compare_fault(struct vcpu *v, uint64_t rflags)
+{
+	v->s.rflags = rflags;
+	return X86_FAULT;
+}
+
 /* With REPE or REPNE: does the last comparison end it? */
 static bool ends(const struct vcpu *v, const struct insn *in)
 {
@@ -289,14 +305,15 @@ static bool ends(const struct vcpu *v, const struct insn *in)
 int sp_CMPS(struct vcpu *v, const struct insn *in)
 {
 	struct str s = str_begin(v, in);
-	uint64_t a = 0, b = 0;
+	uint64_t a = 0, b = 0, rflags = v->s.rflags;
 	gva_t from, to;
 
 	for (unsigned i = 0; s.count && i < ITERATIONS_MOST; i++) {
-		if (src_lin(v, &s, s.size, &from) || x86_read(v, from, s.size, &a, X86_ACC_READ) ||
-		    dst_lin(v, &s, s.size, X86_ACC_READ, &to) ||
-		    x86_read(v, to, s.size, &b, X86_ACC_READ))
-			return X86_FAULT;
+		/* ES:RDI first, as processors do: it decides which fault is seen */
+		if (dst_lin(v, &s, s.size, X86_ACC_READ, &to) ||
+		    x86_read(v, to, s.size, &b, X86_ACC_READ) || src_lin(v, &s, s.size, &from) ||
+		    x86_read(v, from, s.size, &a, X86_ACC_READ))
+			return compare_fault(v, rflags);
 		compare(v, s.size, a, b);
 		advance(v, &s, 1, true, true);
 		if (ends(v, in))
@@ -310,13 +327,13 @@ int sp_CMPS(struct vcpu *v, const struct insn *in)
 int sp_SCAS(struct vcpu *v, const struct insn *in)
 {
 	struct str s = str_begin(v, in);
-	uint64_t a = v->s.gpr[X86_RAX] & mask_bytes(s.size), b = 0;
+	uint64_t a = v->s.gpr[X86_RAX] & mask_bytes(s.size), b = 0, rflags = v->s.rflags;
 	gva_t lin;
 
 	for (unsigned i = 0; s.count && i < ITERATIONS_MOST; i++) {
 		if (dst_lin(v, &s, s.size, X86_ACC_READ, &lin) ||
 		    x86_read(v, lin, s.size, &b, X86_ACC_READ))
-			return X86_FAULT;
+			return compare_fault(v, rflags);
 		compare(v, s.size, a, b);
 		advance(v, &s, 1, false, true);
 		if (ends(v, in))

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Differential execution: one random instruction with random state on the host CPU (native.h) and
+ * on an engine in a guest of the same layout (diff_guest.c), and the comparison (diff_insn.c).
+ */
+#ifndef TESTS_INSN_DIFF_H
+#define TESTS_INSN_DIFF_H
+
+#include "cpu/x86/cpuid.h"
+#include "engine/decode/insn.h"
+#include "native.h"
+
+/* diff_gen.c */
+/** diff_generate() - fill @c (inputs) from @id alone; the decoded instruction in @ret_in.
+ * @model: instructions it does not have are not generated. */
+void diff_generate(struct native_case *c, uint64_t id, unsigned bits, const struct cpu_model *model,
+		   struct insn *ret_in);
+
+/** diff_xorshift() - the generator's random numbers; *@s must not be 0. */
+static inline uint64_t diff_xorshift(uint64_t *s)
+{
+	uint64_t x = *s;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	*s = x;
+	return x * 0x2545f4914f6cdd1dull;
+}
+
+/* diff_guest.c */
+struct diff_guest;
+/** diff_guest_new() - a VM with one vCPU of @engine in 64-bit mode, NULL with text in @err. */
+struct diff_guest *diff_guest_new(const char *engine, struct error *err);
+void diff_guest_free(struct diff_guest *g);
+const struct cpu_model *diff_guest_model(const struct diff_guest *g);
+/** diff_guest_run() - run @c (inputs as in native.h) and fill its outputs. */
+void diff_guest_run(struct diff_guest *g, struct native_case *c);
+
+#endif

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A guest with the address-space layout of native.h: long mode, four-level page tables, CPL 3, the
+ * selectors of Linux, an LDT, and an IDT whose handlers are never run: a fault is read off the
+ * stack frame it pushed.
+ *
+ * Physical: 0 tables (GDT, LDT, IDT, TSS, kernel stack), 64K page tables, 128K code pages, 256K
+ * data pages. All of it is also mapped at KERNEL for the supervisor.
+ */
+#include "diff.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/bits.h"
+#include "cpu/x86/seg.h"
+#include "engine/engine.h"
+
+#define KERNEL     0xffff800000000000ull
+#define RAM_SIZE   (1 * MIB)
+#define P_GDT      0x1000
+#define P_LDT      0x2000
+#define P_IDT      0x3000
+#define P_TSS      0x4000
+#define P_STACK    0x6000 /* top */
+#define P_HANDLERS 0x8000
+#define P_TABLES   0x10000
+#define P_CODE     0x20000
+#define P_DATA     0x40000 /* NATIVE_DATA .. as in native_case.mem */
+#define SEL_KCS    0x10
+#define SEL_TSS    0x40
+#define SEL_LDT    0x50
+
+struct diff_guest {
+	struct mem_space *mem;
+	struct ram_block *ram;
+	struct bus bus;
+	struct clock *clock;
+	struct cpu_set cpus;
+	struct cpu_model model;
+	struct engine_vm vm;
+	struct vcpu v;
+	struct x86_state start;                    /* template; segments of 64-bit code */
+	struct x86_seg cs[3], ds[3], fs[3], gs[3]; /* by mode 16, 32, 64; ds also SS and ES */
+	uint64_t next_table;
+};
+
+static void put64(struct diff_guest *g, uint64_t pa, uint64_t val)
+{
+	st_le64(g->ram->host + pa, val);
+}
+
+/* One 4 KiB page of the page tables. SDM vol. 3, 4.5. */
+static void map_page(struct diff_guest *g, uint64_t va, uint64_t pa, uint64_t bits)
+{
+	uint64_t table = P_TABLES;
+
+	for (unsigned level = 3; level; level--) {
+		uint64_t at = table + ((va >> (12 + 9 * level)) & 511) * 8;
+		uint64_t e = ld_le64(g->ram->host + at);
+
+		if (!e) {
+			e = g->next_table | 7;
+			g->next_table += 0x1000;
+			put64(g, at, e);
+		}
+		table = e & 0xffffff000ull;
+	}
+	put64(g, table + ((va >> 12) & 511) * 8, pa | bits | 0x61); /* P, A, D */
+}
+
+/* A code or data descriptor and the segment register that holds it. */
+static struct x86_seg descriptor(struct diff_guest *g, uint64_t table, uint16_t sel, uint32_t base,
+				 uint32_t limit, uint32_t attr)
+{
+	uint32_t lim = attr & X86_ATTR_G ? limit >> 12 : limit;
+	uint64_t d = (uint64_t)(lim & 0xffff) | (uint64_t)(base & 0xffffff) << 16 |
+		     (uint64_t)(attr & 0xff) << 40 | (uint64_t)((lim >> 16) & 15) << 48 |
+		     (uint64_t)((attr >> 12) & 15) << 52 | (uint64_t)(base >> 24) << 56;
+
+	put64(g, table + (sel & ~7u), d);
+	return (struct x86_seg){.base = base, .limit = limit, .attr = attr, .sel = sel};
+}
+
+static void system_descriptor(struct diff_guest *g, uint16_t sel, uint64_t base, uint32_t limit,
+			      uint32_t type)
+{
+	put64(g, P_GDT + sel,
+	      (limit & 0xffff) | (base & 0xffffff) << 16 | (uint64_t)(0x80 | type) << 40 |
+		      (base >> 24 & 0xff) << 56);
+	put64(g, P_GDT + sel + 8, base >> 32);
+}
+
+static void build_segments(struct diff_guest *g)
+{
+	enum {
+		FLAT = X86_ATTR_G | X86_ATTR_P | X86_ATTR_S,
+		LDT = X86_ATTR_AVL | X86_ATTR_P | X86_ATTR_S,
+		USER = X86_ATTR_DPL,
+		DATA = 3,
+		CODE = 11,
+	};
+
+	descriptor(g, P_GDT, SEL_KCS, 0, 0xffffffff, FLAT | X86_ATTR_L | CODE);
+	g->ds[1] = g->ds[2] =
+		descriptor(g, P_GDT, NATIVE_DS32, 0, 0xffffffff, FLAT | USER | X86_ATTR_DB | DATA);
+	g->cs[1] =
+		descriptor(g, P_GDT, NATIVE_CS32, 0, 0xffffffff, FLAT | USER | X86_ATTR_DB | CODE);
+	g->cs[2] =
+		descriptor(g, P_GDT, NATIVE_CS64, 0, 0xffffffff, FLAT | USER | X86_ATTR_L | CODE);
+	g->cs[0] = descriptor(g, P_LDT, NATIVE_LDT_CS16, NATIVE_BASE, 0xffff, LDT | USER | CODE);
+	g->ds[0] = descriptor(g, P_LDT, NATIVE_LDT_DS16, NATIVE_BASE, 0xffff, LDT | USER | DATA);
+	g->fs[0] = g->fs[1] = descriptor(g, P_LDT, NATIVE_LDT_FS, NATIVE_FS_BASE, 0xffffffff,
+					 LDT | USER | X86_ATTR_G | X86_ATTR_DB | DATA);
+	g->gs[0] = g->gs[1] = descriptor(g, P_LDT, NATIVE_LDT_GS, NATIVE_GS_BASE, 0xffffffff,
+					 LDT | USER | X86_ATTR_G | X86_ATTR_DB | DATA);
+	g->fs[2] = (struct x86_seg){.base = NATIVE_FS_BASE, .attr = X86_ATTR_NULL};
+	g->gs[2] = (struct x86_seg){.base = NATIVE_GS_BASE, .attr = X86_ATTR_NULL};
+	system_descriptor(g, SEL_TSS, KERNEL + P_TSS, 0x67, 11);
+	system_descriptor(g, SEL_LDT, KERNEL + P_LDT, 0x1f, 2);
+}
+
+static void build_memory(struct diff_guest *g)
+{
+	memset(g->ram->host + P_CODE, 0xcc, NATIVE_CODE_SIZE);
+	g->next_table = P_TABLES + 0x1000;
+	for (uint64_t pa = 0; pa < RAM_SIZE; pa += 0x1000)
+		map_page(g, KERNEL + pa, pa, 2);
+	for (unsigned i = 0; i < NATIVE_CODE_SIZE; i += 0x1000)
+		map_page(g, NATIVE_CODE + i, P_CODE + i, 4);
+	for (unsigned i = 0; i < NATIVE_MEM_SIZE; i += 0x1000) {
+		uint64_t va = NATIVE_DATA + i, nx = 1ull << 63;
+
+		if (va == NATIVE_HOLE)
+			continue;
+		map_page(g, va, P_DATA + i, nx | 4 | (va == NATIVE_RO ? 0 : 2));
+	}
+	/* IDT: interrupt gates; only #BP and #OF may be called from CPL 3 */
+	for (unsigned i = 0; i < 256; i++) {
+		uint64_t handler = KERNEL + P_HANDLERS + i * 16,
+			 dpl = i == X86_BP || i == X86_OFV ? 3 : 0;
+
+		put64(g, P_IDT + i * 16,
+		      (handler & 0xffff) | SEL_KCS << 16 | (0x8e | dpl << 5) << 40 |
+			      (handler >> 16 & 0xffff) << 48);
+		put64(g, P_IDT + i * 16 + 8, handler >> 32);
+	}
+	put64(g, P_TSS + 4, KERNEL + P_STACK); /* RSP0 */
+	put64(g, P_TSS + 100, 0x68ull << 16);  /* I/O map beyond the limit */
+}
+
+static void build_state(struct diff_guest *g)
+{
+	struct x86_state *s = &g->start;
+
+	*s = g->v.s;
+	s->cr0 = X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM |
+		 X86_CR0_PG;
+	s->cr3 = P_TABLES;
+	s->cr4 = X86_CR4_DE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_OSFXSR |
+		 X86_CR4_OSXMMEXCPT | X86_CR4_FSGSBASE | X86_CR4_OSXSAVE;
+	s->efer = X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE;
+	s->xcr0 = 7;
+	s->gdtr = (struct x86_dtable){.base = KERNEL + P_GDT, .limit = 0x5f};
+	s->idtr = (struct x86_dtable){.base = KERNEL + P_IDT, .limit = 0xfff};
+	s->tr = (struct x86_seg){
+		.base = KERNEL + P_TSS, .limit = 0x67, .attr = X86_ATTR_P | 11, .sel = SEL_TSS};
+	s->ldtr = (struct x86_seg){
+		.base = KERNEL + P_LDT, .limit = 0x1f, .attr = X86_ATTR_P | 2, .sel = SEL_LDT};
+	s->activity = X86_ACT_RUN;
+	s->shadow = 0;
+}
+
+struct diff_guest *diff_guest_new(const char *engine, struct error *err)
+{
+	struct diff_guest *g = xnew(struct diff_guest);
+	struct mem_mapping *map;
+	struct engine_caps caps;
+	int r;
+
+	if (mem_space_new(&g->mem, err) || mem_ram_new(g->mem, "ram", RAM_SIZE, &g->ram, err) ||
+	    mem_map_ram(g->mem, "ram", 0, g->ram, 0, RAM_SIZE, false, MEM_PRIO_RAM, &map, err) ||
+	    bus_init(&g->bus, g->mem, err))
+		return NULL; /* a test program: it ends */
+	g->clock = clock_new(NULL);
+	clock_start(g->clock);
+	bus_lock(&g->bus);
+	r = cpu_set_init(&g->cpus, &g->bus, err);
+	bus_unlock(&g->bus);
+	if (r || cpu_model_init(&g->model, "max", 1, 1000000000, err))
+		return NULL;
+	g->v.bus = &g->bus;
+	g->v.mem = g->mem;
+	g->v.clock = g->clock;
+	g->v.model = &g->model;
+	g->v.cpus = &g->cpus;
+	if (x86_vcpu_init(&g->v, true, 0, err))
+		return NULL;
+	cpu_set_add(&g->cpus, &g->v);
+	g->vm = (struct engine_vm){.ops = engine_pick(engine, &caps, err),
+				   .mem = g->mem,
+				   .bus = &g->bus,
+				   .cpus = &g->cpus};
+	if (!g->vm.ops || g->vm.ops->vm_init(&g->vm, err) ||
+	    g->vm.ops->vcpu_init(&g->vm, &g->v, err))
+		return NULL;
+	build_memory(g);
+	build_segments(g);
+	build_state(g);
+	if (g->vm.ops->set_state(&g->v, &g->start))
+		return NULL;
+	g->v.debug.active = true;
+	g->v.debug.single_step = true;
+	return g;
+}
+
+void diff_guest_free(struct diff_guest *g)
+{
+	if (!g)
+		return;
+	g->vm.ops->vcpu_done(&g->v);
+	g->vm.ops->vm_done(&g->vm);
+	x86_vcpu_done(&g->v);
+	bus_lock(&g->bus);
+	cpu_set_done(&g->cpus);
+	bus_unlock(&g->bus);
+	clock_free(g->clock);
+	bus_done(&g->bus);
+	mem_space_free(g->mem);
+	free(g);
+}
+
+const struct cpu_model *diff_guest_model(const struct diff_guest *g)
+{
+	return &g->model;
+}
+
+/* XSAVE standard format to and from x86_fpu. SDM vol. 1, tables 10-2 and 13-1. */
+static void fpu_in(struct x86_fpu *f, const uint8_t *x)
+{
+	f->fcw = ld_le16(x);
+	f->fsw = ld_le16(x + 2);
+	f->ftw = x[4];
+	f->fop = ld_le16(x + 6);
+	f->fip = ld_le64(x + 8);
+	f->fdp = ld_le64(x + 16);
+	f->fcs = f->fds = 0;
+	f->mxcsr = ld_le32(x + 24);
+	for (unsigned i = 0; i < 8; i++) {
+		memcpy(f->st[i], x + 32 + i * 16, 16);
+		memset(f->st[i] + 10, 0, 6);
+	}
+	for (unsigned i = 0; i < 16; i++) {
+		memcpy(f->ymm[i], x + 160 + i * 16, 16);
+		memcpy(f->ymm[i] + 16, x + 576 + i * 16, 16);
+	}
+}
+
+static void fpu_out(const struct x86_fpu *f, uint8_t *x)
+{
+	memset(x, 0, NATIVE_XSAVE);
+	st_le16(x, f->fcw);
+	st_le16(x + 2, f->fsw);
+	x[4] = f->ftw;
+	st_le16(x + 6, f->fop);
+	st_le64(x + 8, f->fip);
+	st_le64(x + 16, f->fdp);
+	st_le32(x + 24, f->mxcsr);
+	for (unsigned i = 0; i < 8; i++)
+		memcpy(x + 32 + i * 16, f->st[i], 16);
+	for (unsigned i = 0; i < 16; i++) {
+		memcpy(x + 160 + i * 16, f->ymm[i], 16);
+		memcpy(x + 576 + i * 16, f->ymm[i] + 16, 16);
+	}
+}
+
+static unsigned code_bytes(const struct native_case *c)
+{
+	return MIN((unsigned)c->code_len, (unsigned)NATIVE_CODE_SIZE - c->code_off);
+}
+
+static void load_case(struct diff_guest *g, const struct native_case *c)
+{
+	static const uint8_t mode_of[65] = {[16] = 0, [32] = 1, [64] = 2};
+	struct x86_state *s = &g->v.s;
+	unsigned m = mode_of[c->bits];
+
+	s->cr0 = g->start.cr0;
+	memcpy(s->gpr, c->state.gpr, sizeof(s->gpr));
+	s->rip = NATIVE_CODE + c->code_off - (c->bits == 16 ? NATIVE_BASE : 0);
+	s->rflags = c->state.rflags;
+	s->seg[X86_CS] = g->cs[m];
+	s->seg[X86_SS] = s->seg[X86_DS] = s->seg[X86_ES] = g->ds[m];
+	s->seg[X86_FS] = g->fs[m];
+	s->seg[X86_GS] = g->gs[m];
+	s->shadow = 0;
+	s->pending_dbg = 0;
+	s->activity = X86_ACT_RUN;
+	s->cr2 = 0;
+	fpu_in(&s->fpu, c->state.xsave);
+	g->v.next_rip = s->rip;
+	x86_update_mode(&g->v);
+
+	check(mem_write(g->mem, P_CODE + c->code_off, c->code, code_bytes(c)) == 0);
+	native_fill(c, g->ram->host + P_DATA);
+}
+
+/* After a delivery the vCPU stands at a handler with the frame on the kernel stack. */
+static void save_fault(struct diff_guest *g, struct native_case *c)
+{
+	struct x86_state *s = &g->v.s;
+	uint64_t at = s->gpr[X86_RSP] - KERNEL;
+	const uint8_t *frame = g->ram->host + at;
+
+	c->vector = (uint8_t)((s->rip - KERNEL - P_HANDLERS) / 16);
+	c->stop = NATIVE_FAULT;
+	c->error = 0;
+	if (at > P_STACK - 40u || at < P_STACK - 64u) {
+		c->stop = NATIVE_KILLED;
+		return;
+	}
+	if (0x27d00u >> c->vector & 1) { /* vectors with an error code: 8 10-14 17 */
+		c->error = ld_le16(frame);
+		frame += 8;
+	}
+	c->state.rip = ld_le64(frame);
+	c->sel[X86_CS] = ld_le16(frame + 8);
+	c->state.rflags = ld_le64(frame + 16);
+	c->state.gpr[X86_RSP] = ld_le64(frame + 24);
+	c->sel[X86_SS] = ld_le16(frame + 32);
+	if (c->vector == X86_PFV)
+		c->cr2 = s->cr2;
+	if (c->vector == X86_BP || c->vector == X86_OFV)
+		c->stop = c->vector == X86_BP ? NATIVE_TRAP : NATIVE_FAULT;
+}
+
+void diff_guest_run(struct diff_guest *g, struct native_case *c)
+{
+	struct x86_state *s = &g->v.s;
+	uint8_t breakpoints[16];
+	struct vcpu_exit ex;
+	uint64_t start;
+
+	load_case(g, c);
+	start = s->rip;
+	c->cr2 = 0;
+	/* a repeated string instruction may take several steps */
+	for (unsigned i = 0; i < (c->step ? 1 : 5000); i++) {
+		check(g->vm.ops->run(&g->vm, &g->v, &ex) == 0);
+		if (ex.reason != VCPU_EXIT_DEBUG || s->rip != start)
+			break;
+	}
+	c->stop = ex.reason == VCPU_EXIT_DEBUG ? NATIVE_TRAP : NATIVE_KILLED;
+	c->vector = X86_BP;
+	memcpy(c->state.gpr, s->gpr, sizeof(s->gpr));
+	c->state.rip = s->rip;
+	c->state.rflags = s->rflags;
+	fpu_out(&s->fpu, c->state.xsave);
+	for (unsigned i = 0; i < X86_SREG_COUNT; i++)
+		c->sel[i] = s->seg[i].sel;
+	c->fs_base = s->seg[X86_FS].base;
+	c->gs_base = s->seg[X86_GS].base;
+	if (g->v.cpl == 0)
+		save_fault(g, c);
+	memcpy(c->mem, g->ram->host + P_DATA, NATIVE_MEM_SIZE);
+	memset(breakpoints, 0xcc, sizeof(breakpoints));
+	check(mem_write(g->mem, P_CODE + c->code_off, breakpoints, code_bytes(c)) == 0);
+}

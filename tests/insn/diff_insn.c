@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Differential execution of single random instructions: the host CPU against an engine.
+ *
+ *	diff_insn [-engine E] [-mode 64|32|16] [-n N] [-seed S] [-case ID] [-k K]
+ *
+ * Compared: general registers, RFLAGS (undefined flags too: an engine that runs the host's own
+ * instruction has the host's), x87, MMX, SSE, AVX, MXCSR, memory, selectors, and for faults the
+ * vector, error code, address and the saved RIP and RFLAGS. Also checked against the decoder: what
+ * the host changed is within gpr_written, vec_written and rflags_written. Each mismatch prints the
+ * -case ID that repeats it; after K (20) the run ends.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "base/bits.h"
+#include "diff.h"
+
+struct options {
+	const char *engine;
+	unsigned mode, most;
+	uint64_t n, seed, only;
+	bool verbose;
+};
+
+struct run {
+	struct options o;
+	struct native *native;
+	struct diff_guest *guest;
+	struct insn in[NATIVE_BATCH];
+	struct native_case start[NATIVE_BATCH];
+	uint64_t id[NATIVE_BATCH];
+	unsigned pending, mismatches;
+	uint64_t done, faults, killed;
+};
+
+struct report {
+	char text[4096];
+	size_t n;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct report *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (r->n < sizeof(r->text))
+		r->n += (size_t)vsnprintf(r->text + r->n, sizeof(r->text) - r->n, fmt, ap);
+	va_end(ap);
+}
+
+static void hex(struct report *r, const uint8_t *p, unsigned n)
+{
+	for (unsigned i = n; i--;)
+		say(r, "%02x", p[i]);
+}
+
+static void compare_bytes(struct report *r, const char *what, unsigned i, const uint8_t *native,
+			  const uint8_t *engine, const uint8_t *start, unsigned n)
+{
+	if (!memcmp(native, engine, n))
+		return;
+	say(r, "\n  %s%u: host ", what, i);
+	hex(r, native, n);
+	say(r, " engine ");
+	hex(r, engine, n);
+	say(r, " was ");
+	hex(r, start, n);
+}
+
+static void compare_word(struct report *r, const char *what, uint64_t native, uint64_t engine,
+			 uint64_t start)
+{
+	if (native != engine)
+		say(r, "\n  %s: host %llx engine %llx was %llx", what, (unsigned long long)native,
+		    (unsigned long long)engine, (unsigned long long)start);
+}
+
+/* The processor turns to MMX state before the memory access that faults; nobody can tell, because
+ * the instruction is run again. */
+static bool mmx_fault(const struct insn *in, const struct native_case *nat)
+{
+	return nat->stop == NATIVE_FAULT && in->flags & INSN_MMX;
+}
+
+static void compare_fpu(struct report *r, const struct insn *in, const struct native_case *nat,
+			const struct native_case *eng, const struct native_case *st)
+{
+	const uint8_t *a = nat->state.xsave, *b = eng->state.xsave, *c = st->state.xsave;
+	unsigned vecs = nat->bits == 64 ? 16 : 8;
+
+	compare_word(r, "fcw", ld_le16(a), ld_le16(b), ld_le16(c));
+	if (!mmx_fault(in, nat)) {
+		compare_word(r, "fsw", ld_le16(a + 2), ld_le16(b + 2), ld_le16(c + 2));
+		compare_word(r, "ftw", a[4], b[4], c[4]);
+		for (unsigned i = 0; i < 8; i++)
+			compare_bytes(r, "st", i, a + 32 + i * 16, b + 32 + i * 16, c + 32 + i * 16,
+				      10);
+	}
+	/* FOP: processors since the Pentium 4 store it only when an exception is unmasked (SDM vol.
+	 * 1, 8.1.9.1), older ones and engines always */
+	compare_word(r, "fip", ld_le64(a + 8), ld_le64(b + 8), ld_le64(c + 8));
+	compare_word(r, "fdp", ld_le64(a + 16), ld_le64(b + 16), ld_le64(c + 16));
+	/* the conversion's flags may be set before its store faults */
+	if (!(nat->stop == NATIVE_FAULT && in->flags & INSN_MEM_WRITE))
+		compare_word(r, "mxcsr", ld_le32(a + 24), ld_le32(b + 24), ld_le32(c + 24));
+	for (unsigned i = 0; i < vecs; i++) {
+		compare_bytes(r, "xmm", i, a + 160 + i * 16, b + 160 + i * 16, c + 160 + i * 16,
+			      16);
+		compare_bytes(r, "ymmh", i, a + 576 + i * 16, b + 576 + i * 16, c + 576 + i * 16,
+			      16);
+	}
+}
+
+/* Images of several pieces may be written in part before the piece that faults (SDM vol. 3, 8.1.1).
+ */
+static bool partial_store(const struct insn *in, const struct native_case *nat)
+{
+	return nat->stop == NATIVE_FAULT &&
+	       (in->mem_size == 10 || (in->special >= SP_CALL_REL && in->special <= SP_CALL_IND) ||
+		in->special == SP_CALL_FAR || in->special == SP_FNSTENV ||
+		in->special == SP_FNSAVE || in->special == SP_FXSAVE ||
+		(in->special >= SP_XSAVE && in->special <= SP_XSAVES));
+}
+
+static void compare_memory(struct report *r, const struct insn *in, const struct native_case *nat,
+			   const struct native_case *eng, const struct native_case *st)
+{
+	uint8_t before[NATIVE_MEM_SIZE];
+	unsigned told = 0;
+
+	if (partial_store(in, nat) || !memcmp(nat->mem, eng->mem, NATIVE_MEM_SIZE))
+		return;
+	native_fill(st, before);
+	for (unsigned i = 0; i < NATIVE_MEM_SIZE && told < 8; i++)
+		if (nat->mem[i] != eng->mem[i]) {
+			say(r, "\n  mem %x: host %02x engine %02x was %02x", NATIVE_DATA + i,
+			    nat->mem[i], eng->mem[i], before[i]);
+			told++;
+		}
+}
+
+/* What the host changed must be what the decoder says is written. */
+static void check_masks(struct report *r, const struct insn *in, const struct native_case *nat,
+			const struct native_case *st)
+{
+	unsigned regs = nat->bits == 64 ? 16 : 8;
+	uint64_t m = nat->bits == 64 && nat->sel[X86_CS] == NATIVE_CS64 ? ~0ull : 0xffffffff;
+	uint32_t flags = (uint32_t)(nat->state.rflags ^ st->state.rflags) & (X86_ARITH | X86_DF) &
+			 ~in->rflags_written;
+
+	if (nat->stop != NATIVE_TRAP)
+		return;
+	for (unsigned i = 0; i < regs; i++) {
+		if ((nat->state.gpr[i] ^ st->state.gpr[i]) & m && !(in->gpr_written >> i & 1))
+			say(r, "\n  decoder: r%u changed, gpr_written %x", i, in->gpr_written);
+		if (memcmp(nat->state.xsave + 160 + i * 16, st->state.xsave + 160 + i * 16, 16) &&
+		    !(in->vec_written >> i & 1) && in->special != SP_FXRSTOR &&
+		    in->special != SP_XRSTOR)
+			say(r, "\n  decoder: xmm%u changed, vec_written %x", i, in->vec_written);
+	}
+	if (flags)
+		say(r, "\n  decoder: flags %x changed, rflags_written %x", flags,
+		    in->rflags_written);
+}
+
+/* State images, masked moves and stack frames are moved in pieces, in an order that is the
+ * processor's own: only the page of the fault is compared. */
+static bool several_accesses(const struct insn *in)
+{
+	switch (in->special) {
+	case SP_FLDENV:
+	case SP_FNSTENV:
+	case SP_VMASKMOV:
+	case SP_IRET:
+	case SP_CALL_FAR:
+	case SP_RETF: return true;
+	default: return in->mem_size > 32;
+	}
+}
+
+/* An x87 store that stores nothing because of an unmasked exception does not look at its address;
+ * the engine does first. */
+static bool unmasked_store(const struct insn *in, const struct native_case *nat,
+			   const struct native_case *eng)
+{
+	return in->flags & INSN_FPU && in->flags & INSN_MEM_WRITE && nat->stop == NATIVE_TRAP &&
+	       eng->stop == NATIVE_FAULT && ld_le16(nat->state.xsave + 2) & 0x80;
+}
+
+/* Differences that the architecture allows. */
+static bool allowed(const struct insn *in, const struct native_case *nat,
+		    const struct native_case *eng)
+{
+	bool faults = nat->stop == NATIVE_FAULT || eng->stop == NATIVE_FAULT;
+
+	switch (in->special) {
+	case SP_MASKMOVDQU: /* "implementation dependent": faults of bytes masked out (SDM vol. 2)
+			     */
+	case SP_MASKMOVQ: return faults;
+	case SP_IRET:
+	case SP_RETF: /* two bytes of the selector, and the selector may come first */
+		return nat->stop == NATIVE_FAULT && eng->vector == 14;
+	case SP_FXSAVE:
+	case SP_FXRSTOR:
+	case SP_XSAVE:
+	case SP_XSAVEC:
+	case SP_XRSTOR: /* pieces in any order, the header first, and only those asked for */
+		return (nat->vector == 14 || eng->vector == 14) && eng->stop == NATIVE_FAULT;
+	case SP_GATHER: /* whether the mask's upper half is cleared before the first fault */
+		return nat->stop == NATIVE_FAULT && eng->stop == NATIVE_FAULT &&
+		       nat->vector == eng->vector && nat->cr2 >> 12 == eng->cr2 >> 12 &&
+		       in->flags & INSN_VEX_L;
+	case SP_CALL_REL: /* the frame is pushed before the target is checked */
+	case SP_CALL_IND:
+	case SP_CALL_FAR:
+		return faults && eng->stop == NATIVE_FAULT && eng->vector == 13 &&
+		       (nat->vector == 14 || nat->vector == 12);
+	case SP_PUSHA: /* registers and memory are written as they come */
+	case SP_POPA:
+	case SP_ENTER:
+		return nat->stop == NATIVE_FAULT && eng->stop == NATIVE_FAULT &&
+		       nat->vector == eng->vector;
+	default: break;
+	}
+	/* the conversion's own exception comes before that of its store */
+	if (in->enc == ENC_VEX && in->map == MAP_0F3A && in->opcode == 0x1d)
+		return nat->vector == 19 && eng->vector == 14;
+	return unmasked_store(in, nat, eng);
+}
+
+static void compare(struct run *run, unsigned i)
+{
+	struct native_case *nat = &native_cases(run->native)[i], *st = &run->start[i];
+	static struct native_case eng;
+	struct report r = {.n = 0};
+	uint64_t gm = nat->bits == 64 ? ~0ull : 0xffffffff;
+	char text[128];
+
+	if (nat->stop == NATIVE_KILLED) {
+		run->killed++;
+		return;
+	}
+	memcpy(&eng, st, offsetof(struct native_case, mem));
+	diff_guest_run(run->guest, &eng);
+	run->done++;
+	if (allowed(&run->in[i], nat, &eng))
+		return;
+	if (nat->stop == NATIVE_TRAP && nat->sel[X86_CS] != st->sel[X86_CS])
+		gm = 0xffffffff; /* upper halves do not survive compatibility mode */
+	run->faults += nat->stop == NATIVE_FAULT;
+	if (nat->stop != eng.stop || (nat->stop == NATIVE_FAULT && nat->vector != eng.vector))
+		say(&r,
+		    "\n  outcome: host %s %u (error %x, cr2 %llx), engine %s %u (error %x, cr2 "
+		    "%llx)",
+		    nat->stop == NATIVE_TRAP ? "done" : "fault",
+		    nat->stop == NATIVE_TRAP ? 0 : nat->vector, nat->error,
+		    (unsigned long long)nat->cr2,
+		    eng.stop == NATIVE_TRAP    ? "done"
+		    : eng.stop == NATIVE_FAULT ? "fault"
+					       : "lost",
+		    eng.stop == NATIVE_TRAP ? 0 : eng.vector, eng.error,
+		    (unsigned long long)eng.cr2);
+	else if (nat->stop == NATIVE_FAULT) {
+		/* Linux tells user space that all kernel addresses are present */
+		uint16_t hide = nat->vector == 14 && nat->cr2 >> 47 ? 1 : 0;
+		uint64_t m = several_accesses(&run->in[i]) ? ~0xfffull : ~0ull;
+
+		compare_word(&r, "error code", nat->error | hide, eng.error | hide, 0);
+		if (nat->vector == 14)
+			compare_word(&r, "cr2", nat->cr2 & m, eng.cr2 & m, 0);
+	}
+	compare_word(&r, "rip", nat->state.rip, eng.state.rip, st->state.rip);
+	compare_word(&r, "rflags", nat->state.rflags, eng.state.rflags, st->state.rflags);
+	for (unsigned k = 0; k < (nat->bits == 64 ? 16 : 8); k++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "r%u", k);
+		compare_word(&r, name, nat->state.gpr[k] & gm, eng.state.gpr[k] & gm,
+			     st->state.gpr[k] & gm);
+	}
+	for (unsigned k = 0; k < X86_SREG_COUNT; k++)
+		/* the way back to user mode clears the RPL of null selectors (IRET) */
+		if (nat->sel[k] != eng.sel[k] && (nat->sel[k] | eng.sel[k]) & ~3)
+			say(&r, "\n  selector %u: host %x engine %x", k, nat->sel[k], eng.sel[k]);
+	if (nat->bits == 64) {
+		compare_word(&r, "fsbase", nat->fs_base, eng.fs_base, NATIVE_FS_BASE);
+		compare_word(&r, "gsbase", nat->gs_base, eng.gs_base, NATIVE_GS_BASE);
+	}
+	compare_fpu(&r, &run->in[i], nat, &eng, st);
+	compare_memory(&r, &run->in[i], nat, &eng, st);
+	check_masks(&r, &run->in[i], nat, st);
+	if (!r.n && !run->o.verbose)
+		return;
+	insn_format(&run->in[i], NATIVE_CODE + st->code_off, text, sizeof(text));
+	printf("diff_insn -engine %s -mode %u -case 0x%llx: ", run->o.engine, st->bits,
+	       (unsigned long long)run->id[i]);
+	for (unsigned k = 0; k < st->code_len; k++)
+		printf("%02x ", st->code[k]);
+	printf("[%s]%s\n", text, r.n ? r.text : " same");
+	run->mismatches += r.n != 0;
+}
+
+static void flush(struct run *r)
+{
+	native_run(r->native, r->pending);
+	for (unsigned i = 0; i < r->pending && r->mismatches < r->o.most; i++)
+		compare(r, i);
+	r->pending = 0;
+}
+
+static void one(struct run *r, uint64_t id)
+{
+	struct native_case *c = &native_cases(r->native)[r->pending];
+
+	diff_generate(c, id, r->o.mode, diff_guest_model(r->guest), &r->in[r->pending]);
+	memcpy(&r->start[r->pending], c, offsetof(struct native_case, mem));
+	r->id[r->pending] = id;
+	if (++r->pending == NATIVE_BATCH)
+		flush(r);
+}
+
+static bool parse(struct options *o, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
+
+		if (!strcmp(a, "-v")) {
+			o->verbose = true;
+			continue;
+		}
+		if (!v)
+			return false;
+		i++;
+		if (!strcmp(a, "-engine"))
+			o->engine = v;
+		else if (!strcmp(a, "-mode"))
+			o->mode = (unsigned)atoi(v);
+		else if (!strcmp(a, "-n"))
+			o->n = strtoull(v, NULL, 0);
+		else if (!strcmp(a, "-seed"))
+			o->seed = strtoull(v, NULL, 0);
+		else if (!strcmp(a, "-case"))
+			o->only = strtoull(v, NULL, 0);
+		else if (!strcmp(a, "-k"))
+			o->most = (unsigned)atoi(v);
+		else
+			return false;
+	}
+	return o->mode == 16 || o->mode == 32 || o->mode == 64;
+}
+
+#define SKIP 77
+
+int main(int argc, char **argv)
+{
+	static struct run r;
+	struct error err = {0};
+	const char *why;
+
+	r.o = (struct options){.engine = "interp",
+			       .mode = 64,
+			       .most = 20,
+			       .n = 100000,
+			       .seed = (uint64_t)time(NULL)};
+	if (!parse(&r.o, argc, argv)) {
+		fprintf(stderr,
+			"usage: %s [-engine E] [-mode 64|32|16] [-n N] [-seed S] [-case ID] [-k K] "
+			"[-v]\n",
+			argv[0]);
+		return 2;
+	}
+	r.native = native_new(&why);
+	if (!r.native || (r.o.mode == 16 && !native_has_16bit(r.native))) {
+		printf("skipped: %s\n", why);
+		return SKIP;
+	}
+	r.guest = diff_guest_new(r.o.engine, &err);
+	if (!r.guest) {
+		fprintf(stderr, "guest: %s\n", err.text);
+		return 1;
+	}
+	if (r.o.only) {
+		one(&r, r.o.only);
+	} else {
+		printf("mode %u, seed %llu\n", r.o.mode, (unsigned long long)r.o.seed);
+		for (uint64_t i = 0; i < r.o.n && r.mismatches < r.o.most; i++)
+			one(&r, (r.o.seed << 32) + i + 1);
+	}
+	flush(&r);
+	printf("%llu cases compared, %llu of them faults, %llu could not be run here, %u "
+	       "mismatches\n",
+	       (unsigned long long)r.done, (unsigned long long)r.faults,
+	       (unsigned long long)r.killed, r.mismatches);
+	native_free(r.native);
+	diff_guest_free(r.guest);
+	return r.mismatches ? 1 : 0;
+}
