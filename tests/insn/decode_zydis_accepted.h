@@ -202,6 +202,15 @@ static bool only_system_flags(const struct pair *p)
 	       !((written ^ p->in.rflags_written) & mask);
 }
 
+/* We read more: undefined flags that survive. */
+static bool undefined_survive(const struct pair *p)
+{
+	uint32_t tested = p->z.cpu_flags ? p->z.cpu_flags->tested : 0;
+
+	return p->res == DECODE_OK && !(tested & ~p->in.rflags_read) &&
+	       !(p->in.rflags_read & ~tested & ~p->in.rflags_undef);
+}
+
 static bool pushes_flags(const struct pair *p)
 {
 	return p->res == DECODE_OK && p->in.rflags_read & X86_IF;
@@ -279,6 +288,7 @@ static const struct accepted accepted[] = {
 	{D_FLAGS, ANY_MNEMONIC, only_system_flags, "system flags: Zydis' IOPL is one bit and it leaves out RF, VM, VIF, VIP in places"},
 	{D_FLAGS, ANY_MNEMONIC, pushes_flags, "all of RFLAGS is stored (INT, SYSCALL)"},
 	{D_FLAGS, ANY_MNEMONIC, rep_string, "repeated CMPS, SCAS: a count of zero keeps the flags"},
+	{D_FL_R, ANY_MNEMONIC, undefined_survive, "BT, DIV: processors leave the undefined flags as they were"},
 	{D_FL_U, ZYDIS_MNEMONIC_SBB, NULL, "SBB defines AF (SDM vol. 2, SBB)"},
 	{D_FL_W, ZYDIS_MNEMONIC_VTESTPS, NULL, "clears OF, SF, AF, PF (SDM vol. 2, VTESTPS)"},
 	{D_FL_W, ZYDIS_MNEMONIC_VPTEST, NULL, "clears OF, SF, AF, PF (SDM vol. 2, PTEST); Zydis has the 128-bit form right"},

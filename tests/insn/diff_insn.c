@@ -2,13 +2,17 @@
 /*
  * Differential execution of single random instructions: the host CPU against an engine.
  *
- *	diff_insn [-engine E] [-mode 64|32|16] [-n N] [-seed S] [-case ID] [-k K]
+ *	diff_insn [-engine E] [-audit] [-mode 64|32|16] [-n N] [-seed S] [-case ID] [-k K]
  *
  * Compared: general registers, RFLAGS (undefined flags too: an engine that runs the host's own
  * instruction has the host's), x87, MMX, SSE, AVX, MXCSR, memory, selectors, and for faults the
  * vector, error code, address and the saved RIP and RFLAGS. Also checked against the decoder: what
  * the host changed is within gpr_written, vec_written and rflags_written. Each mismatch prints the
  * -case ID that repeats it; after K (20) the run ends.
+ *
+ * -audit needs no engine: each case runs twice on the host, the second time with other values in
+ * everything the decoder says is not read. Registers and flags that are written must come out the
+ * same, all others as they went in.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,7 +28,7 @@ struct options {
 	const char *engine;
 	unsigned mode, most;
 	uint64_t n, seed, only;
-	bool verbose;
+	bool verbose, audit;
 };
 
 struct run {
@@ -305,8 +309,118 @@ static void compare(struct run *run, unsigned i)
 	run->mismatches += r.n != 0;
 }
 
+/* ---- audit of the read masks ---- */
+
+static void scramble(struct native_case *c, const struct insn *in, uint64_t *rng)
+{
+	uint64_t free_flags = (X86_ARITH | X86_DF) & ~in->rflags_read;
+
+	for (unsigned i = 0; i < (c->bits == 64 ? 16 : 8); i++) {
+		uint64_t v = diff_xorshift(rng);
+
+		if (!(in->gpr_read >> i & 1))
+			c->state.gpr[i] = c->bits == 64 ? v : (uint32_t)v;
+		for (unsigned k = 0; k < 16; k += 8) {
+			if (in->vec_read >> i & 1)
+				continue;
+			st_le64(c->state.xsave + 160 + i * 16 + k, diff_xorshift(rng));
+			st_le64(c->state.xsave + 576 + i * 16 + k, diff_xorshift(rng));
+		}
+	}
+	c->state.rflags ^= diff_xorshift(rng) & free_flags;
+}
+
+static void audit_vec(struct report *r, const struct insn *in, const struct native_case *a,
+		      const struct native_case *b, const struct native_case *start, unsigned i)
+{
+	bool written = in->vec_written >> i & 1, upper = written && in->enc == ENC_VEX;
+	unsigned lo = 160 + i * 16, hi = 576 + i * 16;
+
+	if (memcmp(b->state.xsave + lo, (written ? a : start)->state.xsave + lo, 16))
+		say(r,
+		    "\n  xmm%u depends on what is not in vec_read %x, or is not in vec_written %x",
+		    i, in->vec_read, in->vec_written);
+	if (memcmp(b->state.xsave + hi, (upper ? a : start)->state.xsave + hi, 16))
+		say(r, "\n  upper half of ymm%u", i);
+}
+
+/* @a and @b are what came out of a case and of its scrambled twin @start. */
+static void audit(struct run *run, const struct native_case *a, const struct native_case *b,
+		  unsigned i)
+{
+	const struct native_case *start = &run->start[i];
+	const struct insn *in = &run->in[i];
+	struct report r = {.n = 0};
+	uint32_t flags = X86_ARITH | X86_DF, w = in->rflags_written & flags;
+	char text[128];
+
+	if (a->stop == NATIVE_KILLED || b->stop == NATIVE_KILLED)
+		return;
+	run->done++;
+	run->faults += a->stop == NATIVE_FAULT;
+	if (a->stop != b->stop || a->vector != b->vector)
+		say(&r, "\n  outcome: %u %u, then %u %u", a->stop, a->vector, b->stop, b->vector);
+	else if (a->stop == NATIVE_TRAP && (a->bits != 64 || a->sel[X86_CS] == NATIVE_CS64)) {
+		uint64_t m = a->bits == 64 ? ~0ull : 0xffffffff;
+
+		for (unsigned k = 0; k < (a->bits == 64 ? 16 : 8); k++) {
+			if ((b->state.gpr[k] ^
+			     (in->gpr_written >> k & 1 ? a : start)->state.gpr[k]) &
+			    m)
+				say(&r,
+				    "\n  r%u depends on what is not in gpr_read %x, or is not in "
+				    "gpr_written %x",
+				    k, in->gpr_read, in->gpr_written);
+			if (in->special != SP_FXRSTOR && in->special != SP_XRSTOR)
+				audit_vec(&r, in, a, b, start, k);
+		}
+		if ((b->state.rflags ^ a->state.rflags) & w ||
+		    (b->state.rflags ^ start->state.rflags) & flags & ~w)
+			say(&r,
+			    "\n  flags: %llx, then %llx from %llx: read %x written %x undefined %x",
+			    (unsigned long long)a->state.rflags,
+			    (unsigned long long)b->state.rflags,
+			    (unsigned long long)start->state.rflags, in->rflags_read,
+			    in->rflags_written, in->rflags_undef);
+		if (memcmp(a->mem, b->mem, NATIVE_MEM_SIZE) && in->special != SP_FXSAVE &&
+		    in->special != SP_XSAVE && in->special != SP_XSAVEC)
+			say(&r, "\n  memory");
+	}
+	if (!r.n)
+		return;
+	insn_format(in, NATIVE_CODE, text, sizeof(text));
+	printf("diff_insn -audit -mode %u -case 0x%llx: ", a->bits, (unsigned long long)run->id[i]);
+	for (unsigned k = 0; k < start->code_len; k++)
+		printf("%02x ", start->code[k]);
+	printf("[%s]%s\n", text, r.text);
+	run->mismatches++;
+}
+
+static void flush_audit(struct run *r)
+{
+	static struct native_case first[NATIVE_BATCH];
+	struct native_case *c = native_cases(r->native);
+
+	native_run(r->native, r->pending);
+	memcpy(first, c, r->pending * sizeof(*c));
+	for (unsigned i = 0; i < r->pending; i++) {
+		uint64_t rng = r->id[i] | 1;
+
+		scramble(&r->start[i], &r->in[i], &rng);
+		memcpy(&c[i], &r->start[i], offsetof(struct native_case, mem));
+	}
+	native_run(r->native, r->pending);
+	for (unsigned i = 0; i < r->pending && r->mismatches < r->o.most; i++)
+		audit(r, &first[i], &c[i], i);
+	r->pending = 0;
+}
+
 static void flush(struct run *r)
 {
+	if (r->o.audit) {
+		flush_audit(r);
+		return;
+	}
 	native_run(r->native, r->pending);
 	for (unsigned i = 0; i < r->pending && r->mismatches < r->o.most; i++)
 		compare(r, i);
@@ -331,6 +445,10 @@ static bool parse(struct options *o, int argc, char **argv)
 
 		if (!strcmp(a, "-v")) {
 			o->verbose = true;
+			continue;
+		}
+		if (!strcmp(a, "-audit")) {
+			o->audit = true;
 			continue;
 		}
 		if (!v)
@@ -369,7 +487,9 @@ int main(int argc, char **argv)
 			       .seed = (uint64_t)time(NULL)};
 	if (!parse(&r.o, argc, argv)) {
 		fprintf(stderr,
-			"usage: %s [-engine E] [-mode 64|32|16] [-n N] [-seed S] [-case ID] [-k K] "
+			"usage: %s [-engine E] [-audit] [-mode 64|32|16] [-n N] [-seed S] [-case "
+			"ID] "
+			"[-k K] "
 			"[-v]\n",
 			argv[0]);
 		return 2;

@@ -555,6 +555,7 @@ static void refine(struct dec *d, const struct row *row)
 			in->gpr_read |= gC;
 			in->gpr_written |= gC;
 			in->rflags_read |= in->rflags_written; /* a count of zero keeps them */
+			in->gpr_read |= in->gpr_written;       /* rep lods: rAX too */
 		}
 		if (row->special == SP_INS || row->special == SP_OUTS)
 			in->opsize = (uint8_t)in->mem_size;

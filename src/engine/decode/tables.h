@@ -138,7 +138,8 @@ enum {
 
 /*
  * Flag effects: FL(name, read, written, undefined); written includes undefined. Where a write is
- * conditional (shift count 0, repeat count 0) the flags that survive count as read.
+ * conditional (shift count 0, repeat count 0) the flags that survive count as read; so do undefined
+ * flags that processors are seen to leave alone (BT, DIV, rotates).
  */
 #define fC X86_CF
 #define fP X86_PF
@@ -164,9 +165,9 @@ enum {
 	FL(SHLI, fALL, fALL, fO | fA) \
 	FL(SAR1, 0, fALL, fA) \
 	FL(BSF, 0, fALL, fALL & ~fZ) \
-	FL(BT, 0, fALL & ~fZ, fO | fS | fA | fP) \
+	FL(BT, fO | fS | fA | fP, fALL & ~fZ, fO | fS | fA | fP) \
 	FL(MUL, 0, fALL, fS | fZ | fA | fP) \
-	FL(DIV, 0, fALL, fALL) \
+	FL(DIV, fALL, fALL, fALL) \
 	FL(CMC, fC, fC, 0) \
 	FL(CLC, 0, fC, 0) \
 	FL(LZCNT, 0, fALL, fO | fS | fA | fP) \
