@@ -281,6 +281,11 @@ static uint64_t status_number(pid_t pid, const char *key)
 	return v;
 }
 
+static unsigned long long ms_since(ns_t at)
+{
+	return (host_now_ns() - at) / NS_PER_MS;
+}
+
 static void test_nat_killed(void **state)
 {
 	struct guest g;
@@ -288,22 +293,27 @@ static void test_nat_killed(void **state)
 	struct net_options opt = {
 		.kind = "nat", .forwards = &fwd, .n_forwards = 1, .restrict_host = true};
 	pid_t supervisor, worker;
+	ns_t at;
 
 	guest_up(&g, &opt);
 	supervisor = child_of(getpid());
 	worker = child_of(supervisor);
 	assert_true(supervisor > 0 && worker > 0);
 	/* The worker dies: the supervisor replaces it. */
+	at = host_now_ns();
 	kill(worker, SIGKILL);
 	wait_count(&g, &g.downs, 1, 3000);
 	wait_count(&g, &g.ups, 1, 5000);
 	assert_true(try_arp(&g, 3000));
+	print_message("worker replaced in %llu ms\n", ms_since(at));
 	forward_once(&g, fwd.host_port, 80);
 	assert_int_not_equal(child_of(supervisor), worker);
 	/* The whole helper dies: the back end starts another. */
+	at = host_now_ns();
 	kill(supervisor, SIGKILL);
 	wait_count(&g, &g.downs, 2, 3000);
 	wait_count(&g, &g.ups, 2, 8000);
+	print_message("helper replaced in %llu ms\n", ms_since(at));
 	assert_int_not_equal(child_of(getpid()), supervisor);
 	assert_true(try_arp(&g, 3000));
 	forward_once(&g, fwd.host_port, 80);
