@@ -289,14 +289,11 @@ void trap_thread_done(struct interp_cpu *ic);
 void trap_set_current(struct interp_cpu *ic);
 
 /*
- * Continue with the next uop. Handlers must have no local whose address escapes. A tail call where
- * the compiler makes them (always with optimization); otherwise the depth is bounded by the block
- * length, because BLOCK_CHAINING is off then.
+ * Continue with the next uop. Handlers must have no local whose address escapes, or the compiler
+ * makes this a real call. BLOCK_CHAINING (meson.build) says that the compiler makes tail calls;
+ * without it every block returns to the run loop and the depth is bounded by the block length.
  */
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) &&    \
-	!defined(__SANITIZE_UNDEFINED__)
-#define BLOCK_CHAINING 1
-#else
+#ifndef BLOCK_CHAINING
 #define BLOCK_CHAINING 0
 #endif
 static inline int uop_next(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
