@@ -97,34 +97,34 @@ static void menu(void *ctx, char key)
 
 	switch (key) {
 	case 'q':
-		cli_die(0, "quit\r");
+		cli_die(0, "quit");
 		vm_quit(run->vm);
 		break;
 	case 'p':
 		if (vm_get_state(run->vm) == VM_RUNNING) {
 			vm_pause(run->vm);
-			cli_die(0, "paused; Ctrl-] p goes on\r");
+			cli_die(0, "paused; Ctrl-] p goes on");
 		} else {
 			vm_resume(run->vm);
-			cli_die(0, "running\r");
+			cli_die(0, "running");
 		}
 		break;
 	case 'b':
-		cli_die(0, "power button\r");
+		cli_die(0, "power button");
 		vm_power_button(run->vm);
 		break;
 	case 'r':
-		cli_die(0, "reset\r");
+		cli_die(0, "reset");
 		vm_reset(run->vm);
 		break;
 	case 'n':
-		cli_die(0, "NMI\r");
+		cli_die(0, "NMI");
 		vm_nmi(run->vm);
 		break;
 	case 's': vm_print_stats(run->vm, stderr); break;
 	default:
-		fputs("\r\nCtrl-] q quit, p pause or go on, b power button, r reset, n NMI, s "
-		      "counters, ? this text\r\n",
+		fputs("\nCtrl-] q quit, p pause or go on, b power button, r reset, n NMI, s "
+		      "counters, ? this text\n",
 		      stderr);
 	}
 }
@@ -245,7 +245,7 @@ static int start(struct run *run, ns_t since)
 		return cli_die(EXIT_HOST, "%s", err.text);
 	cli_die(0, "guest running (%s) after %llu ms%s", vm_engine_line(run->vm),
 		(unsigned long long)((host_now_ns() - since) / NS_PER_MS),
-		isatty(STDIN_FILENO) ? "; Ctrl-] ? for help\r" : "");
+		isatty(STDIN_FILENO) ? "; Ctrl-] ? for help" : "");
 	r = vm_run(run->vm, run->rc->gdb_wait, &res);
 	if (r < 0 && res.end != VM_END_ERROR)
 		return cli_die(EXIT_HOST, "the event loop failed: %s", strerror(-r));

@@ -165,8 +165,6 @@ static void *thread_main(void *arg)
 					error_set(&x.error, r, "vCPU %u: the engine failed",
 						  c->v.index);
 			}
-			if (x.reason < VCPU_EXIT_COUNT)
-				c->v.count.exits[x.reason]++;
 			if (handle_exit(c, &x) || atomic_load(&vm->hold) ||
 			    atomic_load(&vm->ending))
 				break;
