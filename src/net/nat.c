@@ -38,8 +38,6 @@
 #define RETRY_MAX    (5 * NS_PER_SEC)
 #define SOCKET_BYTES (1024 * 1024)
 
-extern char **environ;
-
 struct nat {
 	int fd;
 	pid_t pid; /* 0: none */
@@ -55,11 +53,17 @@ static int spawn_helper(struct nat *nat, int fd)
 {
 	char argv0[] = NAT_ARGV0;
 	char *argv[] = {argv0, NULL};
+	char *env[2] = {NULL, NULL};
+	const char *libraries = getenv("LD_LIBRARY_PATH");
 	posix_spawn_file_actions_t act;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
 	int r;
 
+	/* The environment may hold secrets, and the helper faces the network: it gets only what it
+	 * needs to start. */
+	if (libraries)
+		env[0] = xasprintf("LD_LIBRARY_PATH=%s", libraries);
 	/* Default signals, own process group: Ctrl-C at the terminal is not for the helper. */
 	sigemptyset(&none);
 	sigfillset(&all);
@@ -71,9 +75,10 @@ static int spawn_helper(struct nat *nat, int fd)
 	posix_spawn_file_actions_init(&act);
 	posix_spawn_file_actions_adddup2(&act, fd, NAT_FD);
 	posix_spawn_file_actions_addclosefrom_np(&act, NAT_FD + 1);
-	r = posix_spawn(&nat->pid, "/proc/self/exe", &act, &attr, argv, environ);
+	r = posix_spawn(&nat->pid, "/proc/self/exe", &act, &attr, argv, env);
 	posix_spawn_file_actions_destroy(&act);
 	posix_spawnattr_destroy(&attr);
+	free(env[0]);
 	if (r)
 		nat->pid = 0;
 	return -r;

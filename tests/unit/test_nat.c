@@ -376,12 +376,29 @@ static unsigned count_fds(pid_t pid)
 	return n;
 }
 
+/* Bytes of the environment that process @pid was started with. */
+static long environ_size(pid_t pid)
+{
+	char path[64], buf[4096];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EACCES || errno == EPERM ? 0 : -1; /* not even root may look */
+	n = read(fd, buf, sizeof(buf));
+	close(fd);
+	return n;
+}
+
 static void test_nat_sandbox(void **state)
 {
 	struct guest g;
 	pid_t worker;
 	uint8_t query[17] = {0x47, 0x11, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1};
 
+	unsetenv("LD_LIBRARY_PATH");
 	guest_up(&g, &closed_nat);
 	worker = child_of(child_of(getpid()));
 	assert_true(worker > 0);
@@ -389,6 +406,7 @@ static void test_nat_sandbox(void **state)
 	assert_int_equal(status_number(worker, "Seccomp"), 2); /* filter mode */
 	/* 0 to 2, the socket, resolv.conf: nothing of ours came along. */
 	assert_in_range(count_fds(worker), 0, 5);
+	assert_int_equal(environ_size(worker), 0);
 	/* DNS makes libslirp open /etc/resolv.conf, which the sandbox answers from memory; had it
 	 * not, the worker would be dead. */
 	for (unsigned i = 0; i < 3; i++) {
