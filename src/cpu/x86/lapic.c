@@ -159,11 +159,13 @@ static void accept_locked(struct vcpu *v, const struct msg *m)
 	case MODE_FIXED:
 	case MODE_LOWEST: accept_fixed_locked(v, m->vector, m->level); return;
 	case MODE_NMI: v->s.nmi_pending = 1; break;
-	case MODE_INIT: v->s.init_pending = 1; break;
+	case MODE_INIT:
+		v->s.init_pending = 1;
+		v->s.sipi_pending = 0; /* an earlier one was for a processor that didn't wait */
+		break;
 	case MODE_SIPI:
-		/* Latched only between INIT and the first SIPI: SDM vol. 3, 9.4.4.1. */
-		if (v->s.activity != X86_ACT_WAIT_SIPI && !v->s.init_pending)
-			return;
+		/* Whether it waits for one (SDM vol. 3, 9.4.4.1) only its own thread knows: it drops
+		 * the message in x86_poll_events() if not. */
 		v->s.sipi_pending = 1;
 		v->s.sipi_vector = m->vector;
 		break;
