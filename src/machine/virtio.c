@@ -82,7 +82,7 @@ static int add_disk(struct machine *m, unsigned n, struct error *err)
 	struct virtio_blk *d;
 	char id[16];
 
-	snprintf(id, sizeof(id), "disk%u", n);
+	snprintf(id, sizeof(id), "disk%u", n & 0xff);
 	d = (struct virtio_blk *)dev_new(&virtio_blk_class, id, &m->sv);
 	d->block = m->cfg.disk[n].block;
 	d->n_queues = MIN(m->cfg.n_cpus, 4u);
@@ -103,7 +103,7 @@ static int add_net(struct machine *m, struct error *err)
 static int add_console(struct machine *m, unsigned n, struct error *err)
 {
 	struct virtio_console *d;
-	char id[16];
+	char id[32];
 
 	snprintf(id, sizeof(id), "console%u", n);
 	d = (struct virtio_console *)dev_new(&virtio_console_class, id, &m->sv);
