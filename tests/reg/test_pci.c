@@ -432,6 +432,8 @@ static void test_header_and_bars(void **state)
 		/* Above 4 GiB. */
 		SEL(3, 0, 0x18), {OUT32, 0xcfc, 0x00004000}, SEL(3, 0, 0x1c), {OUT32, 0xcfc, 0x00000010},
 		{READ8, 0x1000004000, 0x5a}, {READ8, 0x1000007ffc, 0, .cite = "end of the BAR"},
+		SEL(3, 0, 0x1c), {OUT32, 0xcfc, 0x00100000}, {READ8, 0x10000000004000, 0xff, .cite = "beyond the 52 address bits of the machine"},
+		{OUT32, 0xcfc, 0x00000010}, {READ8, 0x1000004000, 0x5a},
 		/* RAM wins: the bridge never forwards accesses to it. */
 		SEL(3, 0, 0x14), {OUT32, 0xcfc, 0x00200000}, {WRITE8, 0x200000, 0x99}, {READ8, 0x200000, 0x99},
 		/* The end of the spaces. */

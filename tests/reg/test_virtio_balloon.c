@@ -145,6 +145,11 @@ static void test_reporting(void **state)
 	assert_int_equal(*ram(g->h, 0x401000), 0);
 	assert_int_equal(*ram(g->h, 0x402fff), 0);
 	assert_int_equal(*ram(g->h, 0x403000), 0xcc);
+	send(g, REPORTING, &(struct vbuf){0x404800, 0x100, true}); /* no whole page */
+	send(g, REPORTING, &(struct vbuf){0x404800, 0x1000, true});
+	assert_int_equal(*ram(g->h, 0x404800), 0xcc);
+	assert_int_equal(*ram(g->h, 0x405000), 0xcc);
+	assert_int_equal(g->b->discarded, 0x2000);
 	/* A poison value must survive: nothing is given back (V 5.5.6.6, 5.5.6.7). */
 	vdrv_set_config(g->v, 12, 4, 0xaaaaaaaa);
 	send(g, REPORTING, &(struct vbuf){0x404000, 0x1000, true});

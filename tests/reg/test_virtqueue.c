@@ -319,6 +319,8 @@ static void test_malformed_split(void **state)
 		{{{0x40000, 32, INDIRECT, 0}}, {{0x40000, 32, INDIRECT, 0}}, false, "V 2.7.5.3.1: nested"},
 		{{{0x40000, 32, INDIRECT, 0}}, {{0x10000, 16, NEXT, 2}}, false, "V 2.7.5.3: next past the table"},
 		{{{0x40000, 32, INDIRECT, 0}}, {{0x10000, 16, NEXT, 0}}, false, "V 2.7.5.3: loop in the table"},
+		{{{0x40000, 32, INDIRECT, 0}}, {{0x10000, 0, NEXT, 1}, {0x10000, 0, NEXT, 0}}, false, "V 2.7.5.3: loop of empty pieces"},
+		{{{0x10000, 0, NEXT, 1}, {0x10000, 0, NEXT, 0}}, {{0}}, false, "V 2.7.5.1: loop of empty pieces"},
 		{{{0x40000, 16, INDIRECT, 0}}, {{0x10000, 16, 0, 0}}, true, "V 6: INDIRECT_DESC not negotiated"},
 		{{{0x2000000, 32, INDIRECT, 0}}, {{0}}, false, "table not in RAM"},
 		/* clang-format on */
@@ -431,6 +433,22 @@ static void test_bounds(void **state)
 		assert_int_equal(e != NULL, n == 1024);
 		if (e) {
 			assert_int_equal(e->rd_len, 1024);
+			vq_push(e, 0);
+		}
+	}
+	/* V 2.7.5.3.2: a direct descriptor, then an indirect table: 1,025 segments in all. */
+	for (unsigned more = 0; more < 2; more++) {
+		rig_ring(g, 8, false, false);
+		for (unsigned i = 0; i < 1024; i++)
+			vring_put_desc(g->r, 0x40000, i, 0x10000, 1, i < 1022 + more ? NEXT : 0,
+				       (uint16_t)(i + 1));
+		vring_put_desc(g->r, g->r->desc, 0, 0x10000, 1, NEXT, 1);
+		vring_put_desc(g->r, g->r->desc, 1, 0x40000, 16 * 1024, INDIRECT, 0);
+		vring_publish(g->r, 0);
+		struct vq_elem *e = vq_pop(&g->q);
+		assert_int_equal(e == NULL, more);
+		if (e) {
+			assert_int_equal(e->n_rd, 1024);
 			vq_push(e, 0);
 		}
 	}
