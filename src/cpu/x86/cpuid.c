@@ -6,7 +6,9 @@
  * A model is a list of features on top of another model, a signature and a size of the address
  * space. What a guest gets is the list, minus instructions that the host lacks (they run on the
  * host's own units), minus what no engine does. "max" lists everything and reports the host's
- * vendor and signature, so that guest code that looks at them behaves as on the host.
+ * vendor, but the signature of the newest processor whose whole instruction set is offered:
+ * programs pick code by signature alone (gcc's target_clones("arch=sapphirerapids") does), so the
+ * host's own would promise AVX-512.
  *
  * Mitigations: the model says RDCL_NO, MDS_NO and so on, and enhanced IBRS: a guest of this machine
  * gains nothing from page-table isolation or retpolines, because what it could leak speculatively
@@ -61,7 +63,7 @@ static const uint8_t needs[][2] = {
 
 struct model_desc {
 	const char *name, *parent;
-	uint32_t signature; /* CPUID.1 EAX; HOST_SIG: the host's with its vendor */
+	uint32_t signature; /* CPUID.1 EAX; HOST_SIG: max_signature() and the host's vendor */
 	uint32_t max_basic, max_ext;
 	uint8_t phys_bits;
 	bool all;                   /* everything host and engines do */
@@ -228,15 +230,21 @@ static bool is_amd(const struct cpu_model *m)
 	return m->leaf[0].r.ebx == 0x68747541; /* "Auth"enticAMD; Hygon reports as it likes */
 }
 
+/* Broadwell-EP or Zen 2 where AVX2 is there, else Nehalem or K10. */
+static uint32_t max_signature(const struct cpu_model *m)
+{
+	bool avx2 = host_avx_state() && host_has(&feat_rows[X86_FEAT_AVX2]);
+
+	if (is_amd(m))
+		return avx2 ? 0x00830f10 : 0x00100f42;
+	return avx2 ? 0x000406f1 : 0x000106a5;
+}
+
 static void add_basic(struct cpu_model *m, const struct model_desc *d)
 {
 	struct cpuid_regs *r = leaf_add(m, 1, 0, false);
-	uint32_t x;
 
-	r->eax = d->signature;
-	if (d->signature == HOST_SIG)
-		__get_cpuid(1, &r->eax, &x, &x, &x);
-	r->eax &= 0x0fff3fff;
+	r->eax = d->signature == HOST_SIG ? max_signature(m) : d->signature;
 	r->ebx = 8 << 8 | m->n_cpus << 16; /* CLFLUSH line 64 bytes */
 	if (d->max_basic >= 2 && !is_amd(m)) {
 		r = leaf_add(m, 2, 0, false);
