@@ -515,7 +515,7 @@ static void place_special(struct gen *g)
 {
 	const struct insn *in = g->in;
 	uint64_t *r = g->c->state.gpr, sp = r[X86_RSP] + segment_base(g, X86_SS);
-	uint8_t b[16];
+	uint8_t b[48];
 
 	memset(b, 0, sizeof(b));
 	switch (in->special) {
@@ -536,6 +536,17 @@ static void place_special(struct gen *g)
 		st_le16(b + in->opsize, random_selector(g));
 		patch_memory(g, sp, b, in->opsize * 2u);
 		break;
+	case SP_IRET: {
+		unsigned s = in->opsize;
+
+		st_le64(b, code_target(g));
+		st_le64(b + s, random_selector(g));
+		st_le64(b + 2 * s, rnd(g) & ~(uint64_t)(X86_TF | X86_NT));
+		st_le64(b + 3 * s, r[X86_RSP] + below(g, 256));
+		st_le64(b + 4 * s, one_in(g, 4) ? random_selector(g) : NATIVE_DS32);
+		patch_memory(g, sp, b, g->c->bits == 64 ? s * 5 : s * 3);
+		break;
+	}
 	case SP_JMP_FAR:
 	case SP_CALL_FAR:
 		if (in->flags & INSN_MEM) {
@@ -615,7 +626,8 @@ void diff_generate(struct native_case *c, uint64_t id, unsigned bits, const stru
 		c->code_off = (uint16_t)(NATIVE_CODE_SIZE - 1 - below(&g, ret_in->len));
 	for (unsigned i = 0; i < 16; i++)
 		c->state.gpr[i] = bits == 64 ? random_gpr(&g) : (uint32_t)random_gpr(&g);
-	c->state.rflags = 2 | X86_IF | (rnd(&g) & X86_ARITH) | (one_in(&g, 6) ? X86_DF : 0);
+	c->state.rflags = 2 | X86_IF | (rnd(&g) & X86_ARITH) | (one_in(&g, 6) ? X86_DF : 0) |
+			  (one_in(&g, 12) ? X86_AC : 0);
 	random_fpu(&g);
 
 	if (ret_in->flags & INSN_STACK)

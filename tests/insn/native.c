@@ -123,8 +123,6 @@ static void load_case(struct native_case *c, ucontext_t *uc)
 	uint16_t ss = c->bits == 16 ? NATIVE_LDT_DS16 : NATIVE_DS32;
 	uint64_t header[8] = {XFEATURES};
 
-	/* sigreturn keeps ID and NT as they are now: drop what the last case left */
-	__asm__ volatile("pushq $0x202; popfq" : : : "memory", "cc");
 	native_fill(c, c->mem);
 	copy((void *)NATIVE_DATA, c->mem, 0x2000);
 	copy((void *)NATIVE_DATA2, c->mem + (NATIVE_DATA2 - NATIVE_DATA), 0x1000);
@@ -208,6 +206,9 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	uint32_t i;
 
 	(void)info;
+	/* AC is still set, and sigreturn keeps ID and NT as they are now: drop what the case left
+	 */
+	__asm__ volatile("pushq $0x202; popfq" : : : "memory", "cc");
 	if (!stub.running) {
 		/* the start of a batch: remember where to go back to */
 		copy(stub.main_gregs, uc->uc_mcontext.gregs, sizeof(gregset_t));

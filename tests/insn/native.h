@@ -66,7 +66,7 @@ struct native_case {
 	uint64_t mem_seed; /* contents of the data pages: native_fill() */
 	uint8_t patch_len; /* then these bytes at NATIVE_DATA + patch_off */
 	uint16_t patch_off;
-	uint8_t patch[16];
+	uint8_t patch[40];
 	struct native_state state; /* in and out */
 	/* out */
 	uint8_t stop; /* enum native_stop */

@@ -394,7 +394,7 @@ static const struct {
 	{0, 0x6000, SEL_COMPAT3, SEL_DATA3, OK, "to compatibility mode"},
 	{0, 0x6000, SEL_COMPAT0, 0, EXC(X86_GP, 0), "null SS to compatibility mode"},
 	{0, 0x0000800000000000ull, SEL_CODE3, SEL_DATA3, EXC(X86_GP, 0), "non-canonical RIP"},
-	{0, 0x100000000ull, SEL_COMPAT3, SEL_DATA3, EXC(X86_GP, 0), "RIP beyond the limit"},
+	{0, 0x100006000ull, SEL_COMPAT3, SEL_DATA3, OK, "processors drop the upper half of RIP"},
 	{3, 0x6000, SEL_CODE0, SEL_DATA0, EXC(X86_GP, SEL_CODE0), "RPL < CPL"},
 	{0, 0x6000, 0, SEL_DATA0, EXC(X86_GP, 0), "null CS"},
 	{0, 0x6000, SEL_CODE3, SEL_DATA0, EXC(X86_GP, SEL_DATA0), "SS RPL"},

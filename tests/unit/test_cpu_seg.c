@@ -447,10 +447,10 @@ static const struct {
 	const char *cite;
 } query_rows[] = {
 	{0, 0, 'a', false, 0, "LAR: null"},
-	{SEL_CODE0, 0, 'a', true, 0x00c09b00, "LAR"},
+	{SEL_CODE0, 0, 'a', true, 0x00cf9b00, "LAR: 19:16 undefined, processors give the limit's"},
 	{SEL_CODE0, 3, 'a', false, 0, "LAR: CPL > DPL"},
 	{SEL_CODE0 | 3, 0, 'a', false, 0, "LAR: RPL > DPL"},
-	{SEL_CONF0, 3, 'a', true, 0x00c09f00, "LAR: conforming is always visible"},
+	{SEL_CONF0, 3, 'a', true, 0x00cf9f00, "LAR: conforming is always visible"},
 	{SEL_TSS, 0, 'a', true, 0x00008b00, "table 3-53: busy TSS"},
 	{SEL_TASKGATE, 3, 'a', true, 0x0000e500, "table 3-53: task gate"},
 	{SEL_TASKGATE, 3, 'l', false, 0, "table 3-56: gates have no limit"},

@@ -522,13 +522,30 @@ static int parts_find(struct vcpu *v, unsigned table, gva_t lin, unsigned size, 
 	return X86_OK;
 }
 
+/* What an operand of @size bytes must be aligned to. SDM vol. 3, table 6-7. */
+static unsigned alignment_of(unsigned size)
+{
+	switch (size) {
+	case 2:
+	case 4:
+	case 8: return size;
+	case 6: return 4;  /* 48-bit far pointer */
+	case 10: return 8; /* double extended */
+	case 14:
+	case 94: return 2; /* x87 environment and state, 16-bit and 32-bit */
+	case 28:
+	case 108: return 4;
+	default: return 1;
+	}
+}
+
 /* Ordinary accesses at CPL 3 with alignment checks on. SDM vol. 3, 6.15, interrupt 17. */
 static int align_check(struct vcpu *v, unsigned *table, gva_t lin, unsigned size)
 {
 	if (*table != X86_TLB_ALIGN)
 		return X86_OK;
 	*table = X86_TLB_USER;
-	if ((size == 2 || size == 4 || size == 8) && (lin & (size - 1)))
+	if (lin & (alignment_of(size) - 1))
 		return x86_raise_err(v, X86_ACE, 0);
 	return X86_OK;
 }

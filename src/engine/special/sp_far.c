@@ -9,15 +9,13 @@
 static int far_pointer(struct vcpu *v, const struct insn *in, uint16_t *ret_sel, uint64_t *ret_off)
 {
 	uint8_t b[10];
-	gva_t lin;
 
 	if (!(in->flags & INSN_MEM)) {
 		*ret_sel = (uint16_t)in->imm2;
 		*ret_off = in->imm;
 		return X86_OK;
 	}
-	if (special_mem(v, in, in->opsize + 2u, X86_ACC_READ, &lin) ||
-	    x86_read(v, lin, in->opsize + 2u, b, X86_ACC_READ))
+	if (read_far_pointer(v, in, b))
 		return X86_FAULT;
 	*ret_off = ld_le(b, in->opsize);
 	*ret_sel = ld_le16(b + in->opsize);

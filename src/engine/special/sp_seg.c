@@ -98,10 +98,8 @@ static enum x86_sreg far_ptr_seg(const struct insn *in)
 int sp_LOAD_FAR_PTR(struct vcpu *v, const struct insn *in)
 {
 	uint8_t b[10];
-	gva_t lin;
 
-	if (special_mem(v, in, in->opsize + 2u, X86_ACC_READ, &lin) ||
-	    x86_read(v, lin, in->opsize + 2u, b, X86_ACC_READ))
+	if (read_far_pointer(v, in, b))
 		return X86_FAULT;
 	if (x86_load_seg(v, far_ptr_seg(in), ld_le16(b + in->opsize)))
 		return X86_FAULT;

@@ -6,7 +6,6 @@
  * When a later access faults, RSP goes back to what it was: the instruction restarts. Stores done
  * before that stay, below the restored stack pointer, as on hardware.
  */
-#include "base/base.h"
 #include "engine/special/special.h"
 
 int sp_PUSH_REG(struct vcpu *v, const struct insn *in)
@@ -175,10 +174,11 @@ int sp_ENTER(struct vcpu *v, const struct insn *in)
 	if (x86_seg_lin(v, X86_SS, final, in->opsize, X86_ACC_WRITE, &lin) ||
 	    x86_probe(v, lin, in->opsize, X86_ACC_WRITE))
 		goto undo;
-	/* 32-bit operand on a 16-bit stack: all of EBP is written */
+	/* RBP is written in the operand size, whatever the stack's width: with a 32-bit operand on
+	 * a 16-bit stack the upper half of ESP comes along */
 	if (in->opsize > w)
 		frame |= sp & mask_bytes(in->opsize) & ~mask_bytes(w);
-	gpr_set(v, in, X86_RBP, MAX(w, (unsigned)in->opsize), frame);
+	gpr_set(v, in, X86_RBP, in->opsize, frame);
 	gpr_set(v, in, X86_RSP, w, final);
 	return X86_OK;
 undo:

@@ -40,7 +40,7 @@ static int gather_one(struct vcpu *v, const struct insn *in, const uint8_t *inde
 
 /* A fault reports the lowest faulting element; elements below it are done and their mask bits are
  * clear, so that the instruction goes on from there. */
-int sp_GATHER(struct vcpu *v, const struct insn *in)
+static int gather(struct vcpu *v, const struct insn *in)
 {
 	unsigned vl = vector_bytes(in), size = in->flags & INSN_W ? 8 : 4;
 	unsigned index_size = in->opcode & 1 ? 8 : 4,
@@ -103,7 +103,7 @@ static int mask_store(struct vcpu *v, const struct insn *in, unsigned size)
 	return X86_OK;
 }
 
-int sp_VMASKMOV(struct vcpu *v, const struct insn *in)
+static int vmaskmov(struct vcpu *v, const struct insn *in)
 {
 	switch (in->opcode) {
 	case 0x2c: return mask_load(v, in, 4);
@@ -159,4 +159,30 @@ int sp_MASKMOVQ(struct vcpu *v, const struct insn *in)
 	f->fsw &= (uint16_t)~0x3800;
 	f->ftw = 0xff;
 	return X86_OK;
+}
+
+/* ---- alignment ---- */
+
+/* Elements are not alignment-checked, whatever AC says. */
+static int unaligned(struct vcpu *v, const struct insn *in,
+		     int (*fn)(struct vcpu *v, const struct insn *in))
+{
+	uint8_t table = v->tlb->data_table;
+	int r;
+
+	if (table == X86_TLB_ALIGN)
+		v->tlb->data_table = X86_TLB_USER;
+	r = fn(v, in);
+	v->tlb->data_table = table;
+	return r;
+}
+
+int sp_GATHER(struct vcpu *v, const struct insn *in)
+{
+	return unaligned(v, in, gather);
+}
+
+int sp_VMASKMOV(struct vcpu *v, const struct insn *in)
+{
+	return unaligned(v, in, vmaskmov);
 }

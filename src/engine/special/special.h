@@ -64,6 +64,18 @@ static inline void gpr_set(struct vcpu *v, const struct insn *in, unsigned r, un
 /** special_mem() - linear address of the memory operand, checked for @size bytes. */
 int special_mem(struct vcpu *v, const struct insn *in, unsigned size, unsigned access,
 		gva_t *ret_lin) MUST_CHECK;
+/** read_far_pointer() - a far pointer operand in memory, operand size + 2 bytes. One of 16:16 needs
+ * to be aligned to two bytes only (SDM vol. 3, table 6-7), so it is two accesses. */
+static inline int read_far_pointer(struct vcpu *v, const struct insn *in, uint8_t b[10])
+{
+	unsigned size = in->opsize + 2u, first = in->opsize == 2 ? 2 : size;
+	gva_t lin;
+
+	if (special_mem(v, in, size, X86_ACC_READ, &lin) ||
+	    x86_read(v, lin, first, b, X86_ACC_READ))
+		return X86_FAULT;
+	return first == size ? X86_OK : x86_read(v, lin + 2, 2, b + 2, X86_ACC_READ);
+}
 /** rm_read/rm_write() - the ModRM r/m operand, register or memory, @size 1, 2, 4, 8. */
 int rm_read(struct vcpu *v, const struct insn *in, unsigned size, uint64_t *ret_val) MUST_CHECK;
 int rm_write(struct vcpu *v, const struct insn *in, unsigned size, uint64_t val) MUST_CHECK;
