@@ -218,6 +218,20 @@ static int bounce(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab
 	return next_after(v, u, tab, icpu(v)->bounce_fl);
 }
 
+/* A conversion that stores (VCVTPS2PH): its numeric exception comes before any fault of the store.
+ * Try it on the bounce buffer; what it does to MXCSR happens again. */
+static __attribute__((noinline)) bool raises_first(struct vcpu *v, const struct uop *u,
+						   struct x86_tlb_entry *tab, uint32_t fl,
+						   const struct uop_cold *c)
+{
+	uint32_t mxcsr = v->s.fpu.mxcsr;
+
+	if (call_thunk(v, u, tab, fl, icpu(v)->bounce))
+		return true;
+	v->s.fpu.mxcsr = mxcsr;
+	return false;
+}
+
 int uop_mem_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
 	const struct uop_cold *c = &uop_block(u)->cold[u->n];
@@ -226,6 +240,9 @@ int uop_mem_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
 	uint8_t *p;
 
 	v->s.rip = uop_rip(u);
+	if (UNLIKELY(c->flags & INSN_FP_EXC && !(c->flags & INSN_MEM_READ)) &&
+	    raises_first(v, u, tab, fl, c))
+		return fault(v, u, fl);
 	if (slow_lin(v, u, c, &ic->tmp_lin))
 		return fault(v, u, fl);
 	p = x86_ptr(v, ic->tmp_lin, c->mem_size, access, &ic->tmp_e);

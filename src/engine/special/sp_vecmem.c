@@ -43,21 +43,26 @@ static int gather_one(struct vcpu *v, const struct insn *in, const uint8_t *inde
 static int gather(struct vcpu *v, const struct insn *in)
 {
 	unsigned vl = vector_bytes(in), size = in->flags & INSN_W ? 8 : 4;
-	unsigned index_size = in->opcode & 1 ? 8 : 4,
-		 n = vl / (size > index_size ? size : index_size);
+	unsigned index_size = in->opcode & 1 ? 8 : 4;
+	unsigned n = vl / (size > index_size ? size : index_size), w = n * size > 16 ? 32 : 16;
 	uint8_t *dst = ymm(v, in->reg), *mask = ymm(v, in->vvvv), *index = ymm(v, in->index);
 
-	/* The sign of each mask element stands for the whole element from here on. */
-	for (unsigned i = 0; i < n; i++)
-		memset(mask + i * size, top_bit(mask + i * size, size) ? 0xff : 0, size);
-	memset(mask + n * size, 0, 32 - n * size);
+	/* The sign of each mask element stands for the whole element from here on, also of those
+	 * that have no destination; they are cleared only at the end. Writing a 128-bit register
+	 * clears its upper half, fault or not: the mask at once, the destination with its first
+	 * element (as processors do; the SDM leaves it open). */
+	for (unsigned i = 0; i < w; i += size)
+		memset(mask + i, top_bit(mask + i, size) ? 0xff : 0, size);
+	memset(mask + w, 0, 32 - w);
 	for (unsigned i = 0; i < n; i++) {
 		if (!top_bit(mask + i * size, size))
 			continue;
 		if (gather_one(v, in, index + i * index_size, index_size, size, dst + i * size))
 			return X86_FAULT;
 		memset(mask + i * size, 0, size);
+		memset(dst + w, 0, 32 - w);
 	}
+	memset(mask + n * size, 0, 32 - n * size);
 	memset(dst + n * size, 0, 32 - n * size);
 	return X86_OK;
 }
