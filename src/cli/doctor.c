@@ -152,8 +152,9 @@ static void check_kvm(struct report *rep)
 		     KVM_API_VERSION);
 	else
 		line(rep, "kvm", 1,
-		     "API %d; user memory %d, irqchip %d, TSC deadline %d, immediate exit %d, up "
-		     "to %d vCPUs",
+		     "usable, but this version has no engine for it; API %d: user memory %d, "
+		     "irqchip "
+		     "%d, TSC deadline %d, immediate exit %d, up to %d vCPUs",
 		     version, ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_USER_MEMORY),
 		     ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_IRQCHIP),
 		     ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER),
