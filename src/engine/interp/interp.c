@@ -22,7 +22,10 @@
 #include "base/log.h"
 #include "engine/interp/interp.h"
 
-#define POOL_SIZE   (32 * MIB)
+/* Decoded blocks, one pool a vCPU: an eighth of the guest's memory within these bounds. A Linux
+ * boot is as fast with 12 MiB as with 64. */
+#define POOL_LEAST  (16 * MIB)
+#define POOL_MOST   (32 * MIB)
 #define THUNK_SIZE  (4 * MIB)
 #define PAGES_MOST  (1ull << 28) /* 1 TiB of guest RAM; the table is reserved, not allocated */
 #define PAGES_LEAST (1ull << 24)
@@ -255,6 +258,7 @@ static void interp_vcpu_done(struct vcpu *v)
 static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *err)
 {
 	struct interp_cpu *ic = aligned_alloc(64, align_up(sizeof(*ic), 64));
+	size_t pool_size;
 	void *pool;
 	int r;
 
@@ -268,11 +272,12 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 	ic->has_avx = __builtin_cpu_supports("avx");
 	ic->null_entry.code = &ic->zero_code;
 	ic->draft = block_draft_new();
-	pool = mmap(NULL, POOL_SIZE, PROT_READ | PROT_WRITE,
+	pool_size = MIN(MAX(mem_ram_total(vm->mem) / 8, POOL_LEAST), POOL_MOST);
+	pool = mmap(NULL, pool_size, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (pool != MAP_FAILED) {
 		ic->pool = pool;
-		ic->pool_size = POOL_SIZE;
+		ic->pool_size = pool_size;
 		r = thunk_arena_init(&ic->thunks, THUNK_SIZE, err);
 	} else {
 		r = error_set(err, -ENOMEM, "interp: no memory for the block cache of vCPU %u",
