@@ -248,7 +248,12 @@ static void add_basic(struct cpu_model *m, const struct model_desc *d)
 	r->ebx = 8 << 8 | m->n_cpus << 16; /* CLFLUSH line 64 bytes */
 	if (d->max_basic >= 2 && !is_amd(m)) {
 		r = leaf_add(m, 2, 0, false);
-		*r = (struct cpuid_regs){0x00ff0001, 0, 0, 0}; /* see leaf 4 */
+		/* Descriptor FFh: see leaf 4. A processor without that leaf names its TLBs and
+		 * caches here (16 KiB L1s, 512 KiB L2: vol. 2, table 3-12). */
+		if (d->max_basic >= 4)
+			*r = (struct cpuid_regs){0x00ff0001, 0, 0, 0};
+		else
+			*r = (struct cpuid_regs){0x03020101, 0, 0, 0x0c040843};
 	}
 }
 
@@ -459,6 +464,10 @@ int cpu_model_init(struct cpu_model *m, const char *name, unsigned n_cpus, uint6
 			add_caches(m);
 		*leaf_add(m, 6, 0, false) = (struct cpuid_regs){4, 0, 0, 0}; /* ARAT */
 		(void)leaf_add(m, 7, 0, true);
+		if (set_has(&s, FT(BHI_CTRL))) {
+			leaf_find(m, 7, 0)->eax = 2; /* highest subleaf */
+			(void)leaf_add(m, 7, 2, true);
+		}
 		add_topology(m);
 		if (set_has(&s, FT(XSAVE)))
 			add_xsave(m, &s);

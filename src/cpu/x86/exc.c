@@ -8,6 +8,9 @@
  * A delivery either completes or changes nothing but accessed bits (a task gate that faults after
  * its commit point is the exception the architecture makes). The EXT bit of error codes is added
  * in one place: event_deliver().
+ *
+ * UNMODELLED: RF = 1 in the image of an interrupt that arrives between two iterations of a repeated
+ * string instruction.
  */
 #include "base/log.h"
 #include "cpu/x86/internal.h"

@@ -409,6 +409,8 @@ int x86_sysenter(struct vcpu *v)
 	uint16_t sel = (uint16_t)v->s.sysenter_cs & 0xfffc;
 	bool lma = x86_lma(v);
 
+	if (lma && !cpu_is_intel(v)) /* AMD has it in legacy mode only: APM vol. 3, SYSENTER */
+		return x86_ud(v);
 	if (!(v->mode & X86_MODE_PE) || !sel)
 		return x86_gp0(v);
 	v->s.rflags &= ~(uint64_t)(X86_VM | X86_IF | X86_RF);
@@ -425,6 +427,8 @@ int x86_sysexit(struct vcpu *v, unsigned opsize)
 	uint16_t sel = (uint16_t)v->s.sysenter_cs;
 	uint64_t rip = v->s.gpr[X86_RDX], rsp = v->s.gpr[X86_RCX];
 
+	if (x86_lma(v) && !cpu_is_intel(v))
+		return x86_ud(v);
 	if (!(sel & 0xfffc) || !(v->mode & X86_MODE_PE) || v->cpl || (v->mode & X86_MODE_VM))
 		return x86_gp0(v);
 	if (opsize == 8) {

@@ -165,9 +165,10 @@ static int iret_protected(struct vcpu *v, unsigned opsize)
 
 int x86_iret(struct vcpu *v, unsigned opsize)
 {
-	v->s.shadow &= (uint8_t)~X86_SHADOW_NMI;
-	if (v->s.nmi_pending)
+	if (UNLIKELY(v->s.shadow & X86_SHADOW_NMI)) { /* another NMI may wait */
+		v->s.shadow &= (uint8_t)~X86_SHADOW_NMI;
 		atomic_fetch_or(&v->request, (uint32_t)VCPU_REQ_EVENT);
+	}
 	if (v->mode & X86_MODE_VM)
 		return iret_v86(v, opsize);
 	if (!(v->mode & X86_MODE_PE))

@@ -164,8 +164,8 @@ static void accept_locked(struct vcpu *v, const struct msg *m)
 		v->s.sipi_pending = 0; /* an earlier one was for a processor that didn't wait */
 		break;
 	case MODE_SIPI:
-		/* Whether it waits for one (SDM vol. 3, 9.4.4.1) only its own thread knows: it drops
-		 * the message in x86_poll_events() if not. */
+		/* Whether it waits for one (SDM vol. 3, 9.4.4.1) only its own thread knows: it
+		 * drops the message in x86_poll_events() if not. */
 		v->s.sipi_pending = 1;
 		v->s.sipi_vector = m->vector;
 		break;

@@ -71,7 +71,7 @@ static const struct msr_row rows[] = {
 	{0x034, 0x034, MSR_CONST, INTEL},                             /* MSR_SMI_COUNT */
 	{IA32_FEATURE_CONTROL, IA32_FEATURE_CONTROL, MSR_CODE, INTEL},
 	{IA32_TSC_ADJUST, IA32_TSC_ADJUST, MSR_CODE, FT(TSC_ADJUST)},
-	{0x048, 0x048, MSR_VAL, FT(SPEC_CTRL), ST(spec_ctrl), .mask = 7},
+	{0x048, 0x048, MSR_VAL, FT(SPEC_CTRL), ST(spec_ctrl), .mask = 0x407},
 	{0x049, 0x049, MSR_CMD, FT(SPEC_CTRL), .mask = 1},            /* IA32_PRED_CMD */
 	{0x079, 0x079, MSR_SINK},                                     /* IA32_BIOS_UPDT_TRIG */
 	{0x08b, 0x08b, MSR_VAL, ST(bios_sign_id), .mask = ~0ull},
