@@ -241,9 +241,13 @@ static void unwind(struct im *m, struct im_end *end)
 	struct x86_state *s = &m->v->s;
 	unsigned w = m->bits / 8;
 	bool err = m->bits != 16 && has_error_code((unsigned)end->vector);
-	uint64_t sp = s->gpr[X86_RSP] + (m->bits == 16 ? 0x40000 : 0);
+	uint64_t sp =
+		m->bits == 16 ? s->seg[X86_SS].base + (uint16_t)s->gpr[X86_RSP] : s->gpr[X86_RSP];
 	const uint8_t *f = im_host(m, sp);
 	uint64_t popped = (err ? w : 0) + 3 * w;
+
+	if (sp > IM_RAM - 64)
+		return; /* not our stack */
 
 	if (err) {
 		end->error = (uint32_t)ld_le(f, w);
