@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The counters table (--stats, SIGUSR1, Ctrl-] s). vCPU counters are plain words of running
- * threads: read as they are, for people, not for arithmetic.
+ * The counters table (--stats, SIGUSR1, Ctrl-] s). vCPU counters are plain words of their
+ * threads, which are parked while they are printed; the guest clock goes on.
  */
 #include <inttypes.h>
 
@@ -79,6 +79,7 @@ void vm_print_stats(struct vm *vm, FILE *out)
 	double seconds = (double)clock_now(vm->clock) / 1e9;
 	const struct bus_counters *b = &vm->bus.count;
 
+	vm_hold(vm);
 	fprintf(out, "bothy: counters after %.3f s of guest time, %" PRIu64 " resets, engine %s\n",
 		seconds, vm->n_resets, vm->engine.ops->name);
 	cpu_table(vm, out, seconds);
@@ -103,4 +104,6 @@ void vm_print_stats(struct vm *vm, FILE *out)
 	}
 	device_table(vm, out);
 	fflush(out);
+	if (vm->state == VM_RUNNING)
+		vm_release(vm);
 }

@@ -111,7 +111,7 @@ void vm_power_button(struct vm *vm);
 void vm_nmi(struct vm *vm);
 /** vm_quit() - end vm_run() with VM_END_QUIT. */
 void vm_quit(struct vm *vm);
-/** vm_print_stats() - the counters table. */
+/** vm_print_stats() - the counters table; parks the vCPUs meanwhile. */
 void vm_print_stats(struct vm *vm, FILE *out);
 
 /** vm_engine_line() - "interp: no usable KVM: ..." for the start message; owned by @vm. */
