@@ -438,20 +438,57 @@ int x86_stack_peek(struct vcpu *v, const struct x86_stack *k, uint64_t off, unsi
 	return X86_OK;
 }
 
+/* The usual case of a push or pop: inside the segment, no wrap, a TLB hit. Else NULL. */
+static uint8_t *stack_ptr(struct vcpu *v, uint64_t sp, unsigned size, unsigned access,
+			  struct x86_tlb_entry **ret_e, gva_t *ret_lin)
+{
+	const struct x86_seg *ss = &v->s.seg[X86_SS];
+	gva_t lin = sp;
+
+	if (!x86_is_64(v)) {
+		uint64_t mask = v->mode & X86_MODE_SS32 ? 0xffffffff : 0xffff;
+
+		if (mask - sp < size - 1 || ss->attr & X86_ATTR_NULL || !x86_limit_ok(ss, sp, size))
+			return NULL;
+		lin = (uint32_t)(ss->base + sp);
+	}
+	*ret_lin = lin;
+	*ret_e = x86_tlb_hit(v, lin, size, access);
+	return LIKELY(*ret_e != NULL) ? (*ret_e)->host + (lin & 0xfff) : NULL;
+}
+
+/* RSP moved by @delta in the width of the stack; *ret_old: the pointer itself. */
+static uint64_t stack_move(const struct vcpu *v, int64_t delta, uint64_t *ret_old,
+			   uint64_t *ret_new)
+{
+	uint64_t sp = v->s.gpr[X86_RSP], to = sp + (uint64_t)delta;
+
+	if (LIKELY(x86_is_64(v))) {
+		*ret_old = sp;
+		return *ret_new = to;
+	}
+	if (v->mode & X86_MODE_SS32) {
+		*ret_old = (uint32_t)sp;
+		return *ret_new = (uint32_t)to;
+	}
+	*ret_old = (uint16_t)sp;
+	*ret_new = (uint16_t)to;
+	return (sp & ~0xffffull) | *ret_new;
+}
+
 int x86_push(struct vcpu *v, unsigned size, uint64_t val)
 {
 	struct x86_stack k;
 	struct x86_tlb_entry *e;
-	uint64_t sp = v->s.gpr[X86_RSP] - size;
+	uint64_t old, to, rsp = stack_move(v, -(int64_t)size, &old, &to);
+	gva_t lin;
+	uint8_t *p = stack_ptr(v, to, size, X86_ACC_WRITE, &e, &lin);
 
-	if (LIKELY(x86_is_64(v))) {
-		e = x86_tlb_hit(v, sp, size, X86_ACC_WRITE);
-		if (LIKELY(e != NULL)) {
-			st_le(e->host + (sp & 0xfff), size, val);
-			x86_stored(v, e, sp, size);
-			v->s.gpr[X86_RSP] = sp;
-			return X86_OK;
-		}
+	if (LIKELY(p != NULL)) {
+		st_le(p, size, val);
+		x86_stored(v, e, lin, size);
+		v->s.gpr[X86_RSP] = rsp;
+		return X86_OK;
 	}
 	x86_stack_current(v, &k);
 	if (x86_stack_push(v, &k, size, &val, 1))
@@ -463,7 +500,16 @@ int x86_push(struct vcpu *v, unsigned size, uint64_t val)
 int x86_pop(struct vcpu *v, unsigned size, uint64_t *ret_val)
 {
 	struct x86_stack k;
+	struct x86_tlb_entry *e;
+	uint64_t old, to, rsp = stack_move(v, size, &old, &to);
+	gva_t lin;
+	const uint8_t *p = stack_ptr(v, old, size, X86_ACC_READ, &e, &lin);
 
+	if (LIKELY(p != NULL)) {
+		*ret_val = ld_le(p, size);
+		v->s.gpr[X86_RSP] = rsp;
+		return X86_OK;
+	}
 	x86_stack_current(v, &k);
 	if (x86_stack_peek(v, &k, 0, size, ret_val, 1))
 		return X86_FAULT;

@@ -56,13 +56,6 @@ static struct interp_page *page_meta(struct interp_vm *ivm, const struct x86_tlb
 	return &ivm->pages[n];
 }
 
-static uint64_t granule_mask(unsigned off, unsigned len)
-{
-	unsigned first = off >> 6, last = (off + len - 1) >> 6;
-
-	return (~0ull << first) & (~0ull >> (63 - last));
-}
-
 static void fence_all_threads(struct interp_cpu *ic)
 {
 	atomic_thread_fence(memory_order_seq_cst);
@@ -78,7 +71,7 @@ static bool mark_code(struct interp_cpu *ic, struct interp_page *meta, _Atomic u
 		      const uint8_t *page, unsigned off, unsigned len, const uint8_t *bytes,
 		      uint64_t *ret_gen)
 {
-	uint64_t mask = granule_mask(off, len), gen;
+	uint64_t mask = interp_granules(off, len), gen;
 
 	for (unsigned tries = 0; tries < 16; tries++) {
 		if ((atomic_load(&meta->granules) & mask) != mask || !atomic_load(code)) {
@@ -111,7 +104,7 @@ void interp_code_written(struct interp_vm *ivm, struct ram_block *rb, uint64_t o
 			return;
 		meta = &ivm->pages[n];
 		granules = atomic_load(&meta->granules);
-		if (!granules || granules & granule_mask(in_page, part)) {
+		if (!granules || granules & interp_granules(in_page, part)) {
 			atomic_store(&meta->granules, 0);
 			atomic_store(&rb->code[page], 0);
 			atomic_fetch_add(&meta->gen, 1); /* last: see the head of this file */
@@ -204,7 +197,6 @@ static struct block *commit(struct vcpu *v, const struct draft *d, uint64_t rip,
 	size_t size = sizeof(struct block) + n * (sizeof(struct uop) + sizeof(struct uop_cold)) +
 		      d->n_bytes;
 	struct block *b = (struct block *)(ic->pool + ic->pool_used);
-	bool may_chain = !(key & KEY_SINGLE) && key & X86_MODE_FLAT;
 	uint64_t end = rip + d->n_bytes;
 
 	check(ic->pool_used + size <= ic->pool_size);
@@ -221,7 +213,7 @@ static struct block *commit(struct vcpu *v, const struct draft *d, uint64_t rip,
 	b->bytes = (uint8_t *)&b->cold[n];
 	memcpy(b->bytes, d->bytes, d->n_bytes);
 	b->uop[d->n] = (struct uop){.n = (uint8_t)d->n, .scale = 1};
-	uop_end(&b->uop[d->n], key & X86_MODE_CS64 ? end : (uint32_t)end, may_chain);
+	uop_end(&b->uop[d->n], key & X86_MODE_CS64 ? end : (uint32_t)end, key);
 	ic->built++;
 	return b;
 }
@@ -407,6 +399,31 @@ static void link_block(struct interp_cpu *ic, struct block *b)
 		from->succ_far &= (uint8_t) ~(1u << which);
 }
 
+/* Code that keeps being rewritten leaves one stale block for each version; a few are kept, because
+ * programs like to alternate. */
+#define STALE_MOST 4
+
+static struct block *lookup(struct vcpu *v, struct block **head, const struct x86_tlb_entry *e,
+			    uint64_t rip)
+{
+	struct interp_cpu *ic = icpu(v);
+	struct block **at = head, *b;
+	unsigned stale = 0;
+
+	while ((b = *at)) {
+		if (b->rip == rip && b->key == ic->key && b->page == e->host) {
+			if (revalidate(v, b, e))
+				return b;
+			if (++stale > STALE_MOST) {
+				*at = b->hash_next;
+				continue;
+			}
+		}
+		at = &b->hash_next;
+	}
+	return NULL;
+}
+
 struct block *block_find(struct vcpu *v, int *ret_r)
 {
 	struct interp_cpu *ic = icpu(v);
@@ -437,15 +454,13 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 		}
 		return b;
 	}
-	for (b = ic->hash[hash_of(e->host + (lin & 0xfff), rip, key)]; b; b = b->hash_next)
-		if (b->rip == rip && b->key == key && b->page == e->host && revalidate(v, b, e))
-			break;
+	b = lookup(v, &ic->hash[hash_of(e->host + (lin & 0xfff), rip, key)], e, rip);
 	if (!b)
 		b = build(v, e, rip, key, ret_r);
 	if (!b)
 		return NULL;
 	link_block(ic, b);
-	if (!(b->flags & (BLOCK_SINGLE | BLOCK_TWO_PAGES)) && key & X86_MODE_FLAT)
+	if (!(b->flags & (BLOCK_SINGLE | BLOCK_TWO_PAGES)))
 		ic->jump[jump_slot(rip)] = b;
 	return b;
 }

@@ -93,6 +93,21 @@ static bool leaves(const struct insn *in)
 	}
 }
 
+static bool is_branch(const struct insn *in)
+{
+	switch (in->special) {
+	case SP_JCC:
+	case SP_JMP_REL:
+	case SP_JMP_IND:
+	case SP_CALL_REL:
+	case SP_CALL_IND:
+	case SP_RET:
+	case SP_LOOP:
+	case SP_JCXZ: return true;
+	default: return false;
+	}
+}
+
 static void *pool_alloc(struct interp_cpu *ic, size_t size)
 {
 	void *p = ic->pool + ic->pool_used;
@@ -120,7 +135,7 @@ static bool digest_special(struct interp_cpu *ic, uint32_t key, uint64_t rip, co
 		return false;
 	*copy = *in;
 	u->in = copy;
-	u->fn = *ret_ends ? uop_special_end : uop_special;
+	u->fn = is_branch(in) ? uop_special_branch : *ret_ends ? uop_special_end : uop_special;
 	return true;
 }
 

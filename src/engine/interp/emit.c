@@ -578,7 +578,9 @@ void *emit_thunk(struct interp_cpu *ic, const struct insn *in)
 {
 	struct emit m = {.used = 1u << RDI | 1u << RSI, .mem = R8};
 	bool mem = in->flags & INSN_MEM, store = in->flags & INSN_MEM_WRITE;
-	bool vec = in->vec_read | in->vec_written;
+	/* Legacy SSE works on the low halves alone: the upper ones in memory stay as they are, and
+	 * host code never mixes it with AVX in one thunk, which costs hundreds of cycles. */
+	bool avx = in->enc == ENC_VEX && (in->vec_read | in->vec_written);
 	bool mxcsr = (in->flags & INSN_FP_EXC) && (in->flags & (INSN_SSE | INSN_AVX));
 	bool faults = may_fault(in), sets = in->rflags_written & X86_ARITH;
 	unsigned fields = gpr_fields(in), data, host_used, mxcsr_fix = 0;
@@ -601,7 +603,7 @@ void *emit_thunk(struct interp_cpu *ic, const struct insn *in)
 	for (unsigned g = 0; g < 16; g++)
 		if (gprs_to_load(in, data) & 1u << g)
 			put_gpr(&m, false, m.map[g], g);
-	put_vectors(&m, in, ic->has_avx, false, mxcsr);
+	put_vectors(&m, in, avx, false, mxcsr);
 	if (m.high8 && mem) {
 		EMIT(&m, 0x49, 0x89, 0xf2); /* mov r10, rsi */
 		EMIT(&m, 0x4c, 0x89, 0xc6); /* mov rsi, r8 */
@@ -610,13 +612,13 @@ void *emit_thunk(struct interp_cpu *ic, const struct insn *in)
 	put_insn(&m, in, fields);
 	if (m.high8 && mem)
 		EMIT(&m, 0x4c, 0x89, 0xd6); /* mov rsi, r10 */
-	put_vectors(&m, in, ic->has_avx, true, mxcsr);
+	put_vectors(&m, in, avx, true, mxcsr);
 	if (mxcsr) { /* ldmxcsr [rip + x]: the host's, at the end of the thunk */
 		EMIT(&m, 0x0f, 0xae, 0x15);
 		mxcsr_fix = m.n;
 		put32(&m, 0);
 	}
-	if (vec && ic->has_avx)
+	if (avx)
 		EMIT(&m, 0xc5, 0xf8, 0x77); /* vzeroupper */
 	for (unsigned g = 0; g < 16; g++)
 		if (in->gpr_written & data & 1u << g)

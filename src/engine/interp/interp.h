@@ -243,11 +243,31 @@ static inline unsigned jump_slot(uint64_t rip)
 }
 void interp_code_written(struct interp_vm *ivm, struct ram_block *rb, uint64_t off, uint64_t len);
 
+/* The 64-byte granules of a page that [off, off+len) touches; len is not 0. */
+static inline uint64_t interp_granules(unsigned off, unsigned len)
+{
+	unsigned first = off >> 6, last = (off + len - 1) >> 6;
+
+	return (~0ull << first) & (~0ull >> (63 - last));
+}
+/** interp_hits_code() - has anything been decoded from these bytes of the page of @e? The code byte
+ * is set, so somebody has from some of the page. */
+static inline bool interp_hits_code(const struct interp_vm *ivm, const struct x86_tlb_entry *e,
+				    unsigned off, unsigned len)
+{
+	uint64_t n = (e->block->ram_offset + e->block_off) >> MEM_PAGE_SHIFT, marked;
+
+	if (n >= ivm->n_pages || off + len > MEM_PAGE_SIZE)
+		return true;
+	marked = atomic_load_explicit(&ivm->pages[n].granules, memory_order_relaxed);
+	return !marked || marked & interp_granules(off, len);
+}
+
 /* digest.c: the uop of one decoded instruction; false when the arena is full */
 bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct insn *in,
 		struct uop *ret_u, struct uop_cold *ret_cold, bool *ret_ends);
 /** uop_end() - the fall through at the end of a block. */
-void uop_end(struct uop *u, uint64_t rip, bool chain);
+void uop_end(struct uop *u, uint64_t rip, uint32_t key);
 /** uop_fault() - raise @vector (with error code 0 for #GP) at this place. */
 void uop_fault(struct uop *u, uint8_t vector);
 
@@ -266,6 +286,7 @@ int uop_cmpxchg16(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab
 uop_fn branch_handler(uint32_t key, const struct insn *in, uint64_t rip, struct uop *u);
 int uop_special(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 int uop_special_end(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+int uop_special_branch(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 /** uop_hw_fault() - where the signal handler continues: the thunk of @u raised ic->fault_trap. */
 int uop_hw_fault(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 

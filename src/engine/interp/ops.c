@@ -14,6 +14,7 @@
 
 #define WORD(v, i) (((const uint64_t *)(v))[i])
 #define INLINE     static inline __attribute__((always_inline))
+#define NOINLINE   static __attribute__((noinline))
 
 enum { FL_CF = 0x100, FL_PF = 0x400, FL_ZF = 0x4000, FL_SF = 0x8000, FL_OF = 1 };
 
@@ -82,14 +83,44 @@ static int fall_chain(struct vcpu *v, const struct uop *u, struct x86_tlb_entry 
 	return chain(v, u, tab, fl, 0, u->imm);
 }
 
+/* The same for code segments with base or limit: the linear address decides, and the whole block
+ * must lie inside the limit, which may be another than when it was decoded. */
+static bool segment_allows(const struct vcpu *v, const struct block *b, uint64_t rip)
+{
+	const struct x86_seg *cs = &v->s.seg[X86_CS];
+	gva_t lin = (uint32_t)(cs->base + rip);
+	const struct x86_tlb_entry *e = &icpu(v)->exec_tab[(lin >> 12) & (X86_TLB_SIZE - 1)];
+
+	return e->tag_exec == ((lin & ~0xfffull) | v->tlb->generation) && e->host == b->page &&
+	       b->page_off == (lin & 0xfff) && rip + b->n_bytes - 1 <= cs->limit;
+}
+
+INLINE int jump_segment(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+			uint64_t rip)
+{
+	const struct block *nb = icpu(v)->jump[jump_slot(rip)];
+
+	if (BLOCK_CHAINING && LIKELY(nb != NULL) && LIKELY(nb->rip == rip) &&
+	    LIKELY(nb->key == uop_block(u)->key) &&
+	    LIKELY(!atomic_load_explicit(&v->request, memory_order_relaxed)) &&
+	    LIKELY(block_valid(nb)) && LIKELY(segment_allows(v, nb, rip)))
+		return enter(v, nb, tab, fl);
+	return uop_leave(v, rip, fl);
+}
+
+static int fall_segment(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	return jump_segment(v, u, tab, fl, u->imm);
+}
+
 static int fall_leave(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
 	return uop_leave(v, u->imm, fl);
 }
 
-void uop_end(struct uop *u, uint64_t rip, bool may_chain)
+void uop_end(struct uop *u, uint64_t rip, uint32_t key)
 {
-	u->fn = may_chain ? fall_chain : fall_leave;
+	u->fn = key & KEY_SINGLE ? fall_leave : key & X86_MODE_FLAT ? fall_chain : fall_segment;
 	u->imm = rip;
 }
 
@@ -219,9 +250,8 @@ INLINE int push_finish(struct vcpu *v, const struct uop *u, struct x86_tlb_entry
 	return uop_next(v, u, tab, fl);
 }
 
-static __attribute__((noinline)) int push_slow(struct vcpu *v, const struct uop *u,
-					       struct x86_tlb_entry *tab, uint32_t fl, uint64_t val,
-					       unsigned w)
+NOINLINE int push_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		       uint64_t val, unsigned w)
 {
 	v->s.rip = uop_rip(u);
 	if (x86_push(v, w, val))
@@ -229,10 +259,11 @@ static __attribute__((noinline)) int push_slow(struct vcpu *v, const struct uop 
 	return push_finish(v, u, tab, fl);
 }
 
-static __attribute__((noinline)) int push_on_code(struct vcpu *v, const struct uop *u,
-						  struct x86_tlb_entry *tab, uint32_t fl,
-						  struct x86_tlb_entry *e, gva_t lin)
+NOINLINE int push_on_code(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
+			  uint32_t fl, struct x86_tlb_entry *e, gva_t lin)
 {
+	if (LIKELY(!interp_hits_code(icpu(v)->ivm, e, (unsigned)lin & 0xfff, 8)))
+		return uop_next(v, u, tab, fl);
 	x86_stored_slow(v, e, lin, 8);
 	return push_finish(v, u, tab, fl);
 }
@@ -253,85 +284,125 @@ INLINE int push(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, 
 	return uop_next(v, u, tab, fl);
 }
 
+NOINLINE int pop_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		      unsigned w)
+{
+	v->s.rip = uop_rip(u);
+	if (x86_pop(v, w, &icpu(v)->tmp))
+		return fault(v, u, fl);
+	v->s.gpr[u->reg] = icpu(v)->tmp;
+	return uop_next(v, u, tab, fl);
+}
+
 INLINE int pop(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
 	       unsigned w)
 {
-	uint64_t sp = v->s.gpr[X86_RSP], val;
+	uint64_t sp = v->s.gpr[X86_RSP];
 	struct x86_tlb_entry *e;
 	const uint8_t *p = hit(v, tab, sp, w, false, &e);
 
-	if (UNLIKELY(!p)) {
-		v->s.rip = uop_rip(u);
-		if (x86_pop(v, w, &icpu(v)->tmp))
-			return fault(v, u, fl);
-		val = icpu(v)->tmp;
-	} else {
-		val = load(p, w);
-		v->s.gpr[X86_RSP] = wrap(sp + w, w);
+	if (UNLIKELY(!p))
+		return pop_slow(v, u, tab, fl, w);
+	v->s.gpr[X86_RSP] = wrap(sp + w, w);
+	v->s.gpr[u->reg] = load(p, w); /* after RSP: POP RSP gets the value */
+	return uop_next(v, u, tab, fl);
+}
+
+NOINLINE int leave_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+			unsigned w)
+{
+	uint64_t sp = v->s.gpr[X86_RSP];
+
+	v->s.rip = uop_rip(u);
+	v->s.gpr[X86_RSP] = wrap(v->s.gpr[X86_RBP], w);
+	if (x86_pop(v, w, &icpu(v)->tmp)) {
+		v->s.gpr[X86_RSP] = sp;
+		return fault(v, u, fl);
 	}
-	v->s.gpr[u->reg] = val; /* after RSP: POP RSP gets the value */
+	v->s.gpr[X86_RBP] = icpu(v)->tmp;
 	return uop_next(v, u, tab, fl);
 }
 
 INLINE int leave(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
 		 unsigned w)
 {
-	uint64_t bp = wrap(v->s.gpr[X86_RBP], w), val, sp = v->s.gpr[X86_RSP];
+	uint64_t bp = wrap(v->s.gpr[X86_RBP], w);
 	struct x86_tlb_entry *e;
 	const uint8_t *p = hit(v, tab, bp, w, false, &e);
 
-	if (UNLIKELY(!p)) {
-		v->s.rip = uop_rip(u);
-		v->s.gpr[X86_RSP] = bp;
-		if (x86_pop(v, w, &icpu(v)->tmp)) {
-			v->s.gpr[X86_RSP] = sp;
-			return fault(v, u, fl);
-		}
-		val = icpu(v)->tmp;
-	} else {
-		val = load(p, w);
-		v->s.gpr[X86_RSP] = wrap(bp + w, w);
-	}
-	v->s.gpr[X86_RBP] = val;
+	if (UNLIKELY(!p))
+		return leave_slow(v, u, tab, fl, w);
+	v->s.gpr[X86_RSP] = wrap(bp + w, w);
+	v->s.gpr[X86_RBP] = load(p, w);
 	return uop_next(v, u, tab, fl);
 }
 
-/* Push the return address; false with the exception recorded. */
-INLINE bool call_push(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, unsigned w)
+NOINLINE int call_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		       uint64_t rip, unsigned w)
 {
-	uint64_t sp = wrap(v->s.gpr[X86_RSP] - w, w), ret = uop_next_rip(u);
-	struct x86_tlb_entry *e;
-	uint8_t *p = hit(v, tab, sp, w, true, &e);
+	v->s.rip = uop_rip(u);
+	if (x86_push(v, w, uop_next_rip(u)))
+		return fault(v, u, fl);
+	v->code_changed = false; /* the successor's validity is checked */
+	return jump(v, u, tab, fl, rip);
+}
 
-	if (UNLIKELY(!p)) {
-		v->s.rip = uop_rip(u);
-		return !x86_push(v, w, ret);
-	}
-	store(p, w, ret);
-	v->s.gpr[X86_RSP] = sp;
-	x86_stored(v, e, sp, w);
-	return true;
+NOINLINE int call_on_code(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
+			  uint32_t fl, uint64_t rip, struct x86_tlb_entry *e)
+{
+	x86_stored_slow(v, e, v->s.gpr[X86_RSP], 8);
+	v->code_changed = false;
+	return jump(v, u, tab, fl, rip);
 }
 
 INLINE int call_rel(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
 		    unsigned w)
 {
-	if (UNLIKELY(!call_push(v, u, tab, w)))
-		return fault(v, u, fl);
-	v->code_changed = false; /* the successor's validity is checked */
+	uint64_t sp = wrap(v->s.gpr[X86_RSP] - w, w);
+	struct x86_tlb_entry *e;
+	uint8_t *p = hit(v, tab, sp, w, true, &e);
+
+	if (UNLIKELY(!p))
+		return call_slow(v, u, tab, fl, u->imm, w);
+	store(p, w, (uint64_t)u->disp);
+	v->s.gpr[X86_RSP] = sp;
+	if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
+		return call_on_code(v, u, tab, fl, u->imm, e);
 	return chain(v, u, tab, fl, 0, u->imm);
 }
 
 INLINE int call_to(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
 		   uint64_t rip, unsigned w)
 {
+	uint64_t sp = wrap(v->s.gpr[X86_RSP] - w, w);
+	struct x86_tlb_entry *e;
+	uint8_t *p = hit(v, tab, sp, w, true, &e);
+
 	rip = wrap(rip, w);
 	if (UNLIKELY(!x86_canonical(rip)))
 		return bad_target(v, u, fl);
-	if (UNLIKELY(!call_push(v, u, tab, w)))
-		return fault(v, u, fl);
-	v->code_changed = false;
+	if (UNLIKELY(!p))
+		return call_slow(v, u, tab, fl, rip, w);
+	store(p, w, uop_next_rip(u));
+	v->s.gpr[X86_RSP] = sp;
+	if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
+		return call_on_code(v, u, tab, fl, rip, e);
 	return jump(v, u, tab, fl, rip);
+}
+
+NOINLINE int ret_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		      unsigned w)
+{
+	uint64_t sp = v->s.gpr[X86_RSP];
+
+	v->s.rip = uop_rip(u);
+	if (x86_pop(v, w, &icpu(v)->tmp))
+		return fault(v, u, fl);
+	v->s.gpr[X86_RSP] = sp;
+	if (!x86_canonical(icpu(v)->tmp))
+		return bad_target(v, u, fl);
+	v->s.gpr[X86_RSP] = wrap(sp + w + u->imm, w);
+	return jump(v, u, tab, fl, icpu(v)->tmp);
 }
 
 INLINE int ret(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
@@ -341,23 +412,17 @@ INLINE int ret(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, u
 	struct x86_tlb_entry *e;
 	const uint8_t *p = hit(v, tab, sp, w, false, &e);
 
-	if (LIKELY(p != NULL)) {
-		rip = load(p, w);
-	} else {
-		v->s.rip = uop_rip(u);
-		if (x86_pop(v, w, &icpu(v)->tmp))
-			return fault(v, u, fl);
-		v->s.gpr[X86_RSP] = sp;
-		rip = icpu(v)->tmp;
-	}
+	if (UNLIKELY(!p))
+		return ret_slow(v, u, tab, fl, w);
+	rip = load(p, w);
 	if (UNLIKELY(!x86_canonical(rip)))
 		return bad_target(v, u, fl);
 	v->s.gpr[X86_RSP] = wrap(sp + w + u->imm, w);
 	return jump(v, u, tab, fl, rip);
 }
 
-/* The pointer operand of JMP and CALL. */
-static __attribute__((noinline)) bool target_slow(struct vcpu *v, const struct uop *u, unsigned w)
+/* The pointer operand of JMP and CALL, to ic->tmp. */
+NOINLINE bool read_target(struct vcpu *v, const struct uop *u, unsigned w)
 {
 	const struct uop_cold *c = &uop_block(u)->cold[u->n];
 	uint64_t off = WORD(v, u->base) + WORD(v, u->index) * u->scale + (uint64_t)u->disp;
@@ -369,44 +434,58 @@ static __attribute__((noinline)) bool target_slow(struct vcpu *v, const struct u
 	       !x86_read(v, lin, w, &icpu(v)->tmp, X86_ACC_READ);
 }
 
-INLINE bool target(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, unsigned w,
-		   uint64_t *ret_rip)
+INLINE const uint8_t *target_ptr(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
+				 unsigned w)
 {
 	gva_t lin = WORD(v, u->base) + WORD(v, u->index) * u->scale + (uint64_t)u->disp +
 		    WORD(v, u->seg);
 	struct x86_tlb_entry *e;
-	const uint8_t *p = hit(v, tab, wrap(lin, w), w, false, &e);
 
-	if (UNLIKELY(!p)) {
-		bool ok = target_slow(v, u, w);
-
-		*ret_rip = icpu(v)->tmp;
-		return ok;
-	}
-	*ret_rip = load(p, w);
-	return true;
+	return hit(v, tab, wrap(lin, w), w, false, &e);
 }
 
-INLINE int jmp_mem(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
-		   unsigned w)
+INLINE int jmp_to(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		  uint64_t rip)
 {
-	uint64_t rip;
-
-	if (UNLIKELY(!target(v, u, tab, w, &rip)))
-		return fault(v, u, fl);
 	if (UNLIKELY(!x86_canonical(rip)))
 		return bad_target(v, u, fl);
 	return jump(v, u, tab, fl, rip);
 }
 
+NOINLINE int jmp_mem_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
+			  uint32_t fl, unsigned w)
+{
+	if (!read_target(v, u, w))
+		return fault(v, u, fl);
+	return jmp_to(v, u, tab, fl, icpu(v)->tmp);
+}
+
+INLINE int jmp_mem(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		   unsigned w)
+{
+	const uint8_t *p = target_ptr(v, u, tab, w);
+
+	if (UNLIKELY(!p))
+		return jmp_mem_slow(v, u, tab, fl, w);
+	return jmp_to(v, u, tab, fl, load(p, w));
+}
+
+NOINLINE int call_mem_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
+			   uint32_t fl, unsigned w)
+{
+	if (!read_target(v, u, w))
+		return fault(v, u, fl);
+	return call_to(v, u, tab, fl, icpu(v)->tmp, w);
+}
+
 INLINE int call_mem(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
 		    unsigned w)
 {
-	uint64_t rip;
+	const uint8_t *p = target_ptr(v, u, tab, w);
 
-	if (UNLIKELY(!target(v, u, tab, w, &rip)))
-		return fault(v, u, fl);
-	return call_to(v, u, tab, fl, rip, w);
+	if (UNLIKELY(!p))
+		return call_mem_slow(v, u, tab, fl, w);
+	return call_to(v, u, tab, fl, load(p, w), w);
 }
 
 #define HANDLER(name)                                                                              \
@@ -475,11 +554,11 @@ static uop_fn branch(const struct insn *in, unsigned w, uint64_t next, struct uo
 	case SP_CALL_REL:
 		if (!x86_canonical(u->imm) || in->opsize != w)
 			return NULL;
+		u->disp = (int64_t)(is8 ? next : (uint32_t)next); /* fall through, return address */
 		if (in->special == SP_JMP_REL)
 			return jmp_rel;
 		if (in->special == SP_CALL_REL)
 			return is8 ? call_rel_8 : call_rel_4;
-		u->disp = (int64_t)next;
 		return jcc_handlers[in->opcode & 15];
 	case SP_JMP_IND:
 		if (in->opsize != w)
@@ -576,6 +655,21 @@ int uop_special_end(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *t
 	v->code_changed = false;
 	v->s.rip = v->next_rip;
 	return X86_OK;
+}
+
+/* Near branches where code or stack have a base or limit, or an unusual operand size. */
+int uop_special_branch(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	int r = special(v, u, fl);
+
+	if (UNLIKELY(r != X86_OK))
+		return r;
+	v->code_changed = false; /* the successor's validity is checked */
+	if (UNLIKELY(v->s.pending_dbg) || x86_is_64(v)) {
+		v->s.rip = v->next_rip;
+		return X86_OK;
+	}
+	return jump_segment(v, u, v->tlb->e[v->tlb->data_table], fl_load(v->s.rflags), v->next_rip);
 }
 
 /* ---- faults of thunks ---- */

@@ -134,7 +134,12 @@ static int next_after(struct vcpu *v, const struct uop *u, struct x86_tlb_entry 
 int uop_stored_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
 		    uint8_t *mem, struct x86_tlb_entry *e)
 {
-	x86_stored_slow(v, e, (gva_t)(mem - e->host), uop_block(u)->cold[u->n].mem_size);
+	unsigned off = (unsigned)(mem - e->host), len = uop_block(u)->cold[u->n].mem_size;
+
+	/* Data next to code: nothing was decoded from these bytes. */
+	if (LIKELY(!interp_hits_code(icpu(v)->ivm, e, off, len)))
+		return uop_next(v, u, tab, fl);
+	x86_stored_slow(v, e, off, len);
 	return next_after(v, u, tab, fl);
 }
 
