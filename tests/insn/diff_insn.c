@@ -506,6 +506,7 @@ int main(int argc, char **argv)
 			argv[0]);
 		return 2;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	r.native = native_new(&why);
 	if (!r.native || (r.o.mode == 16 && !native_has_16bit(r.native))) {
 		printf("skipped: %s\n", why);
