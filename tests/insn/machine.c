@@ -162,6 +162,47 @@ void im_reset(struct im *m)
 	x86_state_changed(v);
 }
 
+static struct vcpu *new_vcpu(struct im *m, unsigned index)
+{
+	struct vcpu *v = aligned_alloc(64, align_up(sizeof(*v), 64));
+	struct error err = {0};
+
+	memset(v, 0, sizeof(*v));
+	v->index = index;
+	v->bus = &m->bus;
+	v->mem = m->mem;
+	v->clock = m->clock;
+	v->model = &m->model;
+	cpu_set_add(&m->cpus, v);
+	or_die(x86_vcpu_init(v, index == 0, index, &err), &err);
+	or_die(engine_interp.vcpu_init(&m->vm, v, &err), &err);
+	return v;
+}
+
+static void free_vcpu(struct vcpu *v)
+{
+	engine_interp.vcpu_done(v);
+	x86_vcpu_done(v);
+	free(v);
+}
+
+struct vcpu *im_second(struct im *m)
+{
+	struct vcpu *v = new_vcpu(m, m->cpus.n);
+
+	v->s = m->v->s;
+	v->s.gpr[X86_RSP] -= 0x10000;
+	x86_state_changed(v);
+	atomic_store(&v->request, 0);
+	return v;
+}
+
+void im_second_done(struct im *m, struct vcpu *v)
+{
+	m->cpus.n--;
+	free_vcpu(v);
+}
+
 struct im *im_new(unsigned bits, unsigned cpl, const char *model)
 {
 	struct im *m = xnew(struct im);
@@ -185,15 +226,7 @@ struct im *im_new(unsigned bits, unsigned cpl, const char *model)
 	m->vm = (struct engine_vm){
 		.ops = &engine_interp, .mem = m->mem, .bus = &m->bus, .cpus = &m->cpus};
 	or_die(engine_interp.vm_init(&m->vm, &err), &err);
-	m->v = aligned_alloc(64, align_up(sizeof(*m->v), 64));
-	memset(m->v, 0, sizeof(*m->v));
-	m->v->bus = &m->bus;
-	m->v->mem = m->mem;
-	m->v->clock = m->clock;
-	m->v->model = &m->model;
-	cpu_set_add(&m->cpus, m->v);
-	or_die(x86_vcpu_init(m->v, true, 0, &err), &err);
-	or_die(engine_interp.vcpu_init(&m->vm, m->v, &err), &err);
+	m->v = new_vcpu(m, 0);
 	if (bits != 16) {
 		put_gdt(m);
 		put_tables(m);
@@ -205,13 +238,11 @@ struct im *im_new(unsigned bits, unsigned cpl, const char *model)
 
 void im_free(struct im *m)
 {
-	engine_interp.vcpu_done(m->v);
-	x86_vcpu_done(m->v);
+	free_vcpu(m->v);
 	engine_interp.vm_done(&m->vm);
 	bus_lock(&m->bus);
 	cpu_set_done(&m->cpus);
 	bus_unlock(&m->bus);
-	free(m->v);
 	clock_free(m->clock);
 	bus_done(&m->bus);
 	mem_space_free(m->mem);

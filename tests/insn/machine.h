@@ -58,6 +58,12 @@ void im_reset(struct im *m);
 /** im_code() - put @n bytes at the code address and point RIP there. A HLT is appended (CPL 3: the
  * #GP it raises counts as the end). */
 void im_code(struct im *m, const void *bytes, unsigned n);
+/**
+ * im_second() - another vCPU in the state of the first, with RSP 64 KiB lower; to be called, and
+ * run with engine_interp.run(), on a thread of its own. im_second_done() before im_free().
+ */
+struct vcpu *im_second(struct im *m);
+void im_second_done(struct im *m, struct vcpu *v);
 /** im_host() - host pointer of guest-physical @gpa. */
 void *im_host(struct im *m, uint64_t gpa);
 /** im_map() - map the 4 KiB page of linear @lin (below 16 MiB) to @gpa; flags IM_, 0 unmaps. */

@@ -60,6 +60,7 @@ struct row {
 	uint32_t mxcsr;
 	uint64_t ymm0, ymm2; /* low quadwords, if the row says `look_ymm` */
 	bool look_ymm;
+	bool am; /* run with CR0.AM */
 };
 
 /* clang-format off */
@@ -689,6 +690,39 @@ static const struct row rows[] = {
 	 .code = BYTES("\x48\x8d\x25\x09\x00\x00\x00\x50\x0f\x0b\x0f\x0b\x0f\x0b\x0f\x0b\xbb\x05\x00\x00\x00"),
 	 .in = {{G_RAX, 0x9090909090909090}},
 	 .out = {{G_RBX, 0x5}}},
+	{.what = "db 0xf0, 0x89, 0x07",
+	 .cite = "vol. 2, LOCK: #UD on an instruction or form that cannot be locked",
+	 .code = BYTES("\xf0\x89\x07"),
+	 .in = {{G_RDI, 0x200000}},
+	 .vec = VEC(6)},
+	{.what = "db 0xf0, 0x01, 0xc0",
+	 .cite = "vol. 2, LOCK: #UD with a register destination",
+	 .code = BYTES("\xf0\x01\xc0"),
+	 .vec = VEC(6)},
+	{.what = "db 0x66, 0xc5, 0xf4, 0x58, 0xc1",
+	 .cite = "vol. 2, 2.3.11: LOCK, 66, REX before VEX",
+	 .code = BYTES("\x66\xc5\xf4\x58\xc1"),
+	 .vec = VEC(6)},
+	{.what = "times 14 db 0x2e; add eax, ecx",
+	 .cite = "vol. 2, 2.1: more than 15 bytes: #GP(0)",
+	 .code = BYTES("\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x2e\x01\xc8"),
+	 .vec = VEC(13)},
+	{.what = "mov eax, [rdi]",
+	 .cite = "vol. 3, 4.6: supervisor reads through CPL 3 rights: a user page is needed",
+	 .cpl = 3,
+	 .code = BYTES("\x8b\x07"),
+	 .in = {{G_RDI, 0x201000}},
+	 .vec = VEC(14),
+	 .err = 0x4,
+	 .cr2 = 0x201000},
+	{.what = "pushf; or dword [rsp], 0x40000; popf; mov eax, [rdi+1]",
+	 .cite = "vol. 3, 6.15, #AC: misaligned access at CPL 3 with AM and AC",
+	 .cpl = 3,
+	 .code = BYTES("\x9c\x81\x0c\x24\x00\x00\x04\x00\x9d\x8b\x47\x01"),
+	 .in = {{G_RDI, 0x200000}},
+	 .vec = VEC(17),
+	 .at = 9,
+	 .am = true},
 };
 /* clang-format on */
 
@@ -769,6 +803,8 @@ static int run_row(const struct row *r, bool single)
 	for (unsigned i = 0; i < ARRAY_SIZE(r->pre) && r->pre[i].at; i++)
 		poke(m, r->pre[i].at, r->pre[i].val);
 	im_code(m, r->code, r->len);
+	if (r->am)
+		m->v->s.cr0 |= X86_CR0_AM;
 	for (unsigned i = 0; i < ARRAY_SIZE(r->in) && r->in[i].reg; i++)
 		m->v->s.gpr[r->in[i].reg - 1] = r->in[i].val;
 	if (!single) {
@@ -1106,6 +1142,90 @@ static void test_models(void **state)
 	im_free(m);
 }
 
+/* ---- two processors ---- */
+
+struct second {
+	struct im *m;
+	struct vcpu *v;
+	_Atomic int ready;
+	struct vcpu_exit exit;
+};
+
+static void *run_second(void *arg)
+{
+	struct second *s = arg;
+
+	s->v = im_second(s->m);
+	s->ready = 1;
+	while (s->ready != 2)
+		;
+	engine_interp.run(&s->m->vm, s->v, &s->exit);
+	return NULL;
+}
+
+static void run_both(struct im *m, struct second *s)
+{
+	pthread_t t;
+
+	*s = (struct second){.m = m};
+	pthread_create(&t, NULL, run_second, s);
+	while (!s->ready)
+		;
+	s->ready = 2;
+	(void)im_run(m);
+	pthread_join(t, NULL);
+	im_second_done(m, s->v);
+}
+
+/* SDM vol. 3, 8.1.2: LOCKed operations are atomic, aligned, split over cache lines (host access)
+ * or over pages that lie apart (through the engine's lock). */
+static void test_locked(void **state)
+{
+	static const uint64_t where[] = {IM_DATA + 8, IM_DATA + 0x3e, IM_DATA + 0x4ffd};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(where); i++) {
+		struct im *m = im_new(64, 0, NULL);
+		struct second s;
+
+		map_holes(m);
+		/* l: lock inc dword [rdi]; dec ecx; jnz l */
+		CODE(m, "\xf0\xff\x07\xff\xc9\x75\xf9");
+		m->v->s.gpr[X86_RDI] = where[i];
+		m->v->s.gpr[X86_RCX] = 100000;
+		run_both(m, &s);
+		assert_int_equal(peek(m, where[i]) & 0xffffffff, 200000);
+		im_free(m);
+	}
+}
+
+/* SDM vol. 3, 8.1.3: code written by another processor is seen after it synchronizes; here by one
+ * that runs the code all the time. */
+static void test_cross_modify(void **state)
+{
+	struct im *m = im_new(64, 0, NULL);
+	struct second s = {.m = m};
+	pthread_t t;
+
+	/* l: mov eax, 1; cmp eax, 2; jne l */
+	CODE(m, "\xb8\x01\x00\x00\x00\x83\xf8\x02\x75\xf6");
+	pthread_create(&t, NULL, run_second, &s);
+	while (!s.ready)
+		;
+	s.ready = 2;
+	for (volatile unsigned i = 0; i < 20000000; i++)
+		;
+	/* mov byte [rdi], 2: from another page */
+	memcpy(im_host(m, 0x110000), "\xc6\x07\x02\xf4", 4);
+	m->v->s.rip = 0x110000;
+	m->v->s.gpr[X86_RDI] = m->code + 1;
+	(void)im_run(m);
+	pthread_join(t, NULL);
+	assert_int_equal(s.exit.reason, VCPU_EXIT_HALT);
+	assert_int_equal(s.v->s.gpr[X86_RAX], 2);
+	im_second_done(m, s.v);
+	im_free(m);
+}
+
 /* A bare loop; the rate is printed, and only absurd slowness fails. */
 static void test_speed(void **state)
 {
@@ -1138,7 +1258,8 @@ int main(void)
 		cmocka_unit_test(test_debugger),       cmocka_unit_test(test_debug_registers),
 		cmocka_unit_test(test_crossing_code),  cmocka_unit_test(test_remapped_code),
 		cmocka_unit_test(test_cache_overflow), cmocka_unit_test(test_modes_of_bytes),
-		cmocka_unit_test(test_models),         cmocka_unit_test(test_speed),
+		cmocka_unit_test(test_models),         cmocka_unit_test(test_locked),
+		cmocka_unit_test(test_cross_modify),   cmocka_unit_test(test_speed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
