@@ -6,7 +6,7 @@
 ; run: --machine microvm -c 2
 ; signal: TERM TERM
 ; exit port: no
-; seconds: 10
+; seconds: 4
 ; status: 0|143
 ; expect: waiting
 %include "rt.inc"
