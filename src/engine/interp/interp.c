@@ -269,6 +269,8 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 	ic->v = v;
 	ic->ivm = vm->engine;
 	ic->stored_slow = uop_stored_slow;
+	ic->x87_no_sel = cpu_model_has(v->model, X86_FEAT_ZERO_FCS_FDS);
+	ic->x87_lazy_fdp = cpu_model_has(v->model, X86_FEAT_FDP_EXCPTN);
 	ic->has_avx = __builtin_cpu_supports("avx");
 	ic->null_entry.code = &ic->zero_code;
 	ic->draft = block_draft_new();

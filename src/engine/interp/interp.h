@@ -160,10 +160,11 @@ struct interp_cpu {
 	struct draft *draft;
 	struct x86_tlb_entry *exec_tab;
 	uint32_t key;
-	bool resuming;      /* first instruction of run(): no break point on it */
-	bool x87_live;      /* the host's x87 registers hold the guest's */
-	bool has_avx;       /* of the host */
-	uint8_t fault_trap; /* trap number of the hardware fault in a thunk */
+	bool resuming;                 /* first instruction of run(): no break point on it */
+	bool x87_live;                 /* the host's x87 registers hold the guest's */
+	bool x87_no_sel, x87_lazy_fdp; /* the model's ZERO_FCS_FDS, FDP_EXCPTN */
+	bool has_avx;                  /* of the host */
+	uint8_t fault_trap;            /* trap number of the hardware fault in a thunk */
 	uint32_t bounce_fl;
 	/* out parameters of helpers called by handlers: a local whose address escapes would turn
 	 * the tail call to the next uop into a real one */

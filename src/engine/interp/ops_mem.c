@@ -266,7 +266,6 @@ static void x87_pointers(struct vcpu *v, const struct uop *u, const struct uop_c
 {
 	struct interp_cpu *ic = icpu(v);
 	struct x86_fpu *f = &v->s.fpu;
-	bool zero_sel = cpu_model_has(v->model, X86_FEAT_ZERO_FCS_FDS);
 
 	ic->x87_prev_fip = f->fip;
 	ic->x87_prev_misc = (uint32_t)f->fop << 16 | f->fcs;
@@ -275,14 +274,14 @@ static void x87_pointers(struct vcpu *v, const struct uop *u, const struct uop_c
 	if (!(c->flags & INSN_FPU) || c->flags & INSN_X87_CTRL)
 		return;
 	f->fip = uop_rip(u);
-	f->fcs = zero_sel ? 0 : v->s.seg[X86_CS].sel;
+	f->fcs = ic->x87_no_sel ? 0 : v->s.seg[X86_CS].sel;
 	f->fop = c->fop;
 	if (c->flags & INSN_MEM) {
 		ic->x87_fdp =
 			(WORD(v, u->base) + WORD(v, u->index) * u->scale + (uint64_t)u->disp) &
 			mask_bytes(c->addrsize);
-		ic->x87_fds = zero_sel ? 0 : v->s.seg[c->seg].sel;
-		if (!cpu_model_has(v->model, X86_FEAT_FDP_EXCPTN)) {
+		ic->x87_fds = ic->x87_no_sel ? 0 : v->s.seg[c->seg].sel;
+		if (!ic->x87_lazy_fdp) {
 			f->fdp = ic->x87_fdp;
 			f->fds = ic->x87_fds;
 		}
@@ -296,9 +295,17 @@ int uop_x87(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint
 	if (!icpu(v)->x87_live)
 		x87_load(icpu(v));
 	x87_pointers(v, u, c);
-	if (c->flags & INSN_MEM)
-		return uop_mem_slow(v, u, tab, fl);
-	return ((uop_fn)(uintptr_t)u->thunk)(v, u, tab, fl);
+	if (!(c->flags & INSN_MEM))
+		return ((uop_fn)(uintptr_t)u->thunk)(v, u, tab, fl);
+	if (LIKELY(uop_block(u)->key & X86_MODE_CS64) && c->addrsize == 8) {
+		bool store = c->flags & INSN_MEM_WRITE;
+		gva_t lin = ea_lin(v, u, EA_FULL);
+		struct x86_tlb_entry *e = tlb_entry(tab, lin);
+
+		if (tag_hit(v, store ? e->tag_write : e->tag_read, lin, c->mem_size))
+			return u->thunk(v, u, tab, fl, e->host + (lin & 0xfff), e);
+	}
+	return uop_mem_slow(v, u, tab, fl);
 }
 
 /* ---- CMPXCHG8B, CMPXCHG16B ---- */

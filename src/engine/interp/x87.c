@@ -45,7 +45,7 @@ void x87_save(struct interp_cpu *ic)
 		memset(f->st[i] + 10, 0, 6);
 	}
 	/* FDP of processors that record it for unmasked exceptions only. */
-	if (f->fsw & 0x80 && cpu_model_has(ic->v->model, X86_FEAT_FDP_EXCPTN)) {
+	if (f->fsw & 0x80 && ic->x87_lazy_fdp) {
 		f->fdp = ic->x87_fdp;
 		f->fds = ic->x87_fds;
 	}
