@@ -11,26 +11,16 @@
 #include "mem/internal.h"
 
 #include <errno.h>
-#include <string.h>
 
-/* Guest bytes have no declared type, device structs have many. */
-typedef uint64_t __attribute__((may_alias)) any64_t;
-typedef uint32_t __attribute__((may_alias)) any32_t;
-typedef uint16_t __attribute__((may_alias)) any16_t;
+#include "mem/guest.h"
 
-/* memcpy, but single aligned elements move in one access. */
+/* Single elements move in one access, the rest as fast as it goes. */
 static void copy_once(void *to, const void *from, size_t len)
 {
-	uintptr_t mis = ((uintptr_t)to | (uintptr_t)from) & (len - 1);
-
-	if (len == 8 && !mis)
-		__atomic_store_n((any64_t *)to, __atomic_load_n((const any64_t *)from, 0), 0);
-	else if (len == 4 && !mis)
-		__atomic_store_n((any32_t *)to, __atomic_load_n((const any32_t *)from, 0), 0);
-	else if (len == 2 && !mis)
-		__atomic_store_n((any16_t *)to, __atomic_load_n((const any16_t *)from, 0), 0);
+	if (len <= 8)
+		guest_copy(to, from, len);
 	else
-		memcpy(to, from, len);
+		guest_copy_bulk(to, from, len);
 }
 
 /* Bytes of the run from @gpa on. */

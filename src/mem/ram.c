@@ -226,6 +226,10 @@ void block_written_locked(struct mem_space *space, struct ram_block *block, uint
 		return;
 	dcheck(off < block->size && len <= block->size - off);
 	last = (off + len - 1) >> MEM_PAGE_SHIFT;
+	/* The store before the looks at dirty_on and the code bytes: an engine that sets a code
+	 * byte now and then reads the page must see it. Engines fence for their own threads'
+	 * stores. */
+	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(&space->dirty_on, memory_order_acquire))
 		for (uint64_t p = first; p <= last; p++)
 			if (!(atomic_load_explicit(&block->dirty[p / 64], memory_order_relaxed) &

@@ -20,6 +20,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "mem/guest.h"
+
 #define TAG_NONE  (~0ull)
 #define GEN_MAX   0xffeu /* 0xfff would make the top page's tag equal TAG_NONE */
 #define ASID_FREE (~0ull)
@@ -52,6 +54,8 @@ struct x86_tlb *x86_tlb_new(void)
 
 void x86_tlb_free(struct x86_tlb *tlb)
 {
+	if (tlb)
+		x86_pair_free(tlb);
 	free(tlb);
 }
 
@@ -414,19 +418,6 @@ static int part_find(struct vcpu *v, unsigned table, gva_t lin, unsigned len, un
 
 /* ---- moving bytes ---- */
 
-static void copy_fixed(void *to, const void *from, unsigned size)
-{
-	/* One host access for the sizes a guest expects to be atomic. */
-	switch (size) {
-	case 1: __builtin_memcpy(to, from, 1); break;
-	case 2: __builtin_memcpy(to, from, 2); break;
-	case 4: __builtin_memcpy(to, from, 4); break;
-	case 8: __builtin_memcpy(to, from, 8); break;
-	case 16: __builtin_memcpy(to, from, 16); break;
-	default: memcpy(to, from, size); break;
-	}
-}
-
 /* Largest power of two <= len and <= 8 that keeps chunks simple for the bus. */
 static unsigned io_chunk(unsigned len)
 {
@@ -436,7 +427,7 @@ static unsigned io_chunk(unsigned len)
 static void part_read(struct vcpu *v, const struct part *p, uint8_t *to)
 {
 	if (LIKELY(p->kind == PART_RAM || p->kind == PART_ROM)) {
-		copy_fixed(to, p->host, p->len);
+		guest_copy(to, p->host, p->len);
 		return;
 	}
 	for (unsigned i = 0; i < p->len;) {
@@ -461,7 +452,7 @@ static void part_read(struct vcpu *v, const struct part *p, uint8_t *to)
 static void part_write(struct vcpu *v, const struct part *p, const uint8_t *from)
 {
 	if (LIKELY(p->kind == PART_RAM)) {
-		copy_fixed(p->host, from, p->len);
+		guest_copy(p->host, from, p->len);
 		if (UNLIKELY(atomic_load_explicit(&p->block->code[p->block_off >> MEM_PAGE_SHIFT],
 						  memory_order_relaxed))) {
 			mem_block_written(v->mem, p->block, p->block_off, p->len);
@@ -598,7 +589,7 @@ int x86_read(struct vcpu *v, gva_t lin, unsigned size, void *buf, unsigned acces
 		return x86_read_sys(v, lin, size, buf);
 	e = x86_tlb_hit(v, lin, size, X86_ACC_READ);
 	if (LIKELY(e != NULL)) {
-		copy_fixed(buf, e->host + (lin & 0xfff), size);
+		guest_copy(buf, e->host + (lin & 0xfff), size);
 		return X86_OK;
 	}
 	if (x86_read_t(v, v->tlb->data_table, lin, size, buf))
@@ -615,7 +606,7 @@ int x86_write(struct vcpu *v, gva_t lin, unsigned size, const void *buf, unsigne
 		return x86_write_sys(v, lin, size, buf);
 	e = x86_tlb_hit(v, lin, size, X86_ACC_WRITE);
 	if (LIKELY(e != NULL)) {
-		copy_fixed(e->host + (lin & 0xfff), buf, size);
+		guest_copy(e->host + (lin & 0xfff), buf, size);
 		x86_stored(v, e, lin, size);
 		return X86_OK;
 	}
@@ -685,10 +676,10 @@ static int debug_access(struct vcpu *v, gva_t lin, uint8_t *buf, size_t len, boo
 		if (ref.kind != MEM_RAM && (write || ref.kind != MEM_ROM))
 			return -EFAULT;
 		if (write) {
-			memcpy(ref.block->host + ref.block_off, buf, n);
+			guest_copy(ref.block->host + ref.block_off, buf, n);
 			mem_block_written(v->mem, ref.block, ref.block_off, n);
 		} else {
-			memcpy(buf, ref.block->host + ref.block_off, n);
+			guest_copy(buf, ref.block->host + ref.block_off, n);
 		}
 		buf += n;
 		lin += n;

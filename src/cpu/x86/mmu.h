@@ -60,6 +60,14 @@ struct x86_tlb {
 		struct ram_block *block;
 		uint64_t block_off;
 	} run;
+	/* two guest pages mapped side by side (pair.c); host NULL = not made yet */
+	struct {
+		uint8_t *host;
+		struct {
+			struct ram_block *block;
+			uint64_t off;
+		} page[2];
+	} pair;
 };
 
 struct x86_tlb *x86_tlb_new(void);
@@ -144,6 +152,14 @@ static inline void x86_stored(struct vcpu *v, struct x86_tlb_entry *e, gva_t lin
 	if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
 		x86_stored_slow(v, e, lin, size);
 }
+/**
+ * x86_pair_ptr() - host pointer for one LOCKed access of @size bytes that crosses a page
+ * Return: X86_FAULT when storing there faults, else X86_OK and the pointer, or NULL when it does
+ * not cross or one side is not plain RAM. After storing call x86_pair_stored() with the same
+ * arguments, before anything else happens to the TLB.
+ */
+int x86_pair_ptr(struct vcpu *v, gva_t lin, unsigned size, uint8_t **ret_p) MUST_CHECK;
+void x86_pair_stored(struct vcpu *v, gva_t lin, unsigned size);
 /** x86_fetch_page() - TLB entry for executing at @lin; NULL with the fault recorded, or with
  * exc.vector unchanged and *ret_mmio set when the page is not RAM/ROM (execute from MMIO). */
 struct x86_tlb_entry *x86_fetch_page_slow(struct vcpu *v, gva_t lin, bool *ret_mmio);

@@ -36,12 +36,13 @@ static void take_sipi(struct vcpu *v, uint8_t vector)
 }
 
 /* Copy and clear what other threads posted. */
-static void fetch_posted(struct vcpu *v, bool *init, bool *sipi, bool *nmi)
+static void fetch_posted(struct vcpu *v, bool *init, bool *sipi, uint8_t *vector, bool *nmi)
 {
 	if (v->cpus)
 		pthread_mutex_lock(&v->cpus->lock);
 	*init = v->s.init_pending;
 	*sipi = v->s.sipi_pending;
+	*vector = v->s.sipi_vector;
 	v->s.init_pending = v->s.sipi_pending = 0;
 	*nmi = v->s.nmi_pending && !(v->s.shadow & X86_SHADOW_NMI) &&
 	       v->s.activity != X86_ACT_WAIT_SIPI;
@@ -94,14 +95,15 @@ static int take_debug_trap(struct vcpu *v)
 static bool take_processor_events(struct vcpu *v, bool *ret_nmi)
 {
 	bool init, sipi;
+	uint8_t vector;
 
-	fetch_posted(v, &init, &sipi, ret_nmi);
+	fetch_posted(v, &init, &sipi, &vector, ret_nmi);
 	if (init) {
 		take_init(v);
 		*ret_nmi = false;
 	}
 	if (sipi && v->s.activity == X86_ACT_WAIT_SIPI) {
-		take_sipi(v, v->s.sipi_vector);
+		take_sipi(v, vector);
 		return true;
 	}
 	return init;

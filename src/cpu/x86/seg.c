@@ -8,6 +8,7 @@
  * descriptor (which can still page-fault, e.g. in a read-only GDT), then the register.
  */
 #include "cpu/x86/internal.h"
+#include "mem/guest.h"
 
 /* ---- limits ---- */
 
@@ -485,7 +486,7 @@ int x86_push(struct vcpu *v, unsigned size, uint64_t val)
 	uint8_t *p = stack_ptr(v, to, size, X86_ACC_WRITE, &e, &lin);
 
 	if (LIKELY(p != NULL)) {
-		st_le(p, size, val);
+		guest_store(p, size, val);
 		x86_stored(v, e, lin, size);
 		v->s.gpr[X86_RSP] = rsp;
 		return X86_OK;
@@ -506,7 +507,7 @@ int x86_pop(struct vcpu *v, unsigned size, uint64_t *ret_val)
 	const uint8_t *p = stack_ptr(v, old, size, X86_ACC_READ, &e, &lin);
 
 	if (LIKELY(p != NULL)) {
-		*ret_val = ld_le(p, size);
+		*ret_val = guest_load(p, size);
 		v->s.gpr[X86_RSP] = rsp;
 		return X86_OK;
 	}

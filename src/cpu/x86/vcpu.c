@@ -129,12 +129,18 @@ void x86_vcpu_done(struct vcpu *v)
 void x86_vcpu_reset(struct vcpu *v, bool bsp, bool init)
 {
 	uint32_t id = lapic_id(v);
+	uint8_t init_pending, sipi_pending;
 
 	lapic_reset(v, init);
-	/* Other CPUs and devices may be sending to this APIC meanwhile. */
+	/* Other CPUs and devices may be sending to this APIC meanwhile: what came after the INIT
+	 * that is carried out here stays. */
 	if (v->cpus)
 		pthread_mutex_lock(&v->cpus->lock);
+	init_pending = init ? v->s.init_pending : 0;
+	sipi_pending = init ? v->s.sipi_pending : 0;
 	x86_state_reset(&v->s, bsp, id, init);
+	v->s.init_pending = init_pending;
+	v->s.sipi_pending = sipi_pending;
 	if (v->cpus)
 		pthread_mutex_unlock(&v->cpus->lock);
 	v->s.gpr[X86_RDX] = signature(v);

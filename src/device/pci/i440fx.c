@@ -18,6 +18,7 @@
 #include "device/pci/i440fx.h"
 
 #include "base/bits.h"
+#include "mem/guest.h"
 
 #include <errno.h>
 
@@ -79,7 +80,7 @@ static uint64_t wo_read(void *ctx, uint64_t off, unsigned size)
 	for (unsigned i = 0; i < I440FX_ROMS; i++) {
 		const struct i440fx_rom *rom = &seg->hb->roms[i];
 		if (rom->block && gpa >= rom->gpa && gpa + size <= rom->gpa + rom->size)
-			return ld_le(rom->block->host + rom->off + (gpa - rom->gpa), size);
+			return guest_load(rom->block->host + rom->off + (gpa - rom->gpa), size);
 	}
 	return mask_bytes(size);
 }
@@ -90,7 +91,7 @@ static void wo_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 	struct i440fx *hb = seg->hb;
 	uint64_t at = seg->gpa + off; /* the RAM block's offset is the address below 1 MiB */
 
-	st_le(hb->ram->host + at, size, val);
+	guest_store(hb->ram->host + at, size, val);
 	mem_block_written(hb->dev.sv->mem, hb->ram, at, size);
 }
 

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 
 #include "base/bits.h"
+#include "mem/guest.h"
 
 #define SECTOR 512u
 
@@ -92,7 +93,7 @@ static void complete(struct virtio_blk_req *req, uint8_t status)
 	struct virtio_blk *blk = req->blk;
 	struct vq_elem *e = req->e;
 
-	*req->status = status;
+	guest_store(req->status, 1, status);
 	req->e = NULL;
 	/* The status is the last byte, so all of the writable part counts as written. */
 	vq_push(e, e->wr_len);

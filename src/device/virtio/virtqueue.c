@@ -4,6 +4,7 @@
  * and vq_packed.c; see virtqueue.h for the invariants.
  */
 #include "device/virtio/vq_internal.h"
+#include "mem/guest.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -431,9 +432,9 @@ static size_t cursor_copy(struct vq_cursor *c, void *buf, size_t len, bool write
 		size_t n = MIN(len - done, c->iov->iov_len - c->off);
 		uint8_t *host = (uint8_t *)c->iov->iov_base + c->off;
 		if (write)
-			memcpy(host, (uint8_t *)buf + done, n);
+			guest_copy_bulk(host, (uint8_t *)buf + done, n);
 		else
-			memcpy((uint8_t *)buf + done, host, n);
+			guest_copy_bulk((uint8_t *)buf + done, host, n);
 		done += n;
 		c->off += n;
 		if (c->off == c->iov->iov_len) {

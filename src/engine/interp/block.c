@@ -10,10 +10,12 @@
  *
  * Invalidation: before bytes are read for good, the 64-byte granules they lie in are marked and the
  * page's code byte is set; then comes a fence that all vCPU threads take part in (membarrier), then
- * the page's generation is read and the bytes compared with what was decoded. A store that finds
- * the code byte set and a granule marked clears both and then steps the generation, which makes
- * every block of the page stale. So whatever the interleaving, either the decoder sees the new
- * bytes or the block is stale. A stale block whose bytes still match is taken again.
+ * the bytes are compared with what was decoded and the page's generation is noted. A store that
+ * finds the code byte set and a granule marked clears both and steps the generation, which makes
+ * every block of the page stale. Stores pay nothing but a load of the code byte: it may run ahead
+ * of the store itself, but not past the fence. So either the decoder sees the new bytes or the
+ * store sees the mark. Marking and clearing exclude each other (code_lock), so that a mark found
+ * set has its fence behind it. A stale block whose bytes still match is taken again.
  *
  * Memory: a pool and the thunk arena, both bounded; when either is full everything is dropped
  * (block_flush_all), which happens only here, that is, never below a running block.
@@ -26,6 +28,7 @@
 
 #include "base/log.h"
 #include "engine/interp/interp.h"
+#include "mem/guest.h"
 
 #define BLOCK_ROOM 24576u /* pool bytes that the largest block can need */
 
@@ -59,35 +62,33 @@ static struct interp_page *page_meta(struct interp_vm *ivm, const struct x86_tlb
 static void fence_all_threads(struct interp_cpu *ic)
 {
 	atomic_thread_fence(memory_order_seq_cst);
-	if (ic->ivm->vm->cpus && ic->ivm->vm->cpus->n > 1 && ic->ivm->membarrier)
+	if (ic->ivm->smp)
 		(void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 }
 
 /*
  * Mark [off, off+len) of a page as decoded. Return: true and the generation if the bytes are still
- * @bytes; false when they have changed.
+ * @bytes; false when they have changed. Granules that another vCPU has marked count only once its
+ * fence is through: hence the lock.
  */
 static bool mark_code(struct interp_cpu *ic, struct interp_page *meta, _Atomic uint8_t *code,
 		      const uint8_t *page, unsigned off, unsigned len, const uint8_t *bytes,
 		      uint64_t *ret_gen)
 {
-	uint64_t mask = interp_granules(off, len), gen;
+	uint64_t mask = interp_granules(off, len);
+	bool same;
 
-	for (unsigned tries = 0; tries < 16; tries++) {
-		if ((atomic_load(&meta->granules) & mask) != mask || !atomic_load(code)) {
-			atomic_fetch_or(&meta->granules, mask);
-			atomic_store(code, 1);
-			fence_all_threads(ic);
-		}
-		gen = atomic_load(&meta->gen);
-		if (memcmp(page + off, bytes, len))
-			return false;
-		if ((atomic_load(&meta->granules) & mask) == mask && atomic_load(code)) {
-			*ret_gen = gen;
-			return true;
-		}
+	pthread_mutex_lock(&ic->ivm->code_lock);
+	if ((atomic_load(&meta->granules) & mask) != mask || !atomic_load(code)) {
+		atomic_fetch_or(&meta->granules, mask);
+		atomic_store(code, 1);
+		fence_all_threads(ic);
 	}
-	return false;
+	same = guest_equal(page + off, bytes, len);
+	if (same)
+		*ret_gen = atomic_load(&meta->gen);
+	pthread_mutex_unlock(&ic->ivm->code_lock);
+	return same;
 }
 
 void interp_code_written(struct interp_vm *ivm, struct ram_block *rb, uint64_t off, uint64_t len)
@@ -98,16 +99,21 @@ void interp_code_written(struct interp_vm *ivm, struct ram_block *rb, uint64_t o
 		unsigned in_page = (unsigned)(off & (MEM_PAGE_SIZE - 1));
 		unsigned part = (unsigned)MIN(len, MEM_PAGE_SIZE - in_page);
 		struct interp_page *meta;
-		uint64_t granules;
+		uint64_t granules, mask;
 
 		if (n >= ivm->n_pages)
 			return;
 		meta = &ivm->pages[n];
+		mask = interp_granules(in_page, part);
 		granules = atomic_load(&meta->granules);
-		if (!granules || granules & interp_granules(in_page, part)) {
+		/* Not marked, seen after the store: whoever marks them later reads the new bytes.
+		 */
+		if (!granules || granules & mask) {
+			pthread_mutex_lock(&ivm->code_lock);
 			atomic_store(&meta->granules, 0);
 			atomic_store(&rb->code[page], 0);
-			atomic_fetch_add(&meta->gen, 1); /* last: see the head of this file */
+			atomic_fetch_add(&meta->gen, 1);
+			pthread_mutex_unlock(&ivm->code_lock);
 		}
 		off += part;
 		len -= part;
@@ -182,7 +188,7 @@ static void draft_block(struct vcpu *v, struct draft *d, const uint8_t *code, un
 
 	d->n = d->n_bytes = 0;
 	d->ends = d->crosses = d->full = false;
-	memcpy(d->bytes, code, MIN(avail, (unsigned)sizeof(d->bytes)));
+	guest_copy_bulk(d->bytes, code, MIN(avail, (unsigned)sizeof(d->bytes)));
 	while (d->n < most && d->n_bytes < avail)
 		if (!draft_insn(v, d, d->bytes + d->n_bytes,
 				MIN(avail, (unsigned)sizeof(d->bytes)) - d->n_bytes,
@@ -230,7 +236,7 @@ static int fetch_part(struct vcpu *v, gva_t lin, unsigned n, uint8_t *to,
 	*copy = (struct x86_tlb_entry){0};
 	if (e) {
 		*copy = *e;
-		memcpy(to, e->host + (lin & 0xfff), n);
+		guest_copy_bulk(to, e->host + (lin & 0xfff), n);
 		return X86_OK;
 	}
 	if (!mmio)

@@ -67,7 +67,8 @@ static bool is_nop(const struct insn *in)
 	       !(in->flags & (INSN_SSE | INSN_MMX));
 }
 
-/* Specials after which the run loop must look at the world again, whatever the tables say. */
+/* Specials after which the run loop must look at the world again, whatever the tables say. The
+ * serializing ones (SDM vol. 3, 9.3) because what follows must be fetched afresh. */
 static bool leaves(const struct insn *in)
 {
 	switch (in->special) {
@@ -88,6 +89,11 @@ static bool leaves(const struct insn *in)
 	case SP_MOV_TO_SEG:
 	case SP_POP_SEG:
 	case SP_LOAD_FAR_PTR:
+	case SP_CPUID:
+	case SP_LGDT:
+	case SP_LIDT:
+	case SP_LLDT:
+	case SP_LTR:
 	case SP_SERIALIZE: return true;
 	default: return in->flags & INSN_ENDS;
 	}

@@ -206,7 +206,16 @@ static int interp_vm_init(struct engine_vm *vm, struct error *err)
 	int r;
 
 	ivm->vm = vm;
+	ivm->smp = vm->cpus && vm->cpus->n > 1;
 	r = reserve_pages(ivm, err);
+	/* Without it a vCPU could go on with code that another one has changed: block.c. */
+	if (!r && ivm->smp &&
+	    syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0))
+		r = error_set(
+			err, -errno,
+			"interp: this host has no membarrier(2) (%s), which more than one vCPU "
+			"needs; use -c 1",
+			strerror(errno));
 	if (!r)
 		r = trap_process_init(err);
 	if (r) {
@@ -216,7 +225,7 @@ static int interp_vm_init(struct engine_vm *vm, struct error *err)
 		return r;
 	}
 	pthread_mutex_init(&ivm->split_lock, NULL);
-	ivm->membarrier = !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+	pthread_mutex_init(&ivm->code_lock, NULL);
 	vm->engine = ivm;
 	vm->listener.map_changed = on_map_changed;
 	vm->listener.code_written = on_code_written;
@@ -234,6 +243,7 @@ static void interp_vm_done(struct engine_vm *vm)
 	trap_process_done();
 	munmap(ivm->pages, ivm->n_pages * sizeof(struct interp_page));
 	pthread_mutex_destroy(&ivm->split_lock);
+	pthread_mutex_destroy(&ivm->code_lock);
 	free(ivm);
 	vm->engine = NULL;
 }

@@ -97,7 +97,7 @@ struct block {
 
 /* Code bookkeeping of a guest page, shared by all vCPUs of a VM. */
 struct interp_page {
-	_Atomic uint64_t gen;      /* counts writes into granules that were decoded */
+	_Atomic uint64_t gen;      /* counts writes into granules that were decoded; see block.c */
 	_Atomic uint64_t granules; /* 64-byte pieces that blocks were decoded from since */
 };
 
@@ -106,7 +106,8 @@ struct interp_vm {
 	struct interp_page *pages; /* [mem_ram_total() / 4096] */
 	uint64_t n_pages;
 	pthread_mutex_t split_lock; /* LOCKed accesses that no single host access can do */
-	bool membarrier;
+	pthread_mutex_t code_lock;  /* marking and clearing of interp_page; leaf */
+	bool smp;                   /* more than one vCPU thread */
 };
 
 /* Block keys: the low byte is v->mode's translation key. */

@@ -11,6 +11,7 @@
  * still map the successor's address to the page it was decoded from.
  */
 #include "engine/interp/interp.h"
+#include "mem/guest.h"
 
 #define WORD(v, i) (((const uint64_t *)(v))[i])
 #define INLINE     static inline __attribute__((always_inline))
@@ -219,17 +220,6 @@ INLINE uint64_t wrap(uint64_t a, unsigned w)
 {
 	return w == 4 ? (uint32_t)a : a;
 }
-INLINE uint64_t load(const uint8_t *p, unsigned w)
-{
-	return w == 4 ? ld_le32(p) : ld_le64(p);
-}
-INLINE void store(uint8_t *p, unsigned w, uint64_t val)
-{
-	if (w == 4)
-		st_le32(p, (uint32_t)val);
-	else
-		st_le64(p, val);
-}
 
 /* A store went to a page with code: must the rest of this block be fetched again? */
 static bool must_leave(struct vcpu *v, const struct uop *u)
@@ -277,7 +267,7 @@ INLINE int push(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, 
 
 	if (UNLIKELY(!p))
 		return push_slow(v, u, tab, fl, val, w);
-	store(p, w, val);
+	guest_store(p, w, val);
 	v->s.gpr[X86_RSP] = sp;
 	if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
 		return push_on_code(v, u, tab, fl, e, sp);
@@ -304,7 +294,7 @@ INLINE int pop(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, u
 	if (UNLIKELY(!p))
 		return pop_slow(v, u, tab, fl, w);
 	v->s.gpr[X86_RSP] = wrap(sp + w, w);
-	v->s.gpr[u->reg] = load(p, w); /* after RSP: POP RSP gets the value */
+	v->s.gpr[u->reg] = guest_load(p, w); /* after RSP: POP RSP gets the value */
 	return uop_next(v, u, tab, fl);
 }
 
@@ -333,7 +323,7 @@ INLINE int leave(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
 	if (UNLIKELY(!p))
 		return leave_slow(v, u, tab, fl, w);
 	v->s.gpr[X86_RSP] = wrap(bp + w, w);
-	v->s.gpr[X86_RBP] = load(p, w);
+	v->s.gpr[X86_RBP] = guest_load(p, w);
 	return uop_next(v, u, tab, fl);
 }
 
@@ -364,7 +354,7 @@ INLINE int call_rel(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *t
 
 	if (UNLIKELY(!p))
 		return call_slow(v, u, tab, fl, u->imm, w);
-	store(p, w, (uint64_t)u->disp);
+	guest_store(p, w, (uint64_t)u->disp);
 	v->s.gpr[X86_RSP] = sp;
 	if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
 		return call_on_code(v, u, tab, fl, u->imm, e);
@@ -383,7 +373,7 @@ INLINE int call_to(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *ta
 		return bad_target(v, u, fl);
 	if (UNLIKELY(!p))
 		return call_slow(v, u, tab, fl, rip, w);
-	store(p, w, uop_next_rip(u));
+	guest_store(p, w, uop_next_rip(u));
 	v->s.gpr[X86_RSP] = sp;
 	if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
 		return call_on_code(v, u, tab, fl, rip, e);
@@ -414,7 +404,7 @@ INLINE int ret(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, u
 
 	if (UNLIKELY(!p))
 		return ret_slow(v, u, tab, fl, w);
-	rip = load(p, w);
+	rip = guest_load(p, w);
 	if (UNLIKELY(!x86_canonical(rip)))
 		return bad_target(v, u, fl);
 	v->s.gpr[X86_RSP] = wrap(sp + w + u->imm, w);
@@ -467,7 +457,7 @@ INLINE int jmp_mem(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *ta
 
 	if (UNLIKELY(!p))
 		return jmp_mem_slow(v, u, tab, fl, w);
-	return jmp_to(v, u, tab, fl, load(p, w));
+	return jmp_to(v, u, tab, fl, guest_load(p, w));
 }
 
 NOINLINE int call_mem_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
@@ -485,7 +475,7 @@ INLINE int call_mem(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *t
 
 	if (UNLIKELY(!p))
 		return call_mem_slow(v, u, tab, fl, w);
-	return call_to(v, u, tab, fl, load(p, w), w);
+	return call_to(v, u, tab, fl, guest_load(p, w), w);
 }
 
 #define HANDLER(name)                                                                              \

@@ -8,8 +8,8 @@
  * they cannot do (a page crossing, MMIO, ROM, a segment with base or limit, a TLB miss, a fault)
  * goes to uop_mem_slow(), which runs the thunk on a bounce buffer if it must.
  *
- * UNMODELLED: a LOCKed access that crosses a page or goes to MMIO is atomic only against others of
- * its kind (one mutex per VM), not against single host accesses to the same bytes.
+ * UNMODELLED: a LOCKed access to MMIO, or to a page with a watch point, is atomic only against
+ * others of its kind (one mutex per VM), not against single host accesses to the same bytes.
  */
 #include <string.h>
 
@@ -207,18 +207,49 @@ static __attribute__((noinline)) int bounce_locked(struct vcpu *v, const struct 
 	return X86_OK;
 }
 
+/* A LOCKed access across two pages of RAM. *ret_done: it is; otherwise bounce. */
+static __attribute__((noinline)) int locked_pair(struct vcpu *v, const struct uop *u,
+						 struct x86_tlb_entry *tab, uint32_t fl,
+						 const struct uop_cold *c, gva_t lin,
+						 bool *ret_done)
+{
+	uint8_t *p;
+
+	*ret_done = false;
+	if (x86_pair_ptr(v, lin, c->mem_size, &p))
+		return X86_FAULT;
+	if (!p)
+		return X86_OK;
+	if (call_thunk(v, u, tab, fl, p))
+		return X86_FAULT;
+	x86_pair_stored(v, lin, c->mem_size);
+	*ret_done = true;
+	return X86_OK;
+}
+
+static __attribute__((noinline)) int bounce_any(struct vcpu *v, const struct uop *u,
+						struct x86_tlb_entry *tab, uint32_t fl,
+						const struct uop_cold *c, gva_t lin)
+{
+	struct interp_vm *ivm = icpu(v)->ivm;
+	bool done;
+	int r;
+
+	if (!(c->flags & INSN_LOCK))
+		return bounce_locked(v, u, tab, fl, c, lin);
+	r = locked_pair(v, u, tab, fl, c, lin, &done);
+	if (r || done)
+		return r;
+	pthread_mutex_lock(&ivm->split_lock);
+	r = bounce_locked(v, u, tab, fl, c, lin);
+	pthread_mutex_unlock(&ivm->split_lock);
+	return r;
+}
+
 static int bounce(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
 		  const struct uop_cold *c, gva_t lin)
 {
-	struct interp_vm *ivm = icpu(v)->ivm;
-	int r;
-
-	if (c->flags & INSN_LOCK)
-		pthread_mutex_lock(&ivm->split_lock);
-	r = bounce_locked(v, u, tab, fl, c, lin);
-	if (c->flags & INSN_LOCK)
-		pthread_mutex_unlock(&ivm->split_lock);
-	if (r)
+	if (bounce_any(v, u, tab, fl, c, lin))
 		return fault(v, u, fl);
 	return next_after(v, u, tab, icpu(v)->bounce_fl);
 }
@@ -338,7 +369,15 @@ static int cmpxchg_slow(struct vcpu *v, gva_t lin, unsigned size, struct pair *o
 	struct interp_vm *ivm = icpu(v)->ivm;
 	_Alignas(16) uint8_t buf[16];
 	int r = X86_FAULT;
+	uint8_t *p;
 
+	if (x86_pair_ptr(v, lin, size, &p))
+		return X86_FAULT;
+	if (p) {
+		*ret_equal = cmpxchg_host(p, size == 16, old, new);
+		x86_pair_stored(v, lin, size);
+		return X86_OK;
+	}
 	pthread_mutex_lock(&ivm->split_lock);
 	if (!x86_probe(v, lin, size, X86_ACC_WRITE) && !x86_read(v, lin, size, buf, X86_ACC_READ)) {
 		*ret_equal = cmpxchg_host(buf, size == 16, old, new);

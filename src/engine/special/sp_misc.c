@@ -4,6 +4,7 @@
  * strings in memory, decimal adjust. Intel SDM vol. 2, instruction pages.
  */
 #include "engine/special/special.h"
+#include "mem/guest.h"
 
 int sp_LEA(struct vcpu *v, const struct insn *in)
 {
@@ -115,10 +116,20 @@ static bool cmpxchg(uint8_t *p, unsigned size, uint64_t *old, uint64_t want)
 	return equal;
 }
 
+/* The value before. */
+static uint64_t bit_change(uint8_t *p, unsigned size, uint8_t opcode, uint64_t bit)
+{
+	uint64_t val = guest_load(p, size);
+
+	while (!cmpxchg(p, size, &val, bit_apply(opcode, val, bit)))
+		;
+	return val;
+}
+
 /*
  * The operand that holds the bit: @in->opsize bytes at an address moved by whole operands. SDM vol.
  * 2, 3.1.1.9 (bit(BitBase, BitOffset)) and BT.
- * UNMODELLED: LOCK on an operand that crosses a page or is MMIO is not atomic.
+ * UNMODELLED: LOCK on an operand that is MMIO or has a watch point is not atomic.
  */
 int sp_BT_MEM(struct vcpu *v, const struct insn *in)
 {
@@ -139,10 +150,13 @@ int sp_BT_MEM(struct vcpu *v, const struct insn *in)
 		return X86_FAULT;
 	p = store ? x86_ptr(v, lin, size, X86_ACC_WRITE, &e) : NULL;
 	if (p) {
-		val = ld_le(p, size);
-		while (!cmpxchg(p, size, &val, bit_apply(in->opcode, val, bit)))
-			;
+		val = bit_change(p, size, in->opcode, bit);
 		x86_stored(v, e, lin, size);
+	} else if (in->flags & INSN_LOCK && x86_pair_ptr(v, lin, size, &p)) {
+		return X86_FAULT;
+	} else if (p) {
+		val = bit_change(p, size, in->opcode, bit);
+		x86_pair_stored(v, lin, size);
 	} else {
 		uint64_t want;
 

@@ -12,6 +12,7 @@
  * order of overlapping MOVS is kept (a copy upwards into itself repeats the pattern).
  */
 #include "engine/special/special.h"
+#include "mem/guest.h"
 
 #define ITERATIONS_MOST 4096u  /* a call without fast path */
 #define BYTES_MOST      65536u /* a call with it */
@@ -148,11 +149,11 @@ static uint64_t wanted(const struct str *s, unsigned done)
 static void copy_up(uint8_t *to, const uint8_t *from, unsigned bytes, unsigned size)
 {
 	if (to <= from || to >= from + bytes) {
-		__builtin_memmove(to, from, bytes);
+		guest_copy_bulk(to, from, bytes);
 		return;
 	}
 	for (unsigned i = 0; i < bytes; i += size)
-		st_le(to + i, size, ld_le(from + i, size));
+		guest_store(to + i, size, guest_load(from + i, size));
 }
 
 /* Bytes copied in one go; 0: do an iteration the slow way. */
@@ -208,11 +209,11 @@ int sp_MOVS(struct vcpu *v, const struct insn *in)
 static void fill(uint8_t *to, unsigned bytes, unsigned size, uint64_t val)
 {
 	if (size == 1 || val == (val & 0xff) * (mask_bytes(size) / 0xff)) {
-		__builtin_memset(to, (int)(val & 0xff), bytes);
+		guest_fill(to, (uint8_t)val, bytes);
 		return;
 	}
 	for (unsigned i = 0; i < bytes; i += size)
-		st_le(to + i, size, val);
+		guest_store(to + i, size, val);
 }
 
 static unsigned stos_run(struct vcpu *v, struct str *s, unsigned done, uint64_t val)
