@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A Linux guest under test: starts `bothy run`, reads its serial port with a time stamp for each line,
+types into it, and measures the process from outside. Used by the test scripts beside it.
+
+Images come from BOTHY_GUEST_DIR (build/guest), made by tools/guest-image; a test whose images cannot
+be made is skipped with the reason (exit status 77).
+"""
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SKIP = 77
+
+
+class Failed(Exception):
+    """A check that did not hold; the text is for a person."""
+
+
+def last_line(text):
+    return (text.strip().splitlines() or ["no reason given"])[-1]
+
+
+def skip(why):
+    print(f"skipped: {why}")
+    sys.exit(SKIP)
+
+
+def check(what, good):
+    """One line for each check; raises when it fails."""
+    print(f"{'ok' if good else 'FAILED'}: {what}", flush=True)
+    if not good:
+        raise Failed(what)
+
+
+def images(arch="amd64"):
+    """The paths of kernel and initrd, made if they are not there."""
+    where = os.environ.get("BOTHY_GUEST_DIR", f"{TOP}/build/guest")
+    done = subprocess.run([f"{TOP}/tools/guest-image", "--arch", arch, where], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        skip(f"no {arch} guest image: {last_line(done.stdout)}")
+    return f"{where}/vmlinuz-{arch}", f"{where}/initrd-{arch}.img"
+
+
+def debian_disk():
+    """A Debian user land, made once; needs root and a mirror."""
+    where = os.environ.get("BOTHY_GUEST_DIR", f"{TOP}/build/guest")
+    disk = f"{where}/debian.img"
+    os.makedirs(where, exist_ok=True)
+    if not os.path.exists(disk):
+        done = subprocess.run([f"{TOP}/tools/debian-disk", f"{disk}.tmp"], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if done.returncode:
+            skip(f"no Debian disk: {last_line(done.stdout)}")
+        os.rename(f"{disk}.tmp", disk)
+    return disk
+
+
+@contextlib.contextmanager
+def work_dir():
+    path = tempfile.mkdtemp(prefix="bothy-test.")
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def copy_sparse(src, dst):
+    subprocess.run(["cp", "--sparse=always", "--reflink=auto", src, dst], check=True)
+
+
+class Guest:
+    """`bothy run` with @options; the serial port is its standard input and output."""
+
+    def __init__(self, bothy, *options, preexec=None, stdin=subprocess.PIPE):
+        self.lines = []  # (seconds of CLOCK_MONOTONIC at the end of the line, text)
+        self.rest = ""
+        self.errors = []
+        self.read_to = 0  # lines that expect() has passed
+        self.cond = threading.Condition()
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            [bothy, "run", *options], stdin=stdin, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, preexec_fn=preexec)
+        self.pid = self.process.pid
+        self.threads = [threading.Thread(target=self._read_serial, daemon=True),
+                        threading.Thread(target=self._read_errors, daemon=True)]
+        for t in self.threads:
+            t.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None and not issubclass(kind, SystemExit):
+            print("---- the last lines of the guest:")
+            print("\n".join(text for _, text in self.lines[-40:]) + "\n" + self.rest)
+            print("---- bothy said:\n" + "".join(self.errors[-40:]))
+        self.kill()
+
+    def _read_serial(self):
+        fd = self.process.stdout.fileno()
+        while True:
+            data = os.read(fd, 65536)
+            now = time.monotonic()
+            with self.cond:
+                if not data:
+                    self.cond.notify_all()
+                    return
+                text = self.rest + data.decode("utf-8", "replace")
+                *whole, self.rest = text.split("\n")
+                self.lines += [(now, line.rstrip("\r")) for line in whole]
+                self.cond.notify_all()
+
+    def _read_errors(self):
+        for line in self.process.stderr:
+            with self.cond:
+                self.errors.append(line.decode("utf-8", "replace"))
+                self.cond.notify_all()
+
+    def _wait(self, found, seconds, what):
+        end = time.monotonic() + seconds
+        with self.cond:
+            while True:
+                got = found()
+                if got:
+                    return got
+                left = end - time.monotonic()
+                if self.process.poll() is not None and not any(t.is_alive() for t in self.threads):
+                    raise Failed(f"bothy ended with status {self.process.returncode} while "
+                                 f"waiting for {what}")
+                if left <= 0:
+                    raise Failed(f"no {what} within {seconds} s")
+                self.cond.wait(min(left, 0.5))
+
+    def expect(self, pattern, seconds=120, prompt=False):
+        """The next line that matches, as (time, match); @prompt: an unfinished one will do."""
+        regex = re.compile(pattern)
+
+        def found():
+            while self.read_to < len(self.lines):
+                when, text = self.lines[self.read_to]
+                self.read_to += 1
+                m = regex.search(text)
+                if m:
+                    return when, m
+            m = prompt and regex.search(self.rest)
+            return (time.monotonic(), m) if m else None
+
+        return self._wait(found, seconds, f"'{pattern}' on the serial port")
+
+    def expect_error(self, pattern, seconds=60):
+        """A line of bothy's standard error that matches, wherever it is."""
+        def found():
+            return next((m for m in (re.search(pattern, e) for e in self.errors) if m), None)
+        return self._wait(found, seconds, f"'{pattern}' on standard error")
+
+    def type(self, text):
+        self.process.stdin.write((text + "\n").encode())
+        self.process.stdin.flush()
+
+    def shell(self, command, seconds=60):
+        """Run a command in the guest's shell; the last line it prints, and when that came."""
+        self.type(f"echo 'res''ult:' $({command})")
+        when, m = self.expect(r"^result: ?(.*)", seconds)
+        return m.group(1), when
+
+    def to_shell(self, seconds=300):
+        self.expect(r"bothy-guest: Linux", seconds)
+        self.expect(r"[~/] # ", 60, prompt=True)
+
+    def wait(self, seconds=60):
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"bothy did not end within {seconds} s") from None
+        for t in self.threads:
+            t.join(5)
+        return status
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+
+    def seconds_used(self):
+        """CPU time of the process and of its children."""
+        tick = os.sysconf("SC_CLK_TCK")
+        used = 0
+        for pid in [self.pid] + children(self.pid):
+            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+            used += (int(fields[11]) + int(fields[12])) / tick
+        return used
+
+
+def children(pid):
+    """All descendants."""
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as f:
+            for child in map(int, f.read().split()):
+                found += [child] + children(child)
+    return found
+
+
+def main(run):
+    """Call @run, turn what it raises into an exit status."""
+    try:
+        run()
+    except Failed as e:
+        print(f"FAILED: {e}")
+        sys.exit(1)

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+Debian's stock kernels under bothy: what they do, and what they cost the host.
+
+  linux.py BOTHY selftest ARCH MACHINE [option ...]   tools/run-guest's self-test
+  linux.py BOTHY smp MACHINE                          4 processors at work
+  linux.py BOTHY debian                               user land to a login prompt, real programs
+  linux.py BOTHY idle MACHINE                         CPU time of a guest at a shell
+  linux.py BOTHY memory MACHINE                       memory beyond the guest's own
+  linux.py BOTHY clock MACHINE [SECONDS]              guest clock against host clock
+
+Each prints what it measured; limits are those of docs/guarantees.md.
+"""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from guest import TOP, Failed, Guest, check, children, copy_sparse, debian_disk, images, main, \
+    skip, work_dir
+
+BOOT_SECONDS = 300       # on a busy host; 12 s on an idle one
+IDLE_PERCENT = 2.0       # of one core
+OVERHEAD_MIB = 24.0      # beyond the guest's RAM, 128 MiB microvm
+DRIFT_MS_PER_S = 10 / 600.0
+
+
+def boot(bothy, machine, *options, memory="128M", arch="amd64", append=""):
+    kernel, initrd = images(arch)
+    return Guest(bothy, "--kernel", kernel, "--initrd", initrd, "-m", memory, "--machine", machine,
+                 "--append", f"console=ttyS0 quiet {append}", *options)
+
+
+def selftest(bothy, arch, machine, *options):
+    images(arch)
+    run = subprocess.Popen(
+        [f"{TOP}/tools/run-guest", "--arch", arch, "--machine", machine, "--selftest", *options],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        errors="replace", start_new_session=True,
+        env=os.environ | {"BOTHY": bothy, "BOTHY_SELFTEST_SECONDS": str(BOOT_SECONDS)})
+    try:
+        out, _ = run.communicate(timeout=BOOT_SECONDS + 60)
+    except subprocess.TimeoutExpired:
+        os.killpg(run.pid, signal.SIGKILL)
+        out, _ = run.communicate()
+        out += "\nkilled: it hung\n"
+    lines = [line.strip() for line in out.splitlines()]
+    good = [line for line in lines if line.startswith("selftest: ") and line.endswith(": ok")]
+    if run.returncode or "selftest: 0 failed" not in lines:
+        print("\n".join(lines[-60:]))
+    check(f"{arch} on {machine}: status {run.returncode} (want 0), {len(good)} checks passed "
+          "(want 12)", run.returncode == 0 and len(good) == 12 and "selftest: 0 failed" in lines)
+
+
+def smp(bothy, machine):
+    with boot(bothy, machine, "--net", "none", "-c", "4", memory="256M") as g:
+        g.to_shell(BOOT_SECONDS)
+        print(f"{machine} -c 4: shell after {time.monotonic() - g.began:.1f} s, "
+              f"{g.seconds_used():.1f} s of CPU time")
+        check("4 processors are up", g.shell("nproc")[0] == "4")
+        # All four at once, with pipes between them; equal input must give equal sums.
+        work = "seq 1 5000 | sort -n | sha256sum"
+        began = time.monotonic()
+        sums, ended = g.shell(f"for i in 1 2 3 4 5 6 7 8; do ({work}) & done | sort -u | wc -l",
+                              300)
+        check(f"8 jobs on 4 processors agree ({sums} distinct sums, want 1), "
+              f"{ended - began:.1f} s", sums == "1")
+        ran, _ = g.shell("grep -c ^processor /proc/cpuinfo; "
+                         "awk '/^LOC/{n=0; for(i=2;i<=5;i++) if($i>0) n++; print n}' /proc/interrupts")
+        check(f"every processor took timer interrupts ({ran})", ran == "4 4")
+        bad, _ = g.shell("dmesg | grep -cE 'BUG:|Oops|soft lockup|rcu.*stall|unstable'")
+        check(f"the kernel complains of nothing ({bad})", bad == "0")
+        g.type("poweroff -f")
+        check("status 0 after power off", g.wait(60) == 0)
+
+
+def debian(bothy):
+    disk = debian_disk()
+    kernel, initrd = images()
+    with work_dir() as d:
+        copy_sparse(disk, f"{d}/disk.img")
+        with Guest(bothy, "--kernel", kernel, "--initrd", initrd, "-m", "512M", "--net", "nat",
+                   "--disk", f"{d}/disk.img", "--append",
+                   "console=ttyS0 root=/dev/vda bothy-test stress=60") as g:
+            at, _ = g.expect(r"login: *$", 900, prompt=True)
+            print(f"login prompt after {at - g.began:.1f} s")
+            _, m = g.expect(r"debian-test: (\d+) failed", 1800)
+            for _, line in g.lines:
+                if "debian-test: " in line:
+                    print(line)
+            check("no program gave a wrong result", m.group(1) == "0")
+            check("status 0 after power off", g.wait(180) == 0)
+
+
+def idle(bothy, machine, seconds=30):
+    for options in (["--net", "none"], ["--net", "nat"]):
+        with boot(bothy, machine, *options) as g:
+            g.to_shell(BOOT_SECONDS)
+            time.sleep(8)
+            before, began = g.seconds_used(), time.monotonic()
+            time.sleep(seconds)
+            percent = (g.seconds_used() - before) / (time.monotonic() - began) * 100
+            check(f"idle {machine} {' '.join(options)}: {percent:.2f} % of a core "
+                  f"(at most {IDLE_PERCENT})", percent <= IDLE_PERCENT)
+
+
+def pss(pid):
+    """MiB of (everything, guest RAM) in a process: proportional set size."""
+    ram = total = 0
+    inside = False
+    with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as f:
+        for line in f:
+            word = line.split()
+            if "-" in word[0] and not word[0].endswith(":"):
+                inside = "memfd:bothy-ram" in line
+            elif word[0] == "Pss:":
+                total += int(word[1])
+                ram += int(word[1]) if inside else 0
+    return total / 1024, ram / 1024
+
+
+def memory(bothy, machine):
+    with boot(bothy, machine, "--net", "nat") as g:
+        g.to_shell(BOOT_SECONDS)
+        time.sleep(3)
+        total, ram = pss(g.pid)
+        helpers = sum(pss(p)[0] for p in children(g.pid))
+        own = total - ram
+        print(f"{machine} -m 128M: guest RAM in use {ram:.1f} MiB, NAT helper {helpers:.1f} MiB")
+        check("the guest's RAM was found", ram > 20)
+        check(f"the VM's process beyond guest RAM: {own:.1f} MiB (at most {OVERHEAD_MIB})",
+              own <= OVERHEAD_MIB)
+
+
+def offset(g, samples=60):
+    """Host time minus guest time: the least of many, each delayed by some of the way to us."""
+    best = None
+    for _ in range(samples):
+        g.type("{ read a; read b; read c; } </proc/timer_list; echo stamp: $c")
+        when, m = g.expect(r"^stamp: now at (\d+) nsecs")
+        late = when - int(m.group(1)) / 1e9
+        best = late if best is None else min(best, late)
+        time.sleep(0.05)
+    return best
+
+
+def clock(bothy, machine, seconds="60"):
+    with boot(bothy, machine, "--net", "none") as g:
+        g.to_shell(BOOT_SECONDS)
+        source, _ = g.shell("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")
+        time.sleep(5)
+        first, began = offset(g), time.monotonic()
+        time.sleep(max(float(seconds) - 5, 1))
+        second, ended = offset(g), time.monotonic()
+        drift, limit = (second - first) * 1000, (ended - began) * DRIFT_MS_PER_S
+        check(f"{machine}, clock source {source}: {drift:+.3f} ms in {ended - began:.0f} s "
+              f"(at most {limit:.2f})", abs(drift) <= limit)
+
+
+CASES = {f.__name__: f for f in (selftest, smp, debian, idle, memory, clock)}
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3 or sys.argv[2] not in CASES:
+        sys.exit(__doc__)
+    main(lambda: CASES[sys.argv[2]](os.path.abspath(sys.argv[1]), *sys.argv[3:]))
