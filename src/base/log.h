@@ -17,6 +17,10 @@ void log_set_level(enum log_level level);
 /** log_line() - print one line when @level is on. Any thread; lines never interleave. */
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/** log_trace() - print one line whatever the level: a trace mask (-d) has been asked for. Any
+ * thread. */
+void log_trace(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
 #define log_err(...)   log_line(LOG_ERR, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
 #define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)

@@ -380,16 +380,16 @@ static int shutdown(struct vcpu *v)
 	v->s.activity = X86_ACT_SHUTDOWN;
 	v->exit.reason = VCPU_EXIT_SHUTDOWN;
 	if (v->trace & TRACE_INT)
-		log_info("cpu%u: triple fault at %04x:%llx", v->index, v->s.seg[X86_CS].sel,
-			 (unsigned long long)v->s.rip);
+		log_trace("cpu%u: triple fault at %04x:%llx", v->index, v->s.seg[X86_CS].sel,
+			  (unsigned long long)v->s.rip);
 	return X86_EXIT;
 }
 
 static void trace_event(const struct vcpu *v, const struct x86_exception *x, const char *what)
 {
-	log_info("cpu%u: %s %02x error %x cr2 %llx at %04x:%llx cpl %u rsp %llx", v->index, what,
-		 x->vector, x->error_code, (unsigned long long)x->cr2, v->s.seg[X86_CS].sel,
-		 (unsigned long long)v->s.rip, v->cpl, (unsigned long long)v->s.gpr[X86_RSP]);
+	log_trace("cpu%u: %s %02x error %x cr2 %llx at %04x:%llx cpl %u rsp %llx", v->index, what,
+		  x->vector, x->error_code, (unsigned long long)x->cr2, v->s.seg[X86_CS].sel,
+		  (unsigned long long)v->s.rip, v->cpl, (unsigned long long)v->s.gpr[X86_RSP]);
 }
 
 /* Side effects an exception has on registers whether or not its delivery succeeds. */

@@ -140,7 +140,7 @@ static void trace_asm(struct vcpu *v, const struct insn *in, uint64_t rip)
 	char text[120];
 
 	insn_format(in, rip, text, sizeof(text));
-	log_line(LOG_INFO, "cpu%u: in_asm: %016llx: %s", v->index, (unsigned long long)rip, text);
+	log_trace("cpu%u: in_asm: %016llx: %s", v->index, (unsigned long long)rip, text);
 }
 
 /* One instruction from @p with @avail bytes before the page ends. False: the draft ends before it.

@@ -63,14 +63,13 @@ static void trace_exec(struct vcpu *v)
 {
 	const uint64_t *g = v->s.gpr;
 
-	log_line(LOG_INFO,
-		 "cpu%u: exec: %04x:%016llx fl %06llx ax %llx cx %llx dx %llx bx %llx sp %llx "
-		 "bp %llx si %llx di %llx",
-		 v->index, v->s.seg[X86_CS].sel, (unsigned long long)v->s.rip,
-		 (unsigned long long)v->s.rflags, (unsigned long long)g[0],
-		 (unsigned long long)g[1], (unsigned long long)g[2], (unsigned long long)g[3],
-		 (unsigned long long)g[4], (unsigned long long)g[5], (unsigned long long)g[6],
-		 (unsigned long long)g[7]);
+	log_trace("cpu%u: exec: %04x:%016llx fl %06llx ax %llx cx %llx dx %llx bx %llx sp %llx "
+		  "bp %llx si %llx di %llx",
+		  v->index, v->s.seg[X86_CS].sel, (unsigned long long)v->s.rip,
+		  (unsigned long long)v->s.rflags, (unsigned long long)g[0],
+		  (unsigned long long)g[1], (unsigned long long)g[2], (unsigned long long)g[3],
+		  (unsigned long long)g[4], (unsigned long long)g[5], (unsigned long long)g[6],
+		  (unsigned long long)g[7]);
 }
 
 static int run_block(struct vcpu *v, struct interp_cpu *ic, uint32_t key)
