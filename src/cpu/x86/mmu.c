@@ -630,12 +630,19 @@ uint8_t *x86_ptr_slow(struct vcpu *v, gva_t lin, unsigned size, unsigned access,
 	struct x86_tlb_entry *e;
 	struct part p;
 
-	if ((lin & 0xfff) + size > 4096 || table == X86_TLB_ALIGN)
+	if ((lin & 0xfff) + size > 4096)
 		return NULL;
+	if (table == X86_TLB_ALIGN) {
+		/* aligned operands are accessed in place: locked ones must be */
+		if (lin & (alignment_of(size) - 1))
+			return NULL;
+		table = X86_TLB_USER;
+	}
 	if (part_find(v, table, lin, size, access & X86_ACC_WRITE, &p))
 		return NULL;
-	e = x86_tlb_hit(v, lin, size, access);
-	if (!e)
+	e = &v->tlb->e[table][SLOT(lin)];
+	if (((access & X86_ACC_WRITE) ? e->tag_write : e->tag_read) !=
+	    (PAGE(lin) | v->tlb->generation))
 		return NULL;
 	*ret_e = e;
 	return e->host + (lin & 0xfff);

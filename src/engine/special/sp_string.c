@@ -122,6 +122,9 @@ static uint8_t *run_ptr(struct vcpu *v, const struct str *s, unsigned seg, unsig
 	gva_t lin;
 
 	*ret_bytes = 0;
+	/* Alignment is checked element by element. */
+	if (v->tlb->data_table == X86_TLB_ALIGN && s->size > 1)
+		goto out;
 	if (s->step < 0 || x86_seg_lin(v, seg, off, s->size, access, &lin))
 		goto out;
 	n = run_bytes(s, off, lin);
