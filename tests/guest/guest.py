@@ -7,13 +7,17 @@ Images come from BOTHY_GUEST_DIR (build/guest), made by tools/guest-image; a tes
 be made is skipped with the reason (exit status 77).
 """
 import contextlib
+import fcntl
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 
@@ -79,18 +83,29 @@ def copy_sparse(src, dst):
 
 
 class Guest:
-    """`bothy run` with @options; the serial port is its standard input and output."""
+    """`bothy run` with @options; the serial port is its standard input and output, a pipe or,
+    with @tty, a terminal of its own (file descriptor self.tty is the terminal's side)."""
 
-    def __init__(self, bothy, *options, preexec=None, stdin=subprocess.PIPE):
+    def __init__(self, bothy, *options, preexec=None, tty=False):
         self.lines = []  # (seconds of CLOCK_MONOTONIC at the end of the line, text)
         self.rest = ""
         self.errors = []
         self.read_to = 0  # lines that expect() has passed
         self.cond = threading.Condition()
         self.began = time.monotonic()
-        self.process = subprocess.Popen(
-            [bothy, "run", *options], stdin=stdin, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, preexec_fn=preexec)
+        self.tty, self.hung_up = None, False
+        if tty:
+            self.fd, self.tty = pty.openpty()
+            self.tty_before = termios.tcgetattr(self.tty)
+            where = {"stdin": self.tty, "stdout": self.tty, "start_new_session": True}
+            preexec = lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        else:
+            where = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen([bothy, "run", *options], stderr=subprocess.PIPE,
+                                        preexec_fn=preexec, **where)
+        if not tty:
+            self.fd = self.process.stdout.fileno()
+        self.to = self.fd if tty else self.process.stdin.fileno()
         self.pid = self.process.pid
         self.threads = [threading.Thread(target=self._read_serial, daemon=True),
                         threading.Thread(target=self._read_errors, daemon=True)]
@@ -108,14 +123,16 @@ class Guest:
         self.kill()
 
     def _read_serial(self):
-        fd = self.process.stdout.fileno()
-        while True:
-            data = os.read(fd, 65536)
+        data = b"x"
+        while data and not self.hung_up:
+            if not select.select([self.fd], [], [], 0.2)[0]:
+                continue
+            try:
+                data = os.read(self.fd, 65536)
+            except OSError: # the last user of the terminal is gone
+                data = b""
             now = time.monotonic()
             with self.cond:
-                if not data:
-                    self.cond.notify_all()
-                    return
                 text = self.rest + data.decode("utf-8", "replace")
                 *whole, self.rest = text.split("\n")
                 self.lines += [(now, line.rstrip("\r")) for line in whole]
@@ -135,7 +152,7 @@ class Guest:
                 if got:
                     return got
                 left = end - time.monotonic()
-                if self.process.poll() is not None and not any(t.is_alive() for t in self.threads):
+                if self.process.poll() is not None and not self.threads[1].is_alive():
                     raise Failed(f"bothy ended with status {self.process.returncode} while "
                                  f"waiting for {what}")
                 if left <= 0:
@@ -164,9 +181,21 @@ class Guest:
             return next((m for m in (re.search(pattern, e) for e in self.errors) if m), None)
         return self._wait(found, seconds, f"'{pattern}' on standard error")
 
+    def check_tty(self):
+        check("the terminal is as before", termios.tcgetattr(self.tty) == self.tty_before)
+
+    def hang_up(self):
+        """Close the terminal, as its window does."""
+        self.hung_up = True
+        self.threads[0].join()
+        os.close(self.tty)
+        os.close(self.fd)
+
+    def keys(self, data):
+        os.write(self.to, data)
+
     def type(self, text):
-        self.process.stdin.write((text + "\n").encode())
-        self.process.stdin.flush()
+        self.keys((text + "\n").encode())
 
     def shell(self, command, seconds=60):
         """Run a command in the guest's shell; the last line it prints, and when that came."""
@@ -183,8 +212,9 @@ class Guest:
             status = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise Failed(f"bothy did not end within {seconds} s") from None
-        for t in self.threads:
-            t.join(5)
+        self.threads[1].join(5)
+        if self.tty is None: # a terminal that we hold open does not end
+            self.threads[0].join(5)
         return status
 
     def signal(self, number):
