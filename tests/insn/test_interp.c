@@ -1181,19 +1181,23 @@ static void run_both(struct im *m, struct second *s)
  * or over pages that lie apart (through the engine's lock). */
 static void test_locked(void **state)
 {
-	static const uint64_t where[] = {IM_DATA + 8, IM_DATA + 0x3e, IM_DATA + 0x4ffd};
+	/* Hosts make accesses split over cache lines expensive on purpose. */
+	static const struct {
+		uint64_t at;
+		unsigned n;
+	} t[] = {{IM_DATA + 8, 100000}, {IM_DATA + 0x3e, 200}, {IM_DATA + 0x4ffd, 50000}};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(where); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
 		struct im *m = im_new(64, 0, NULL);
 		struct second s;
 
 		map_holes(m);
 		/* l: lock inc dword [rdi]; dec ecx; jnz l */
 		CODE(m, "\xf0\xff\x07\xff\xc9\x75\xf9");
-		m->v->s.gpr[X86_RDI] = where[i];
-		m->v->s.gpr[X86_RCX] = 100000;
+		m->v->s.gpr[X86_RDI] = t[i].at;
+		m->v->s.gpr[X86_RCX] = t[i].n;
 		run_both(m, &s);
-		assert_int_equal(peek(m, where[i]) & 0xffffffff, 200000);
+		assert_int_equal(peek(m, t[i].at) & 0xffffffff, 2 * t[i].n);
 		im_free(m);
 	}
 }

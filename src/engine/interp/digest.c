@@ -170,7 +170,6 @@ bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct 
 		return true;
 	}
 	set_address(u, key, rip, in);
-	u->size = (uint8_t)in->mem_size;
 	if (in->map == MAP_0F && in->opcode == 0xc7 && (in->modrm >> 3 & 7) == 1 &&
 	    in->flags & INSN_MEM) {
 		u->fn = uop_cmpxchg16;

@@ -199,22 +199,30 @@ static int reserve_pages(struct interp_vm *ivm, struct error *err)
 			 "raise the limit on virtual memory (ulimit -v)");
 }
 
+/* More than one vCPU: without membarrier(2) one could go on with code that another has changed
+ * (block.c). */
+static int check_smp(struct interp_vm *ivm, struct error *err)
+{
+	if (ivm->smp || !ivm->vm->cpus || ivm->vm->cpus->n < 2)
+		return 0;
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0))
+		return error_set(err, -errno,
+				 "interp: this host has no membarrier(2) (%s), which more than one "
+				 "vCPU needs; use -c 1",
+				 strerror(errno));
+	ivm->smp = true;
+	return 0;
+}
+
 static int interp_vm_init(struct engine_vm *vm, struct error *err)
 {
 	struct interp_vm *ivm = xnew(struct interp_vm);
 	int r;
 
 	ivm->vm = vm;
-	ivm->smp = vm->cpus && vm->cpus->n > 1;
 	r = reserve_pages(ivm, err);
-	/* Without it a vCPU could go on with code that another one has changed: block.c. */
-	if (!r && ivm->smp &&
-	    syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0))
-		r = error_set(
-			err, -errno,
-			"interp: this host has no membarrier(2) (%s), which more than one vCPU "
-			"needs; use -c 1",
-			strerror(errno));
+	if (!r)
+		r = check_smp(ivm, err);
 	if (!r)
 		r = trap_process_init(err);
 	if (r) {
@@ -296,6 +304,8 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 	}
 	if (!r)
 		r = trap_thread_init(ic, err);
+	if (!r)
+		r = check_smp(ic->ivm, err);
 	if (r)
 		interp_vcpu_done(v);
 	return r;

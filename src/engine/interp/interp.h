@@ -50,8 +50,7 @@ struct uop {
 	uint8_t base, index, scale /* factor 1, 2, 4, 8 */, seg;
 	uint8_t reg; /* GPR of push, pop, lea, indirect branches */
 	uint8_t n;   /* index in the block, UOP_LOOSE outside of one */
-	uint8_t size;
-	uint8_t pad_;
+	uint8_t pad_[2];
 };
 static_assert(sizeof(struct uop) == 32, "two uops a cache line; thunks step by 32");
 
@@ -107,7 +106,7 @@ struct interp_vm {
 	uint64_t n_pages;
 	pthread_mutex_t split_lock; /* LOCKed accesses that no single host access can do */
 	pthread_mutex_t code_lock;  /* marking and clearing of interp_page; leaf */
-	bool smp;                   /* more than one vCPU thread */
+	_Atomic bool smp;           /* more than one vCPU thread */
 };
 
 /* Block keys: the low byte is v->mode's translation key. */
@@ -173,7 +172,7 @@ struct interp_cpu {
 	gva_t tmp_lin;
 	struct x86_tlb_entry *tmp_e;
 	bool tmp_equal;
-	uint64_t x87_prev_fip, x87_prev_fdp;
+	uint64_t x87_prev_fip;
 	uint32_t x87_prev_misc;
 	uint64_t x87_fdp; /* address of the last x87 memory operand */
 	uint16_t x87_fds, x87_prev_fds;
