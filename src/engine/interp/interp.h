@@ -172,7 +172,7 @@ struct interp_cpu {
 	gva_t tmp_lin;
 	struct x86_tlb_entry *tmp_e;
 	bool tmp_equal;
-	uint64_t x87_prev_fip;
+	uint64_t x87_prev_fip, x87_prev_fdp;
 	uint32_t x87_prev_misc;
 	uint64_t x87_fdp; /* address of the last x87 memory operand */
 	uint16_t x87_fds, x87_prev_fds;
