@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct engine_ops *const engines[] = {&engine_interp, NULL};
+static const struct engine_ops *const engines[] = {&engine_translate, &engine_interp, NULL};
 
 const struct engine_ops *const *engine_list(void)
 {

@@ -25,7 +25,8 @@ struct engine_vm {
 	struct bus *bus;       /* borrowed */
 	struct cpu_set *cpus;  /* borrowed */
 	struct mem_listener listener;
-	void *engine; /* the engine's own per-VM data */
+	void *engine;           /* the engine's own per-VM data */
+	bool translate_at_once; /* tests: translate each block when it is first entered */
 };
 
 struct engine_ops {
@@ -42,7 +43,7 @@ struct engine_ops {
 	void (*vcpu_done)(struct vcpu *v);
 };
 
-extern const struct engine_ops engine_interp;
+extern const struct engine_ops engine_interp, engine_translate;
 
 /** engine_list() - NULL-terminated, all compiled-in engines, fastest first. */
 const struct engine_ops *const *engine_list(void);

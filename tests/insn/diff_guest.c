@@ -199,6 +199,7 @@ struct diff_guest *diff_guest_new(const char *engine, struct error *err)
 		return NULL;
 	cpu_set_add(&g->cpus, &g->v);
 	g->vm = (struct engine_vm){.ops = engine_pick(engine, &caps, err),
+				   .translate_at_once = true,
 				   .mem = g->mem,
 				   .bus = &g->bus,
 				   .cpus = &g->cpus};

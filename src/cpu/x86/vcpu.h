@@ -117,7 +117,8 @@ struct vcpu {
 				     that cleared TF); the engine clears it before each instruction */
 	bool irq_waiting;         /* an interrupt waits for IF: setting IF asks for a poll */
 	struct x86_tlb *tlb;      /* owned */
-	uint64_t zero; /* always 0: the base or index of an address that has none (engines) */
+	uint64_t zero;     /* always 0: the base or index of an address that has none (engines) */
+	uint64_t word[16]; /* of the translator's code, which reaches this struct by the GS base */
 	struct x86_exception exc; /* valid after X86_FAULT */
 	struct vcpu_exit exit;    /* valid after X86_EXIT */
 

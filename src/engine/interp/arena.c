@@ -1,59 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The arena of instruction thunks: one memfd mapped twice, read-execute for running and read-write
- * for the emitter, never both; inaccessible pages on either side of both views. Thunks are position
+ * The arena of instruction thunks, in a code map (engine/emit/codemap.h). Thunks are position
  * independent and identical ones are stored once, so a whole Linux boot needs a few thousand.
  *
  * Bounded: when the arena is full the engine drops all blocks and starts it afresh. One per vCPU,
  * used by the vCPU's thread only; thunk_at() is for that thread's signal handler.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "engine/interp/interp.h"
 
-#define GUARD 65536u
-
-static uint8_t *map_guarded(int fd, size_t size, int prot)
-{
-	uint8_t *p = mmap(NULL, size + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		return NULL;
-	if (mmap(p + GUARD, size, prot, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
-		munmap(p, size + 2 * GUARD);
-		return NULL;
-	}
-	return p + GUARD;
-}
-
 int thunk_arena_init(struct thunk_arena *a, size_t size, struct error *err)
 {
-	int fd = memfd_create("thunks", MFD_CLOEXEC), r = 0;
+	int r;
 
 	*a = (struct thunk_arena){.size = size};
-	if (fd < 0)
-		return error_set(err, -errno, "code cache: memfd_create: %s", strerror(errno));
-	if (ftruncate(fd, (off_t)size) < 0)
-		r = error_set(err, -errno, "code cache: cannot size a memfd to %zu bytes: %s", size,
-			      strerror(errno));
-	if (!r)
-		a->rx = map_guarded(fd, size, PROT_READ | PROT_EXEC);
-	if (a->rx)
-		a->rw = map_guarded(fd, size, PROT_READ | PROT_WRITE);
-	if (!r && !a->rw)
-		r = error_set(err, -ENOMEM,
-			      "code cache: cannot map %zu bytes executable (%s); the host forbids "
-			      "PROT_EXEC on memfds or is out of address space",
-			      size, strerror(errno));
-	close(fd);
-	if (r) {
-		thunk_arena_done(a);
+	r = code_map_init(&a->map, size, err);
+	if (r)
 		return r;
-	}
+	a->rw = a->map.rw;
+	a->rx = a->map.rx;
 	a->unit = xnew_n(uint8_t, size / THUNK_UNIT);
 	a->len = xnew_n(uint32_t, size / THUNK_UNIT);
 	a->n_hash = (uint32_t)(size / THUNK_UNIT) * 2; /* at most half full */
@@ -63,10 +30,7 @@ int thunk_arena_init(struct thunk_arena *a, size_t size, struct error *err)
 
 void thunk_arena_done(struct thunk_arena *a)
 {
-	if (a->rx)
-		munmap(a->rx - GUARD, a->size + 2 * GUARD);
-	if (a->rw)
-		munmap(a->rw - GUARD, a->size + 2 * GUARD);
+	code_map_done(&a->map);
 	free(a->unit);
 	free(a->len);
 	free(a->hash);

@@ -39,7 +39,21 @@ void block_flush_all(struct interp_cpu *ic)
 	ic->pool_used = 0;
 	ic->link = NULL;
 	thunk_arena_reset(&ic->thunks);
+	if (ic->hooks)
+		ic->hooks->flush(ic->v);
+	ic->flush_wanted = false;
 	ic->flushed++;
+}
+
+void *block_pool_alloc(struct interp_cpu *ic, size_t size)
+{
+	void *p = ic->pool + ic->pool_used;
+
+	size = align_up(size, 16);
+	if (ic->pool_used + size > ic->pool_size)
+		return NULL;
+	ic->pool_used += size;
+	return p;
 }
 
 static unsigned hash_of(const uint8_t *code, uint64_t rip, uint32_t key)
@@ -341,7 +355,11 @@ static bool revalidate(struct vcpu *v, struct block *b, const struct x86_tlb_ent
 	if (LIKELY(block_valid(b)))
 		return true;
 	v->count.smc++;
-	return mark_code(ic, b->meta, e->code, e->host, b->page_off, b->n_bytes, b->bytes, &b->gen);
+	if (!mark_code(ic, b->meta, e->code, e->host, b->page_off, b->n_bytes, b->bytes, &b->gen))
+		return false;
+	if (b->native)
+		ic->hooks->revalidated(b);
+	return true;
 }
 
 static struct block *build(struct vcpu *v, const struct x86_tlb_entry *e, uint64_t rip,
@@ -373,6 +391,8 @@ static struct block *build(struct vcpu *v, const struct x86_tlb_entry *e, uint64
 		b->meta = page_meta(ic->ivm, e);
 		if (mark_code(ic, b->meta, e->code, e->host, off, b->n_bytes, b->bytes, &b->gen)) {
 			insert(ic, b);
+			if (ic->hooks && !(b->flags & BLOCK_SINGLE))
+				ic->hooks->built(v, b);
 			return b;
 		}
 		if (tries > 16) {
@@ -441,6 +461,8 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 	struct block *b;
 
 	*ret_r = X86_OK;
+	if (UNLIKELY(ic->flush_wanted))
+		block_flush_all(ic);
 	if (!(key & X86_MODE_CS64) ? rip > v->s.seg[X86_CS].limit : !x86_canonical(rip)) {
 		*ret_r = x86_gp0(v);
 		return NULL;

@@ -18,8 +18,7 @@ static uint8_t seg_word(unsigned seg)
 			 8);
 }
 
-/* -1, or the vector that the instruction raises in this mode whatever its operands. */
-static int unavailable(const struct vcpu *v, uint32_t key, const struct insn *in)
+int insn_unavailable(const struct vcpu *v, uint32_t key, const struct insn *in)
 {
 	uint32_t f = in->flags;
 
@@ -57,7 +56,7 @@ static void set_address(struct uop *u, uint32_t key, uint64_t rip, const struct 
 		u->seg = seg_word(in->seg);
 }
 
-static bool is_nop(const struct insn *in)
+bool insn_is_nop(const struct insn *in)
 {
 	if (in->map == MAP_1)
 		return in->opcode == 0x90 && !(in->rex & 1);
@@ -114,17 +113,6 @@ static bool is_branch(const struct insn *in)
 	}
 }
 
-static void *pool_alloc(struct interp_cpu *ic, size_t size)
-{
-	void *p = ic->pool + ic->pool_used;
-
-	size = align_up(size, 16);
-	if (ic->pool_used + size > ic->pool_size)
-		return NULL;
-	ic->pool_used += size;
-	return p;
-}
-
 static bool digest_special(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct insn *in,
 			   struct uop *u, bool *ret_ends)
 {
@@ -136,7 +124,7 @@ static bool digest_special(struct interp_cpu *ic, uint32_t key, uint64_t rip, co
 	u->fn = branch_handler(key, in, rip, u);
 	if (u->fn)
 		return true;
-	copy = pool_alloc(ic, sizeof(*copy));
+	copy = block_pool_alloc(ic, sizeof(*copy));
 	if (!copy)
 		return false;
 	*copy = *in;
@@ -148,7 +136,7 @@ static bool digest_special(struct interp_cpu *ic, uint32_t key, uint64_t rip, co
 bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct insn *in,
 		struct uop *u, struct uop_cold *cold, bool *ret_ends)
 {
-	int vector = unavailable(ic->v, key, in);
+	int vector = insn_unavailable(ic->v, key, in);
 
 	*ret_ends = false;
 	cold->flags = in->flags;
@@ -163,7 +151,7 @@ bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct 
 	}
 	if (in->special != SP_NONE)
 		return digest_special(ic, key, rip, in, u, ret_ends);
-	if (is_nop(in)) {
+	if (insn_is_nop(in)) {
 		static const struct insn nop = {.special = SP_NOP_MEM};
 
 		u->fn = branch_handler(key, &nop, rip, u);

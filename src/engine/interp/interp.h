@@ -26,6 +26,7 @@
 
 #include "cpu/x86/cpuid.h"
 #include "cpu/x86/mmu.h"
+#include "engine/emit/codemap.h"
 #include "engine/engine.h"
 #include "engine/special/special.h"
 
@@ -58,6 +59,7 @@ static_assert(sizeof(struct uop) == 32, "two uops a cache line; thunks step by 3
 
 /* What only slow paths need. */
 struct uop_cold {
+	uop_fn fn;      /* translated blocks: the handler that uop.fn had */
 	uint32_t flags; /* INSN_ bits */
 	uint16_t mem_size;
 	uint16_t off; /* of the instruction from the block's first byte */
@@ -91,13 +93,33 @@ struct block {
 	uint64_t gen2;
 	struct uop_cold *cold; /* n_insns + 1 */
 	uint8_t *bytes;
-	struct uop uop[]; /* n_insns + 1: the last is the fall through */
+	/* of the translator (engine/translate) */
+	void *native;        /* where translated code is entered, NULL if there is none */
+	struct tr_block *tr; /* with it */
+	uint32_t heat;       /* times it was interpreted */
+	struct uop uop[];    /* n_insns + 1: the last is the fall through */
 };
 
 /* Code bookkeeping of a guest page, shared by all vCPUs of a VM. */
 struct interp_page {
 	_Atomic uint64_t gen;      /* counts writes into granules that were decoded; see block.c */
 	_Atomic uint64_t granules; /* 64-byte pieces that blocks were decoded from since */
+};
+
+/*
+ * What an engine built on the interpreter is told. Blocks are interpreted unless built() replaces
+ * the handler of their first uop.
+ */
+struct interp_hooks {
+	/* a block was built that may be chained */
+	void (*built)(struct vcpu *v, struct block *b);
+	/* a stale block's bytes were found unchanged: block.gen is new */
+	void (*revalidated)(struct block *b);
+	/* all blocks are dropped */
+	void (*flush)(struct vcpu *v);
+	/* a hardware fault at @pc, outside of thunks: where to go on, 0 = not ours. In the signal
+	 * handler. */
+	uintptr_t (*trap)(struct vcpu *v, uintptr_t pc);
 };
 
 struct interp_vm {
@@ -128,7 +150,8 @@ enum {
 #define THUNK_UNIT 32u
 
 struct thunk_arena {
-	uint8_t *rw, *rx; /* two views of one memfd */
+	struct code_map map;
+	uint8_t *rw, *rx; /* its two views */
 	size_t size, used;
 	uint8_t *unit;  /* THUNK_ bits per unit: 0 = continuation or free */
 	uint32_t *hash; /* unit number + 1 of a thunk's start, 0 = empty */
@@ -154,6 +177,9 @@ struct interp_cpu {
 
 	struct vcpu *v;
 	struct interp_vm *ivm;
+	const struct interp_hooks *hooks; /* NULL = none */
+	struct translator *tr;            /* engine/translate; NULL = none */
+	bool flush_wanted;                /* drop all blocks when the next one is looked for */
 	/* where the block about to be found may be chained: &link_from->succ[i], for link_rip */
 	struct block **link, *link_from;
 	uint64_t link_rip;
@@ -263,6 +289,7 @@ static inline bool interp_hits_code(const struct interp_vm *ivm, const struct x8
 	marked = atomic_load_explicit(&ivm->pages[n].granules, memory_order_relaxed);
 	return !marked || marked & interp_granules(off, len);
 }
+void *block_pool_alloc(struct interp_cpu *ic, size_t size); /* NULL when full */
 
 /* digest.c: the uop of one decoded instruction; false when the arena is full */
 bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct insn *in,
@@ -271,6 +298,12 @@ bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct 
 void uop_end(struct uop *u, uint64_t rip, uint32_t key);
 /** uop_fault() - raise @vector (with error code 0 for #GP) at this place. */
 void uop_fault(struct uop *u, uint8_t vector);
+/** uop_fn_ends() - a handler that leaves the block whatever happens: faults and final specials. */
+bool uop_fn_ends(uop_fn fn);
+/** insn_unavailable() - -1, or the vector that @in raises in mode @key whatever its operands. */
+int insn_unavailable(const struct vcpu *v, uint32_t key, const struct insn *in);
+/** insn_is_nop() - a COPY instruction that does nothing. */
+bool insn_is_nop(const struct insn *in);
 
 /* emit.c */
 /** emit_thunk() - NULL when the arena is full. */
@@ -330,6 +363,43 @@ static inline int uop_leave(struct vcpu *v, uint64_t rip, uint32_t fl)
 	v->s.rflags = fl_merge(v->s.rflags, fl);
 	v->s.rip = rip;
 	return X86_OK;
+}
+
+static inline int block_enter(struct vcpu *v, const struct block *b, struct x86_tlb_entry *tab,
+			      uint32_t fl)
+{
+	v->count.insns += b->n_insns;
+	v->count.blocks++;
+	return b->uop[0].fn(v, b->uop, tab, fl);
+}
+
+/** block_still_mapped() - is the page of @b what @rip is mapped to? For code segments with base 0.
+ */
+static inline bool block_still_mapped(const struct vcpu *v, const struct block *b, uint64_t rip)
+{
+	const struct x86_tlb_entry *e = &icpu(v)->exec_tab[(rip >> 12) & (X86_TLB_SIZE - 1)];
+
+	return e->tag_exec == ((rip & ~0xfffull) | v->tlb->generation) && e->host == b->page;
+}
+
+/** block_chain() - from the end of @b to its successor @which, at @rip. */
+static inline __attribute__((always_inline)) int block_chain(struct vcpu *v, const struct block *b,
+							     struct x86_tlb_entry *tab, uint32_t fl,
+							     unsigned which, uint64_t rip)
+{
+	struct block *nb = b->succ[which];
+
+	if (BLOCK_CHAINING && LIKELY(nb != NULL) &&
+	    LIKELY(!atomic_load_explicit(&v->request, memory_order_relaxed)) &&
+	    LIKELY(block_valid(nb)) &&
+	    (!(b->succ_far & 1u << which) || LIKELY(block_still_mapped(v, nb, rip))))
+		return block_enter(v, nb, tab, fl);
+	if (!(b->flags & BLOCK_SINGLE)) {
+		icpu(v)->link_from = (struct block *)b;
+		icpu(v)->link = &icpu(v)->link_from->succ[which];
+		icpu(v)->link_rip = rip;
+	}
+	return uop_leave(v, rip, fl);
 }
 
 #endif

@@ -21,39 +21,11 @@ enum { FL_CF = 0x100, FL_PF = 0x400, FL_ZF = 0x4000, FL_SF = 0x8000, FL_OF = 1 }
 
 /* ---- blocks ---- */
 
-INLINE int enter(struct vcpu *v, const struct block *b, struct x86_tlb_entry *tab, uint32_t fl)
-{
-	v->count.insns += b->n_insns;
-	v->count.blocks++;
-	return b->uop[0].fn(v, b->uop, tab, fl);
-}
-
-/* Is the page of @b still what @rip is mapped to? For code segments with base 0. */
-INLINE bool still_mapped(const struct vcpu *v, const struct block *b, uint64_t rip)
-{
-	const struct x86_tlb_entry *e = &icpu(v)->exec_tab[(rip >> 12) & (X86_TLB_SIZE - 1)];
-
-	return e->tag_exec == ((rip & ~0xfffull) | v->tlb->generation) && e->host == b->page;
-}
-
 /* To successor @which of the block of @u, at @rip. */
 INLINE int chain(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
 		 unsigned which, uint64_t rip)
 {
-	const struct block *b = uop_block(u);
-	struct block *nb = b->succ[which];
-
-	if (BLOCK_CHAINING && LIKELY(nb != NULL) &&
-	    LIKELY(!atomic_load_explicit(&v->request, memory_order_relaxed)) &&
-	    LIKELY(block_valid(nb)) &&
-	    (!(b->succ_far & 1u << which) || LIKELY(still_mapped(v, nb, rip))))
-		return enter(v, nb, tab, fl);
-	if (!(b->flags & BLOCK_SINGLE)) {
-		icpu(v)->link_from = (struct block *)b;
-		icpu(v)->link = &icpu(v)->link_from->succ[which];
-		icpu(v)->link_rip = rip;
-	}
-	return uop_leave(v, rip, fl);
+	return block_chain(v, uop_block(u), tab, fl, which, rip);
 }
 
 /* To a computed @rip, which is canonical or inside a flat 32-bit segment. */
@@ -65,8 +37,8 @@ INLINE int jump(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, 
 	if (BLOCK_CHAINING && LIKELY(nb != NULL) && LIKELY(nb->rip == rip) &&
 	    LIKELY(nb->key == uop_block(u)->key) &&
 	    LIKELY(!atomic_load_explicit(&v->request, memory_order_relaxed)) &&
-	    LIKELY(block_valid(nb)) && LIKELY(still_mapped(v, nb, rip)))
-		return enter(v, nb, tab, fl);
+	    LIKELY(block_valid(nb)) && LIKELY(block_still_mapped(v, nb, rip)))
+		return block_enter(v, nb, tab, fl);
 	return uop_leave(v, rip, fl);
 }
 
@@ -105,7 +77,7 @@ INLINE int jump_segment(struct vcpu *v, const struct uop *u, struct x86_tlb_entr
 	    LIKELY(nb->key == uop_block(u)->key) &&
 	    LIKELY(!atomic_load_explicit(&v->request, memory_order_relaxed)) &&
 	    LIKELY(block_valid(nb)) && LIKELY(segment_allows(v, nb, rip)))
-		return enter(v, nb, tab, fl);
+		return block_enter(v, nb, tab, fl);
 	return uop_leave(v, rip, fl);
 }
 
@@ -133,6 +105,11 @@ static int raise_here(struct vcpu *v, const struct uop *u, struct x86_tlb_entry 
 	else
 		(void)x86_raise(v, (uint8_t)u->imm);
 	return fault(v, u, fl);
+}
+
+bool uop_fn_ends(uop_fn fn)
+{
+	return fn == raise_here || fn == uop_special_end || fn == uop_special_branch;
 }
 
 void uop_fault(struct uop *u, uint8_t vector)

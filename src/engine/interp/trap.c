@@ -57,6 +57,14 @@ static void on_trap(int sig, siginfo_t *si, void *ctx)
 	uint8_t flags = ic ? thunk_at(&ic->thunks, pc) : 0;
 	unsigned trap = (unsigned)g[REG_TRAPNO];
 
+	if (!flags && ic && ic->hooks && si->si_code > 0 && trap != X86_PFV && trap != X86_MC) {
+		uintptr_t to = ic->hooks->trap(ic->v, pc);
+
+		if (to) {
+			g[REG_RIP] = (greg_t)to;
+			return;
+		}
+	}
 	/* A page fault inside a thunk is a host problem (guest RAM is always mapped). */
 	if (!flags || si->si_code <= 0 || trap == X86_PFV || trap == X86_MC) {
 		forward(sig, si, ctx);

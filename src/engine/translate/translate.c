@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The translating engine: engine_ops around the interpreter's (translate.h says how they share the
+ * work), when blocks get translated, and the code cache's lifetime.
+ *
+ * The code cache is per vCPU, bounded, and dropped as a whole together with the interpreter's
+ * blocks; that happens in the run loop only, when no native code is on the stack.
+ *
+ * UNMODELLED: vCPUs do not share translations; x87 and MMX instructions, string instructions and
+ * code of non-flat segments run in the interpreter's handlers.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+
+#include "engine/translate/translate.h"
+
+#define CODE_SIZE        (64 * MIB)
+#define HOT              16u
+#define HWCAP2_FSGSBASE_ 2u /* asm/hwcap2.h: HWCAP2_FSGSBASE */
+
+static void clear_jumps(struct translator *t)
+{
+	/* Slots that no lookup can hit: 0 belongs to slot 0 and 1 to slot 1. */
+	memset(t->jump, 0, sizeof(t->jump));
+	t->jump[0].rip = 1;
+}
+
+/* ---- hooks of the interpreter ---- */
+
+static int count_heat(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	struct translator *t = icpu(v)->tr;
+	struct block *b = (struct block *)uop_block(u);
+
+	if (++b->heat >= t->hot) {
+		if (tr_translate(v, b))
+			return u->fn(v, u, tab, fl);
+		if (!icpu(v)->flush_wanted)
+			b->uop[0].fn = b->cold[0].fn; /* never */
+	}
+	return b->cold[0].fn(v, u, tab, fl);
+}
+
+static void on_built(struct vcpu *v, struct block *b)
+{
+	b->cold[0].fn = b->uop[0].fn;
+	b->uop[0].fn = count_heat;
+}
+
+static void on_revalidated(struct block *b)
+{
+	*b->tr->neg_gen = -b->gen;
+}
+
+static void on_flush(struct vcpu *v)
+{
+	struct translator *t = icpu(v)->tr;
+
+	memset(t->map.rw + t->first, 0xcc, t->used - t->first);
+	t->used = t->first;
+	t->n_blocks = 0;
+	t->dropped++;
+	clear_jumps(t);
+}
+
+static uintptr_t on_fault(struct vcpu *v, uintptr_t pc)
+{
+	const struct translator *t = icpu(v)->tr;
+	unsigned lo = 0, hi = t->n_blocks;
+	const struct tr_block *tb;
+
+	if (pc < (uintptr_t)t->map.rx + t->first || pc >= (uintptr_t)t->map.rx + t->used)
+		return 0;
+	while (hi - lo > 1) {
+		unsigned mid = (lo + hi) / 2;
+
+		if ((uintptr_t)t->blocks[mid]->rx <= pc)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	if (hi == lo)
+		return 0;
+	tb = t->blocks[lo];
+	for (unsigned i = 0; i < tb->n_faults; i++)
+		if ((uintptr_t)tb->rx + tb->fault[i].at == pc)
+			return (uintptr_t)tb->rx + tb->fault[i].stub;
+	return 0;
+}
+
+static const struct interp_hooks hooks = {
+	.built = on_built,
+	.revalidated = on_revalidated,
+	.flush = on_flush,
+	.trap = on_fault,
+};
+
+/* ---- engine_ops ---- */
+
+static void translator_free(struct translator *t)
+{
+	if (!t)
+		return;
+	code_map_done(&t->map);
+	free(t->blocks);
+	free(t);
+}
+
+static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct error *err)
+{
+	struct translator *t = xnew(struct translator);
+	int r = code_map_init(&t->map, CODE_SIZE, err);
+
+	if (!r)
+		r = tr_glue(t, ic, err);
+	if (r) {
+		translator_free(t);
+		return r;
+	}
+	t->blocks = xnew_n(struct tr_block *, TR_BLOCKS);
+	t->hot = vm->translate_at_once ? 1 : HOT;
+	clear_jumps(t);
+	ic->tr = t;
+	ic->hooks = &hooks;
+	return 0;
+}
+
+static int translate_probe(struct engine_caps *ret_caps, struct error *err)
+{
+	bool ok = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_;
+	int r = engine_interp.probe(ret_caps, err);
+
+	ret_caps->name = "translate";
+	ret_caps->speed = 20;
+	if (r)
+		return r;
+	snprintf(ret_caps->detail, sizeof(ret_caps->detail), "%s",
+		 ok ? "x86 to x86-64 translator, soft TLB"
+		    : "the host's kernel does not let programs write the GS base (Linux 5.9 does)");
+	return ok ? 0 : error_set(err, -ENOTSUP, "translate: %s", ret_caps->detail);
+}
+
+static int translate_vm_init(struct engine_vm *vm, struct error *err)
+{
+	return engine_interp.vm_init(vm, err);
+}
+
+static void translate_vm_done(struct engine_vm *vm)
+{
+	engine_interp.vm_done(vm);
+}
+
+static int translate_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *err)
+{
+	int r = engine_interp.vcpu_init(vm, v, err);
+
+	if (r)
+		return r;
+	r = translator_new(vm, icpu(v), err);
+	if (r)
+		engine_interp.vcpu_done(v);
+	return r;
+}
+
+static void translate_vcpu_done(struct vcpu *v)
+{
+	if (icpu(v))
+		translator_free(icpu(v)->tr);
+	engine_interp.vcpu_done(v);
+}
+
+static int translate_run(struct engine_vm *vm, struct vcpu *v, struct vcpu_exit *ret_exit)
+{
+	asm volatile("wrgsbase %0" : : "r"((uint64_t)(uintptr_t)v));
+	return engine_interp.run(vm, v, ret_exit);
+}
+
+static void translate_kick(struct vcpu *v)
+{
+	engine_interp.kick(v);
+}
+
+static int translate_get_state(struct vcpu *v, struct x86_state *ret_state)
+{
+	return engine_interp.get_state(v, ret_state);
+}
+
+static int translate_set_state(struct vcpu *v, const struct x86_state *state)
+{
+	return engine_interp.set_state(v, state);
+}
+
+const struct engine_ops engine_translate = {
+	.name = "translate",
+	.probe = translate_probe,
+	.vm_init = translate_vm_init,
+	.vm_done = translate_vm_done,
+	.vcpu_init = translate_vcpu_init,
+	.run = translate_run,
+	.kick = translate_kick,
+	.get_state = translate_get_state,
+	.set_state = translate_set_state,
+	.vcpu_done = translate_vcpu_done,
+};

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The translator from the inside. It is built on the interpreter: blocks, their lookup and
+ * invalidation, events, debugging and every slow path are the interpreter's, and code that is not
+ * hot stays interpreted. A block that was interpreted often enough gets host code ("native"), which
+ * blocks then enter directly.
+ *
+ * Host registers in native code:
+ *
+ *	guest RAX..RDI, R8, R9, R12, R13, R14 (RSP aside): the same host register
+ *	guest RSP: R15
+ *	guest R10, R11, R15: in struct vcpu
+ *	host RSP: the host's stack; nothing in it belongs to a block
+ *	host R10 (S1), R11 (S2): scratch
+ *	GS base: struct vcpu. The vCPU's thread sets it in run(); C code does not use GS.
+ *
+ * Arithmetic flags are in EFLAGS ("E"), in word W_FL in the form of the interpreter's fl ("M"), or
+ * both. Memory checks clobber EFLAGS, and every instruction that can fault needs M, because a fault
+ * must show the flags exactly. A block can be entered with either: it has an entry for each.
+ *
+ * Vector registers and MXCSR are the guest's while W_VEC is 1 and in struct vcpu otherwise. A block
+ * that uses them makes W_VEC 1 once; calling C code saves them and reloads them on return.
+ *
+ * Slow paths call the handler of the instruction's uop (interp.h) with all registers in struct
+ * vcpu; the handler of the next uop is tr_resume(), which returns to native code. Hardware faults
+ * (division, SSE) go to the same place from the signal handler, so the interpreter finds the fault
+ * again and raises it.
+ */
+#ifndef ENGINE_TRANSLATE_TRANSLATE_H
+#define ENGINE_TRANSLATE_TRANSLATE_H
+
+#include "engine/emit/reenc.h"
+#include "engine/interp/interp.h"
+
+enum { S1 = R10, S2 = R11 };
+
+/* vcpu.word[] */
+enum {
+	W_TAB,   /* TLB table of data accesses */
+	W_GEN,   /* its generation */
+	W_FL,    /* flags */
+	W_KEY,   /* block key in force */
+	W_TMP,   /* RAX while flags are restored */
+	W_LIN,   /* linear address during a check */
+	W_ENTRY, /* TLB entry of a store */
+	W_PTR,   /* host pointer of a store; target of an indirect branch that missed */
+	W_VEC,
+	W_JTAB, /* jump_slot[] */
+	W_MXCSR /* scratch */
+};
+
+#define TR_NEXT 3 /* what tr_resume() returns: beyond X86_EXIT */
+
+/* Which flags a block's body starts with. */
+enum tr_type {
+	TR_TYPE_M, /* in memory */
+	TR_TYPE_E, /* in EFLAGS */
+	TR_TYPE_D, /* it does not matter: written before anything looks */
+};
+
+struct tr_exit {
+	struct block *b;
+	uint64_t rip;
+	uint8_t *site; /* of the rel32, in the writable view; NULL = never linked */
+	uint8_t which;
+	bool e, m; /* where the flags are */
+	bool far;  /* to another page */
+};
+
+/* An instruction that can fault on the host: where it is and where its slow path is. */
+struct tr_fault {
+	uint16_t at, stub; /* from tr_block.rx */
+};
+
+struct tr_block {
+	struct block *b;
+	uint8_t *rx; /* first byte */
+	uint32_t size;
+	uint8_t type;                         /* enum tr_type */
+	uint8_t *entry_i, *entry_m, *entry_e; /* in the executable view */
+	uint64_t *neg_gen;                    /* writable view: -block.gen */
+	struct tr_exit exit[2];
+	uint16_t n_faults;
+	struct tr_fault fault[];
+};
+
+/* Entry of indirect jumps: rip decides alone; what is entered checks mapping and mode. */
+struct tr_jump {
+	uint64_t rip;
+	uint8_t *entry;
+};
+#define TR_JUMPS  4096u
+#define TR_BLOCKS 65536u
+#define TR_ROOM   65536u /* bytes of code that the largest block can need */
+
+struct translator {
+	struct code_map map;
+	size_t used, first; /* first: end of the fixed routines */
+	/* fixed routines */
+	uint8_t *enter;    /* a uop handler */
+	uint8_t *call;     /* S2 = handler, S1 = its second argument; returns to the block */
+	uint8_t *tail;     /* the same, leaving native code for good */
+	uint8_t *vec_load; /* clobbers nothing but flags */
+	unsigned hot;      /* executions before a block is translated */
+	uint64_t translated, dropped;
+	unsigned n_blocks;
+	struct tr_block **blocks; /* [TR_BLOCKS], by address */
+	struct tr_jump jump[TR_JUMPS];
+};
+
+static inline size_t tr_word(unsigned w)
+{
+	return offsetof(struct vcpu, word) + 8 * w;
+}
+
+/* asm.c: host instructions */
+extern const uint8_t tr_host[16]; /* guest GPR -> host GPR, NO_REG: in memory */
+/** tr_gs() - op reg, gs:[off]; @w: 64 bit. */
+void tr_gs(struct emit *m, bool w, uint8_t op, unsigned reg, size_t off);
+/** tr_mem() - op reg, [base + index << scale + disp]; base or index may be NO_REG. */
+void tr_mem(struct emit *m, bool w, uint8_t op, unsigned reg, unsigned base, unsigned index,
+	    unsigned scale, int32_t disp);
+/** tr_rr() - op rm, reg. */
+void tr_rr(struct emit *m, bool w, uint8_t op, unsigned reg, unsigned rm);
+void tr_imm64(struct emit *m, unsigned reg, uint64_t imm);
+/** tr_flags_save/restore() - EFLAGS to and from W_FL. Save clobbers S1, restore nothing. */
+void tr_flags_save(struct emit *m);
+void tr_flags_restore(struct emit *m);
+/** tr_jump_to() - jmp or call (@op e9, e8) to @to, an address in the executable view at @rx. */
+void tr_jump_to(struct emit *m, uint8_t op, const uint8_t *rx, const uint8_t *to);
+
+/* glue.c */
+int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err) MUST_CHECK;
+int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+/** tr_stored() - a store went to a page with code (W_ENTRY, W_PTR). tr_stored_go(): a push of a
+ * branch, whose target is checked anyway. */
+int tr_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+int tr_stored_go(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+int tr_chain(struct vcpu *v, const struct tr_exit *x, struct x86_tlb_entry *tab, uint32_t fl);
+int tr_leave(struct vcpu *v, uint64_t rip, struct x86_tlb_entry *tab, uint32_t fl);
+/** tr_miss() - an indirect branch to W_PTR was not in the table: fill it, then interpret @u. */
+int tr_miss(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+
+/* block.c */
+/** tr_translate() - give @b host code; false when it is not worth it or there is no room now. */
+bool tr_translate(struct vcpu *v, struct block *b);
+/** tr_replace() - what jumps into @old goes to @to; @old is interpreted from now on. */
+void tr_replace(struct block *old, const struct tr_block *to, struct translator *t);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A block while it is translated: what block.c (control flow, layout) and insn.c (instructions)
+ * share.
+ */
+#ifndef ENGINE_TRANSLATE_XLAT_H
+#define ENGINE_TRANSLATE_XLAT_H
+
+#include "engine/translate/translate.h"
+
+enum stub_kind {
+	STUB_SLOW,   /* run the instruction in the interpreter, come back after it */
+	STUB_END,    /* the same, without coming back: final instructions */
+	STUB_MISS,   /* indirect branch: target in W_PTR */
+	STUB_STORED, /* a store hit a page with code */
+	STUB_STORED_GO,
+	STUB_EXIT, /* an exit that is not linked */
+	STUB_HEAD, /* leave at the block's first instruction */
+};
+
+/* Out-of-line code, emitted after the body. */
+struct stub {
+	uint8_t kind;
+	uint8_t insn;  /* index; STUB_EXIT: which */
+	bool save;     /* flags are in EFLAGS only on the way in */
+	bool restore;  /* and must be there on the way out */
+	bool rcx;      /* RCX is in S1 on the way in */
+	unsigned site; /* offset of the rel32 that leads here; 0 = none (hardware fault) */
+	unsigned back; /* offset to come back to */
+	unsigned at;   /* offset of an instruction that can fault, else 0 */
+};
+
+#define XLAT_STUBS (BLOCK_MAX_INSNS * 4 + 8)
+
+struct xlat {
+	struct emit m;
+	struct vcpu *v;
+	struct interp_cpu *ic;
+	struct translator *t;
+	struct block *b;
+	struct tr_block *tb;
+	const uint8_t *rx; /* executable address of m.buf */
+	bool e, m_ok;      /* flags: valid in EFLAGS, in memory */
+	bool vec;          /* W_VEC is 1 from here on */
+	bool is64;
+	unsigned w; /* 8 or 4: width of the stack and of near branches */
+	unsigned i; /* current instruction */
+	unsigned n_slow;
+	unsigned n_stubs;
+	struct stub stub[XLAT_STUBS];
+	struct insn in[BLOCK_MAX_INSNS];
+};
+
+/* An address in guest registers. */
+struct ea {
+	uint8_t base, index, scale; /* guest GPRs or NO_REG */
+	uint8_t seg;                /* FS or GS of 64-bit code, else NO_REG */
+	int64_t disp;
+};
+
+static inline void need_m(struct xlat *x)
+{
+	if (!x->m_ok)
+		tr_flags_save(&x->m);
+	x->m_ok = true;
+}
+static inline void need_e(struct xlat *x)
+{
+	if (!x->e)
+		tr_flags_restore(&x->m);
+	x->e = true;
+}
+
+/* insn.c */
+/** xlat_stub() - a new stub of the current instruction, reached from the rel32 just emitted. */
+struct stub *xlat_stub(struct xlat *x, unsigned kind);
+/** xlat_call_uop() - run the current instruction in the interpreter, inline. */
+void xlat_call_uop(struct xlat *x);
+/** xlat_copy() - a COPY instruction; false: xlat_call_uop() must do. Nothing is emitted then. */
+bool xlat_copy(struct xlat *x, const struct insn *in);
+/** xlat_copy_ok() - would xlat_copy() do it (memory operands aside)? */
+bool xlat_copy_ok(const struct xlat *x, const struct insn *in);
+void xlat_lea(struct xlat *x, const struct insn *in);
+/** xlat_ptr() - S1 = host pointer, S2 = TLB entry of @size bytes at @a; the slow stub in
+ * *ret_stub (its .back to be set). EFLAGS are lost. False: must go the slow way. */
+bool xlat_ptr(struct xlat *x, const struct ea *a, unsigned size, bool write,
+	      struct stub **ret_stub);
+/** xlat_stored() - after a store with the registers of xlat_ptr(): code pages. */
+void xlat_stored(struct xlat *x, unsigned kind);
+struct ea xlat_ea(const struct xlat *x, const struct insn *in);
+/** xlat_get() - guest register @g in a host register: its own, or @tmp loaded. */
+unsigned xlat_get(struct xlat *x, unsigned g, unsigned tmp);
+/** xlat_put() - guest register @g = host register @h. */
+void xlat_put(struct xlat *x, unsigned g, unsigned h);
+
+#endif
