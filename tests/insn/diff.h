@@ -34,7 +34,13 @@ struct diff_guest;
 struct diff_guest *diff_guest_new(const char *engine, struct error *err);
 void diff_guest_free(struct diff_guest *g);
 const struct cpu_model *diff_guest_model(const struct diff_guest *g);
+/** diff_guest_free_run() - run instructions without single step where that makes no difference. */
+void diff_guest_free_run(struct diff_guest *g);
 /** diff_guest_run() - run @c (inputs as in native.h) and fill its outputs. */
 void diff_guest_run(struct diff_guest *g, struct native_case *c);
+/** diff_guest_run_seq() - the same for @n bytes of straight code in place of c->code. */
+void diff_guest_run_seq(struct diff_guest *g, struct native_case *c, const uint8_t *code,
+			unsigned n);
+#define DIFF_SEQ_BYTES 1024u
 
 #endif

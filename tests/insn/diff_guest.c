@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A guest with the address-space layout of native.h: long mode, four-level page tables, CPL 3, the
- * selectors of Linux, an LDT, and an IDT whose handlers are never run: a fault is read off the
- * stack frame it pushed.
+ * selectors of Linux, an LDT, and an IDT whose handlers are HLTs: a fault is read off the stack
+ * frame it pushed.
+ *
+ * One instruction is run by the debugger's single step, or "free" (diff_guest_free()): up to the
+ * breakpoints that surround it, as engines run code when nobody watches.
  *
  * Physical: 0 tables (GDT, LDT, IDT, TSS, kernel stack), 64K page tables, 128K code pages, 256K
  * data pages. All of it is also mapped at KERNEL for the supervisor.
@@ -44,6 +47,7 @@ struct diff_guest {
 	struct x86_state start;                    /* template; segments of 64-bit code */
 	struct x86_seg cs[3], ds[3], fs[3], gs[3]; /* by mode 16, 32, 64; ds also SS and ES */
 	uint64_t next_table;
+	bool free;
 };
 
 static void put64(struct diff_guest *g, uint64_t pa, uint64_t val)
@@ -124,6 +128,7 @@ static void build_segments(struct diff_guest *g)
 static void build_memory(struct diff_guest *g)
 {
 	memset(g->ram->host + P_CODE, 0xcc, NATIVE_CODE_SIZE);
+	memset(g->ram->host + P_HANDLERS, 0xf4, 0x1000);
 	g->next_table = P_TABLES + 0x1000;
 	for (uint64_t pa = 0; pa < RAM_SIZE; pa += 0x1000)
 		map_page(g, KERNEL + pa, pa, 2);
@@ -276,12 +281,27 @@ static void fpu_out(const struct x86_fpu *f, uint8_t *x)
 	}
 }
 
-static unsigned code_bytes(const struct native_case *c)
+void diff_guest_free_run(struct diff_guest *g)
 {
-	return MIN((unsigned)c->code_len, (unsigned)NATIVE_CODE_SIZE - c->code_off);
+	g->free = true;
 }
 
-static void load_case(struct diff_guest *g, const struct native_case *c)
+/* Can the instruction run without single step? Not what may change modes or trap by itself, and not
+ * a branch into its own bytes. */
+static bool runs_free(const struct diff_guest *g, const struct native_case *c)
+{
+	struct insn in;
+
+	if (!g->free || insn_decode(c->code, c->code_len, c->bits, &in))
+		return false;
+	if (in.special == SP_JCC || in.special == SP_JMP_REL || in.special == SP_CALL_REL ||
+	    in.special == SP_LOOP || in.special == SP_JCXZ)
+		return in.imm + in.len >= in.len && (int64_t)(in.imm + in.len) >= 0;
+	return in.special <= SP_OUTS ? in.special != SP_POPF : in.special >= SP_FXSAVE;
+}
+
+static void load_case(struct diff_guest *g, const struct native_case *c, const void *code,
+		      unsigned n)
 {
 	static const uint8_t mode_of[65] = {[16] = 0, [32] = 1, [64] = 2};
 	struct x86_state *s = &g->v.s;
@@ -303,7 +323,7 @@ static void load_case(struct diff_guest *g, const struct native_case *c)
 	g->v.next_rip = s->rip;
 	x86_update_mode(&g->v);
 
-	check(mem_write(g->mem, P_CODE + c->code_off, c->code, code_bytes(c)) == 0);
+	check(mem_write(g->mem, P_CODE + c->code_off, code, n) == 0);
 	native_fill(c, g->ram->host + P_DATA);
 }
 
@@ -336,14 +356,32 @@ static void save_fault(struct diff_guest *g, struct native_case *c)
 		c->stop = c->vector == X86_BP ? NATIVE_TRAP : NATIVE_FAULT;
 }
 
-void diff_guest_run(struct diff_guest *g, struct native_case *c)
+/* A free run ended in a breakpoint or at a place without code: that is where a step would be. */
+static void end_free(struct native_case *c, uint64_t start)
+{
+	bool fetch = c->vector == X86_PFV && c->error & 16;
+
+	if (c->vector == X86_BP)
+		c->state.rip--;
+	else if (!fetch || c->state.rip == start)
+		return;
+	c->stop = NATIVE_TRAP;
+	c->vector = X86_BP;
+	c->cr2 = 0;
+	c->error = 0;
+	c->state.rflags &= ~(uint64_t)X86_RF;
+}
+
+static void run_code(struct diff_guest *g, struct native_case *c, const void *code, unsigned n,
+		     bool free)
 {
 	struct x86_state *s = &g->v.s;
-	uint8_t breakpoints[16];
+	uint8_t breakpoints[DIFF_SEQ_BYTES];
 	struct vcpu_exit ex;
 	uint64_t start;
 
-	load_case(g, c);
+	load_case(g, c, code, n);
+	g->v.debug.active = g->v.debug.single_step = !free;
 	start = s->rip;
 	c->cr2 = 0;
 	/* a repeated string instruction may take several steps */
@@ -352,6 +390,7 @@ void diff_guest_run(struct diff_guest *g, struct native_case *c)
 		if (ex.reason != VCPU_EXIT_DEBUG || s->rip != start)
 			break;
 	}
+	s->rip -= ex.reason == VCPU_EXIT_HALT; /* the handler's HLT */
 	c->stop = ex.reason == VCPU_EXIT_DEBUG ? NATIVE_TRAP : NATIVE_KILLED;
 	c->vector = X86_BP;
 	memcpy(c->state.gpr, s->gpr, sizeof(s->gpr));
@@ -364,7 +403,23 @@ void diff_guest_run(struct diff_guest *g, struct native_case *c)
 	c->gs_base = s->seg[X86_GS].base;
 	if (g->v.cpl == 0)
 		save_fault(g, c);
+	if (free)
+		end_free(c, start);
 	memcpy(c->mem, g->ram->host + P_DATA, NATIVE_MEM_SIZE);
 	memset(breakpoints, 0xcc, sizeof(breakpoints));
-	check(mem_write(g->mem, P_CODE + c->code_off, breakpoints, code_bytes(c)) == 0);
+	check(mem_write(g->mem, P_CODE + c->code_off, breakpoints, n) == 0);
+}
+
+void diff_guest_run(struct diff_guest *g, struct native_case *c)
+{
+	run_code(g, c, c->code,
+		 MIN((unsigned)c->code_len, (unsigned)NATIVE_CODE_SIZE - c->code_off),
+		 runs_free(g, c));
+}
+
+void diff_guest_run_seq(struct diff_guest *g, struct native_case *c, const uint8_t *code,
+			unsigned n)
+{
+	check(n <= DIFF_SEQ_BYTES && c->code_off + n < NATIVE_CODE_SIZE);
+	run_code(g, c, code, n, true);
 }

@@ -2,13 +2,19 @@
 /*
  * Differential execution of single random instructions: the host CPU against an engine.
  *
- *	diff_insn [-engine E] [-audit] [-mode 64|32|16] [-n N] [-seed S] [-case ID] [-k K]
+ *	diff_insn [-engine E] [-free] [-audit | -seq] [-mode 64|32|16] [-n N] [-seed S] [-case ID]
+ *[-k K]
  *
  * Compared: general registers, RFLAGS (undefined flags too: an engine that runs the host's own
  * instruction has the host's), x87, MMX, SSE, AVX, MXCSR, memory, selectors, and for faults the
  * vector, error code, address and the saved RIP and RFLAGS. Also checked against the decoder: what
  * the host changed is within gpr_written, vec_written and rflags_written. Each mismatch prints the
  * -case ID that repeats it; after K (20) the run ends.
+ *
+ * -free: without the debugger's single step, so that engines run code as they usually do.
+ *
+ * -seq: straight sequences of random instructions with short forward jumps among them, on the
+ * interpreter and on the engine; the two must end in the same state or at the same fault.
  *
  * -audit needs no engine: each case runs twice on the host, the second time with other values in
  * everything the decoder says is not read. Registers and flags that are written must come out the
@@ -28,13 +34,13 @@ struct options {
 	const char *engine;
 	unsigned mode, most;
 	uint64_t n, seed, only;
-	bool verbose, audit;
+	bool verbose, audit, free, seq;
 };
 
 struct run {
 	struct options o;
 	struct native *native;
-	struct diff_guest *guest;
+	struct diff_guest *guest, *reference; /* reference: of -seq */
 	struct insn in[NATIVE_BATCH];
 	struct native_case start[NATIVE_BATCH];
 	uint64_t id[NATIVE_BATCH];
@@ -459,6 +465,11 @@ static bool parse(struct options *o, int argc, char **argv)
 			o->verbose = true;
 			continue;
 		}
+		if (!strcmp(a, "-free") || !strcmp(a, "-seq")) {
+			o->free |= a[1] == 'f';
+			o->seq |= a[1] == 's';
+			continue;
+		}
 		if (!strcmp(a, "-audit")) {
 			o->audit = true;
 			continue;
@@ -484,6 +495,83 @@ static bool parse(struct options *o, int argc, char **argv)
 	return o->mode == 16 || o->mode == 32 || o->mode == 64;
 }
 
+/* ---- -seq ---- */
+
+/* Instructions that may stand in a sequence: no jumps, nothing that changes segments or traps, no
+ * long repeats, no clock. */
+static bool in_sequence(const struct insn *in)
+{
+	if (in->flags & (INSN_ENDS | INSN_REP | INSN_REPNE))
+		return false;
+	return in->special == SP_NONE || in->special == SP_LEA ||
+	       (in->special >= SP_PUSH_REG && in->special <= SP_SCAS && in->special != SP_POPF) ||
+	       (in->special >= SP_GATHER && in->special <= SP_SALC && in->special != SP_UD);
+}
+
+static unsigned make_sequence(struct run *r, uint64_t id, struct native_case *c, uint8_t *code)
+{
+	static struct native_case piece;
+	uint64_t rng = id | 1;
+	unsigned n = 0, pieces = 4 + (unsigned)(diff_xorshift(&rng) % 40);
+	struct insn in;
+
+	diff_generate(c, id, r->o.mode, diff_guest_model(r->guest), &in);
+	for (unsigned i = 0, most = pieces * 8; i < most && pieces; i++) {
+		diff_generate(&piece, id + i, r->o.mode, diff_guest_model(r->guest), &in);
+		if (!in_sequence(&in))
+			continue;
+		if (diff_xorshift(&rng) % 4 == 0) { /* jcc over the instruction */
+			code[n++] = (uint8_t)(0x70 | (diff_xorshift(&rng) & 15));
+			code[n++] = piece.code_len;
+		}
+		memcpy(code + n, piece.code, piece.code_len);
+		n += piece.code_len;
+		pieces--;
+	}
+	c->step = 0;
+	c->code_off = (uint16_t)(diff_xorshift(&rng) % 0x1800);
+	return n;
+}
+
+static void one_sequence(struct run *run, uint64_t id)
+{
+	static struct native_case start, a, b;
+	struct insn in = {.special = SP_NONE};
+	uint8_t code[DIFF_SEQ_BYTES];
+	struct report r = {.n = 0};
+	unsigned n = make_sequence(run, id, &start, code);
+
+	memcpy(&a, &start, offsetof(struct native_case, mem));
+	memcpy(&b, &start, offsetof(struct native_case, mem));
+	diff_guest_run_seq(run->reference, &a, code, n);
+	diff_guest_run_seq(run->guest, &b, code, n);
+	run->done++;
+	run->faults += a.stop == NATIVE_FAULT;
+	if (a.stop != b.stop || a.vector != b.vector || a.error != b.error || a.cr2 != b.cr2)
+		say(&r, "\n  ends: %u %u %x %llx engine %u %u %x %llx", a.stop, a.vector, a.error,
+		    (unsigned long long)a.cr2, b.stop, b.vector, b.error,
+		    (unsigned long long)b.cr2);
+	compare_word(&r, "rip", a.state.rip, b.state.rip, start.state.rip);
+	compare_word(&r, "rflags", a.state.rflags, b.state.rflags, start.state.rflags);
+	for (unsigned i = 0; i < 16; i++)
+		compare_word(&r, "gpr", a.state.gpr[i], b.state.gpr[i], start.state.gpr[i]);
+	compare_fpu(&r, &in, &a, &b, &start);
+	compare_memory(&r, &in, &a, &b, &start);
+	if (!r.n)
+		return;
+	printf("diff_insn -engine %s -seq -mode %u -case 0x%llx:%s\n", run->o.engine, run->o.mode,
+	       (unsigned long long)id, r.text);
+	for (unsigned off = 0; run->o.verbose && off < n; off += in.len) {
+		char text[128];
+
+		if (insn_decode(code + off, n - off, run->o.mode, &in))
+			break;
+		insn_format(&in, NATIVE_CODE + start.code_off + off, text, sizeof(text));
+		printf("  %x: %s\n", NATIVE_CODE + start.code_off + off, text);
+	}
+	run->mismatches++;
+}
+
 #define SKIP 77
 
 int main(int argc, char **argv)
@@ -499,7 +587,8 @@ int main(int argc, char **argv)
 			       .seed = (uint64_t)time(NULL)};
 	if (!parse(&r.o, argc, argv)) {
 		fprintf(stderr,
-			"usage: %s [-engine E] [-audit] [-mode 64|32|16] [-n N] [-seed S] [-case "
+			"usage: %s [-engine E] [-free] [-audit | -seq] [-mode 64|32|16] [-n N] "
+			"[-seed S] [-case "
 			"ID] "
 			"[-k K] "
 			"[-v]\n",
@@ -517,7 +606,20 @@ int main(int argc, char **argv)
 		fprintf(stderr, "guest: %s\n", err.text);
 		return 1;
 	}
-	if (r.o.only) {
+	if (r.o.free)
+		diff_guest_free_run(r.guest);
+	if (r.o.seq) {
+		r.reference = diff_guest_new("interp", &err);
+		if (!r.reference) {
+			fprintf(stderr, "guest: %s\n", err.text);
+			return 1;
+		}
+		printf("mode %u, seed %llu\n", r.o.mode, (unsigned long long)r.o.seed);
+		if (r.o.only)
+			one_sequence(&r, r.o.only);
+		for (uint64_t i = 0; !r.o.only && i < r.o.n && r.mismatches < r.o.most; i++)
+			one_sequence(&r, (r.o.seed << 32) + i * 512 + 1);
+	} else if (r.o.only) {
 		one(&r, r.o.only);
 	} else {
 		printf("mode %u, seed %llu\n", r.o.mode, (unsigned long long)r.o.seed);
@@ -531,5 +633,7 @@ int main(int argc, char **argv)
 	       (unsigned long long)r.killed, r.mismatches);
 	native_free(r.native);
 	diff_guest_free(r.guest);
+	if (r.reference)
+		diff_guest_free(r.reference);
 	return r.mismatches ? 1 : 0;
 }
