@@ -508,6 +508,22 @@ static bool in_sequence(const struct insn *in)
 	       (in->special >= SP_GATHER && in->special <= SP_SALC && in->special != SP_UD);
 }
 
+/* mov of what register @g had when the instruction was generated */
+static unsigned put_mov(uint8_t *code, unsigned bits, unsigned g, uint64_t val)
+{
+	unsigned n = 0, w = bits == 64 ? 8 : 4;
+
+	if (g > 15 || (bits != 64 && g > 7))
+		return 0;
+	if (bits == 16)
+		code[n++] = 0x66;
+	if (bits == 64)
+		code[n++] = (uint8_t)(0x48 | g >> 3);
+	code[n++] = (uint8_t)(0xb8 | (g & 7));
+	memcpy(code + n, &val, w);
+	return n + w;
+}
+
 static unsigned make_sequence(struct run *r, uint64_t id, struct native_case *c, uint8_t *code)
 {
 	static struct native_case piece;
@@ -520,6 +536,19 @@ static unsigned make_sequence(struct run *r, uint64_t id, struct native_case *c,
 		diff_generate(&piece, id + i, r->o.mode, diff_guest_model(r->guest), &in);
 		if (!in_sequence(&in))
 			continue;
+		if (n + 64 > DIFF_SEQ_BYTES)
+			break;
+		/* most find memory where they were meant to */
+		if (diff_xorshift(&rng) % 16) {
+			const uint64_t *g = piece.state.gpr;
+
+			if (in.base < 16)
+				n += put_mov(code + n, r->o.mode, in.base, g[in.base]);
+			if (in.index < 16 && !in.vec_read)
+				n += put_mov(code + n, r->o.mode, in.index, g[in.index]);
+			if (in.flags & INSN_STACK)
+				n += put_mov(code + n, r->o.mode, X86_RSP, g[X86_RSP]);
+		}
 		if (diff_xorshift(&rng) % 4 == 0) { /* jcc over the instruction */
 			code[n++] = (uint8_t)(0x70 | (diff_xorshift(&rng) & 15));
 			code[n++] = piece.code_len;

@@ -175,13 +175,13 @@ static struct vcpu *new_vcpu(struct im *m, unsigned index)
 	v->model = &m->model;
 	cpu_set_add(&m->cpus, v);
 	or_die(x86_vcpu_init(v, index == 0, index, &err), &err);
-	or_die(engine_interp.vcpu_init(&m->vm, v, &err), &err);
+	or_die(m->vm.ops->vcpu_init(&m->vm, v, &err), &err);
 	return v;
 }
 
-static void free_vcpu(struct vcpu *v)
+static void free_vcpu(struct im *m, struct vcpu *v)
 {
-	engine_interp.vcpu_done(v);
+	m->vm.ops->vcpu_done(v);
 	x86_vcpu_done(v);
 	free(v);
 }
@@ -200,7 +200,19 @@ struct vcpu *im_second(struct im *m)
 void im_second_done(struct im *m, struct vcpu *v)
 {
 	m->cpus.n--;
-	free_vcpu(v);
+	free_vcpu(m, v);
+}
+
+static const struct engine_ops *pick_engine(void)
+{
+	const char *name = getenv("BOTHY_TEST_ENGINE");
+	const struct engine_ops *ops;
+	struct engine_caps caps;
+	struct error err = {0};
+
+	ops = engine_pick(name ? name : "interp", &caps, &err);
+	or_die(ops ? 0 : -1, &err);
+	return ops;
 }
 
 struct im *im_new(unsigned bits, unsigned cpl, const char *model)
@@ -223,9 +235,12 @@ struct im *im_new(unsigned bits, unsigned cpl, const char *model)
 	or_die(cpu_model_init(&m->model, model ? model : "max", 1, clock_tsc_hz(m->clock), &err),
 	       &err);
 	or_die(cpu_set_init(&m->cpus, &m->bus, &err), &err);
-	m->vm = (struct engine_vm){
-		.ops = &engine_interp, .mem = m->mem, .bus = &m->bus, .cpus = &m->cpus};
-	or_die(engine_interp.vm_init(&m->vm, &err), &err);
+	m->vm = (struct engine_vm){.ops = pick_engine(),
+				   .translate_at_once = true,
+				   .mem = m->mem,
+				   .bus = &m->bus,
+				   .cpus = &m->cpus};
+	or_die(m->vm.ops->vm_init(&m->vm, &err), &err);
 	m->v = new_vcpu(m, 0);
 	if (bits != 16) {
 		put_gdt(m);
@@ -238,8 +253,8 @@ struct im *im_new(unsigned bits, unsigned cpl, const char *model)
 
 void im_free(struct im *m)
 {
-	free_vcpu(m->v);
-	engine_interp.vm_done(&m->vm);
+	free_vcpu(m, m->v);
+	m->vm.ops->vm_done(&m->vm);
 	bus_lock(&m->bus);
 	cpu_set_done(&m->cpus);
 	bus_unlock(&m->bus);
@@ -300,7 +315,7 @@ struct im_end im_run(struct im *m)
 	uint64_t lin;
 
 	atomic_fetch_and(&m->v->request, ~(uint32_t)VCPU_REQ_KICK);
-	engine_interp.run(&m->vm, m->v, &exit);
+	m->vm.ops->run(&m->vm, m->v, &exit);
 	end.reason = exit.reason;
 	end.rip = m->v->s.rip;
 	if (exit.reason != VCPU_EXIT_HALT)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The instruction test machine: 16 MiB of RAM, a bus, a manual clock and one vCPU on the
- * interpreter engine, set up in flat 64-bit, flat 32-bit (paged) or real mode with an IDT whose
+ * interpreter engine (or on the one that BOTHY_TEST_ENGINE names), set up in flat 64-bit, flat 32-bit (paged) or real mode with an IDT whose
  * every handler is HLT, so that a program ends with its own HLT or with an exception, and either
  * way the registers are those of the program.
  *

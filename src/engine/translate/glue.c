@@ -255,7 +255,7 @@ int tr_miss(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint
 	uint64_t rip = v->word[W_PTR];
 	const struct block *nb = icpu(v)->jump[jump_slot(rip)];
 
-	if (nb && nb->rip == rip && nb->native)
+	if (nb && nb->rip == rip && nb->native && nb->key & X86_MODE_FLAT)
 		t->jump[jump_slot(rip)] = (struct tr_jump){rip, nb->tr->entry_i};
 	return uop_block(u)->cold[u->n].fn(v, u, tab, fl);
 }
