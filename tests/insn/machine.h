@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The instruction test machine: 16 MiB of RAM, a bus, a manual clock and one vCPU on the
- * interpreter engine (or on the one that BOTHY_TEST_ENGINE names), set up in flat 64-bit, flat 32-bit (paged) or real mode with an IDT whose
- * every handler is HLT, so that a program ends with its own HLT or with an exception, and either
- * way the registers are those of the program.
+ * interpreter engine (or on the one that BOTHY_TEST_ENGINE names), set up in flat 64-bit, flat
+ * 32-bit (paged) or real mode with an IDT whose every handler is HLT, so that a program ends with
+ * its own HLT or with an exception, and either way the registers are those of the program.
  *
  * Memory is mapped one to one with 4 KiB pages, user and writable; im_map() changes pages.
  *

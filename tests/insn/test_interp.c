@@ -947,7 +947,7 @@ static void *kick_later(void *arg)
 	struct timespec t = {.tv_nsec = 20000000};
 
 	nanosleep(&t, NULL);
-	engine_interp.kick(m->v);
+	m->vm.ops->kick(m->v);
 	return NULL;
 }
 
@@ -1159,7 +1159,7 @@ static void *run_second(void *arg)
 	s->ready = 1;
 	while (s->ready != 2)
 		;
-	engine_interp.run(&s->m->vm, s->v, &s->exit);
+	s->m->vm.ops->run(&s->m->vm, s->v, &s->exit);
 	return NULL;
 }
 
