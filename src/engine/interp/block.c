@@ -463,6 +463,12 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 	*ret_r = X86_OK;
 	if (UNLIKELY(ic->flush_wanted))
 		block_flush_all(ic);
+	b = ic->jump[jump_slot(rip)];
+	if (b && b->rip == rip && b->key == key && key & X86_MODE_FLAT && block_valid(b) &&
+	    block_still_mapped(v, b, rip)) {
+		link_block(ic, b);
+		return b;
+	}
 	if (!(key & X86_MODE_CS64) ? rip > v->s.seg[X86_CS].limit : !x86_canonical(rip)) {
 		*ret_r = x86_gp0(v);
 		return NULL;
