@@ -34,6 +34,7 @@ static void cpu_table(struct vm *vm, FILE *out, double seconds)
 		row(out, "MMIO accesses", c->mmio, "");
 		row(out, "halts", c->halts, "");
 		row(out, "self-modifying code", c->smc, "");
+		row(out, "pauses", c->pauses, "");
 		for (unsigned k = 0; k < VCPU_EXIT_COUNT; k++)
 			if (c->exits[k])
 				row(out, exits[k], c->exits[k], "");

@@ -81,7 +81,7 @@ struct x86_exception {
 
 struct vcpu_counters {
 	uint64_t insns, blocks, exceptions, interrupts, tlb_misses, tlb_flushes, pio, mmio, halts,
-		smc, exits[VCPU_EXIT_COUNT];
+		smc, pauses, exits[VCPU_EXIT_COUNT];
 };
 
 struct x86_tlb;   /* cpu/x86/mmu.h */

@@ -4,7 +4,13 @@
  * strings in memory, decimal adjust. Intel SDM vol. 2, instruction pages.
  */
 #include "engine/special/special.h"
+
+#include <sched.h>
+
+#include "cpu/x86/lapic.h"
 #include "mem/guest.h"
+
+#define PAUSES_A_YIELD 64
 
 int sp_LEA(struct vcpu *v, const struct insn *in)
 {
@@ -39,9 +45,17 @@ int sp_CLFLUSH(struct vcpu *v, const struct insn *in)
 	return x86_probe(v, lin, 1, X86_ACC_READ);
 }
 
+/*
+ * A processor that pauses waits for another one, which may be waiting for this thread's host CPU:
+ * every so often give it away. (Hardware virtualization leaves the guest there for the same reason:
+ * PAUSE-loop exiting, SDM vol. 3, 26.1.3.)
+ */
 int sp_PAUSE(struct vcpu *v, const struct insn *in)
 {
-	__builtin_ia32_pause();
+	if (!(++v->count.pauses % PAUSES_A_YIELD) && v->cpus && v->cpus->n > 1)
+		sched_yield();
+	else
+		__builtin_ia32_pause();
 	return X86_OK;
 }
 
