@@ -8,7 +8,7 @@ MESON_TEST = meson test --print-errorlogs --no-rebuild --num-processes $(shell n
 WERROR ?= false
 SANE = -Db_lundef=false -Dchecks=true -Dwerror=$(WERROR)
 
-.PHONY: all run check check-long bench fuzz asan tsan format install clean
+.PHONY: all run check check-long bench fuzz fuzz-insn asan tsan format install clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -65,6 +65,15 @@ fuzz:
 	@$(MAKE) --no-print-directory build-fuzz/build.ninja
 	@ninja -C build-fuzz
 	@tools/fuzz build-fuzz $(RUNS) $(SECONDS_EACH) $(TARGET)
+	@[ -n "$(TARGET)" ] || $(MAKE) --no-print-directory fuzz-insn
+
+# RUNS random instructions a mode on the host CPU and on the interpreter; each run prints its seed.
+fuzz-insn:
+	@tools/bootstrap build check
+	@$(MAKE) --no-print-directory all
+	@for mode in 64 32 16; do \
+		build/tests/insn/diff_insn -mode $$mode -n $(RUNS) -seed $$(date +%s) || exit 1; \
+	done
 
 asan tsan: %: build-%/build.ninja
 	ninja -C build-$@
