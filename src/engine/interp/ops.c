@@ -613,12 +613,40 @@ int uop_special(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, 
 	return uop_next(v, u, v->tlb->e[v->tlb->data_table], fl_load(v->s.rflags));
 }
 
+/* Intel SDM vol. 3, 9.3: instructions that wait until all earlier stores are seen by everybody. The
+ * host's copy of a guest's store may still be in its store buffer, so they need a fence there too.
+ */
+static bool serializes(const struct insn *in)
+{
+	switch (in->special) {
+	case SP_CPUID:
+	case SP_SERIALIZE:
+	case SP_IRET:
+	case SP_MOV_TO_CR:
+	case SP_MOV_TO_DR:
+	case SP_LMSW:
+	case SP_INVLPG:
+	case SP_INVPCID:
+	case SP_INVD:
+	case SP_WBINVD:
+	case SP_WRMSR:
+	case SP_XSETBV:
+	case SP_LGDT:
+	case SP_LIDT:
+	case SP_LLDT:
+	case SP_LTR: return true;
+	default: return false;
+	}
+}
+
 int uop_special_end(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
 	int r = special(v, u, fl);
 
 	if (UNLIKELY(r != X86_OK))
 		return r;
+	if (UNLIKELY(icpu(v)->ivm->smp) && serializes(u->in))
+		atomic_thread_fence(memory_order_seq_cst);
 	v->code_changed = false;
 	v->s.rip = v->next_rip;
 	return X86_OK;
