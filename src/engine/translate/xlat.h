@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A block while it is translated: what block.c (control flow, layout) and insn.c (instructions)
- * share.
+ * A block while it is translated: what block.c (control flow, layout), insn.c (instructions) and
+ * mem.c (memory accesses) share.
  */
 #ifndef ENGINE_TRANSLATE_XLAT_H
 #define ENGINE_TRANSLATE_XLAT_H
@@ -81,16 +81,27 @@ bool xlat_copy(struct xlat *x, const struct insn *in);
 /** xlat_copy_ok() - would xlat_copy() do it (memory operands aside)? */
 bool xlat_copy_ok(const struct xlat *x, const struct insn *in);
 void xlat_lea(struct xlat *x, const struct insn *in);
+/** xlat_get() - guest register @g in a host register: its own, or @tmp loaded. */
+unsigned xlat_get(struct xlat *x, unsigned g, unsigned tmp);
+/** xlat_put() - guest register @g = host register @h. */
+void xlat_put(struct xlat *x, unsigned g, unsigned h);
+
+/* mem.c */
+struct ea xlat_ea(const struct xlat *x, const struct insn *in);
+/**
+ * xlat_put_ea() - dst = base + index * scale + disp + @more, as 64 or (@wide false) 32 bits
+ * Guest registers that are in memory go through @t1, then @t2; @dst may be either of them. Flags
+ * are kept.
+ */
+void xlat_put_ea(struct xlat *x, unsigned dst, bool wide, const struct ea *a, int64_t more,
+		 unsigned t1, unsigned t2);
+/** xlat_disp_fits() - can the address plus @more bytes be encoded? */
+bool xlat_disp_fits(const struct ea *a, int64_t more);
 /** xlat_ptr() - S1 = host pointer, S2 = TLB entry of @size bytes at @a; the slow stub in
  * *ret_stub (its .back to be set). EFLAGS are lost. False: must go the slow way. */
 bool xlat_ptr(struct xlat *x, const struct ea *a, unsigned size, bool write,
 	      struct stub **ret_stub);
 /** xlat_stored() - after a store with the registers of xlat_ptr(): code pages. */
 void xlat_stored(struct xlat *x, unsigned kind);
-struct ea xlat_ea(const struct xlat *x, const struct insn *in);
-/** xlat_get() - guest register @g in a host register: its own, or @tmp loaded. */
-unsigned xlat_get(struct xlat *x, unsigned g, unsigned tmp);
-/** xlat_put() - guest register @g = host register @h. */
-void xlat_put(struct xlat *x, unsigned g, unsigned h);
 
 #endif
