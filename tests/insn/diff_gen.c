@@ -294,6 +294,8 @@ static uint64_t pick_target(struct gen *g, unsigned size)
 	unsigned kind = below(g, 100);
 	uint64_t room = 0x2000 - MIN(size, 0x1000u);
 
+	if (g->c->bits == 16 && one_in(g, 50)) /* over the end of the segment */
+		return NATIVE_BASE + 0x10000 - below(g, size + 1);
 	if (kind < 55)
 		return NATIVE_DATA +
 		       below(g, (unsigned)room) / MAX(1u, MIN(size, 64u)) * MAX(1u, MIN(size, 64u));

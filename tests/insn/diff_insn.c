@@ -219,8 +219,10 @@ static bool allowed(const struct insn *in, const struct native_case *nat,
 			     */
 	case SP_MASKMOVQ: return faults;
 	case SP_IRET:
-	case SP_RETF: /* two bytes of the selector, and the selector may come first */
-		return (nat->stop == NATIVE_FAULT && eng->vector == 14) || nat->vector == 17 ||
+	case SP_RETF: /* two bytes of the selector, and the selector may come first; the last byte
+		       * of a frame over the end of the stack segment may come before its first */
+		return (nat->stop == NATIVE_FAULT && eng->vector == 14) ||
+		       (nat->vector == 14 && eng->vector == 12) || nat->vector == 17 ||
 		       eng->vector == 17;
 	case SP_FXSAVE:
 	case SP_FXRSTOR:

@@ -143,13 +143,19 @@ int uop_stored_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *t
 	return next_after(v, u, tab, fl);
 }
 
+static uint64_t slow_off(struct vcpu *v, const struct uop *u, const struct uop_cold *c)
+{
+	uint64_t off = WORD(v, u->base) + WORD(v, u->index) * u->scale + (uint64_t)u->disp;
+
+	return off & mask_bytes(c->addrsize);
+}
+
 /* Segment, limit, canonical form, alignment: the linear address or X86_FAULT. */
 static int slow_lin(struct vcpu *v, const struct uop *u, const struct uop_cold *c, gva_t *ret_lin)
 {
-	uint64_t off = WORD(v, u->base) + WORD(v, u->index) * u->scale + (uint64_t)u->disp;
 	unsigned access = c->flags & INSN_MEM_WRITE ? X86_ACC_WRITE : X86_ACC_READ;
+	uint64_t off = slow_off(v, u, c);
 
-	off &= mask_bytes(c->addrsize);
 	/* alignment comes before limit and canonical form, as on processors */
 	if (UNLIKELY(c->flags & INSN_ALIGN)) {
 		bool flat = x86_is_64(v) && c->seg < X86_FS;
@@ -254,6 +260,36 @@ static int bounce(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab
 	return next_after(v, u, tab, icpu(v)->bounce_fl);
 }
 
+/* An 80-bit operand is moved as eight bytes and two: each piece is checked by itself, and its
+ * offset wraps at the address size by itself. Here: one that is not in its segment in one piece. */
+static __attribute__((noinline)) int bounce_tbyte(struct vcpu *v, const struct uop *u,
+						  struct x86_tlb_entry *tab, uint32_t fl,
+						  const struct uop_cold *c)
+{
+	unsigned access = c->flags & INSN_MEM_WRITE ? X86_ACC_WRITE : X86_ACC_READ;
+	uint64_t off = slow_off(v, u, c), next = (off + 8) & mask_bytes(c->addrsize);
+	uint8_t *buf = icpu(v)->bounce;
+	gva_t lin[2];
+
+	if (x86_seg_lin(v, c->seg, off, 8, access, &lin[0]) || x86_probe(v, lin[0], 8, access) ||
+	    x86_seg_lin(v, c->seg, next, 2, access, &lin[1]) || x86_probe(v, lin[1], 2, access) ||
+	    x86_read(v, lin[0], 8, buf, X86_ACC_READ) ||
+	    x86_read(v, lin[1], 2, buf + 8, X86_ACC_READ) || call_thunk(v, u, tab, fl, buf))
+		return fault(v, u, fl);
+	if (access == X86_ACC_WRITE && (x86_write(v, lin[0], 8, buf, X86_ACC_WRITE) ||
+					x86_write(v, lin[1], 2, buf + 8, X86_ACC_WRITE)))
+		return fault(v, u, fl);
+	return next_after(v, u, tab, icpu(v)->bounce_fl);
+}
+
+static bool tbyte_scattered(struct vcpu *v, const struct uop *u, const struct uop_cold *c)
+{
+	uint64_t off = slow_off(v, u, c), end = off + 9;
+	gva_t lin;
+
+	return end > mask_bytes(c->addrsize) || end < off || slow_lin(v, u, c, &lin);
+}
+
 /* A conversion that stores (VCVTPS2PH): its numeric exception comes before any fault of the store.
  * Try it on the bounce buffer; what it does to MXCSR happens again. */
 static __attribute__((noinline)) bool raises_first(struct vcpu *v, const struct uop *u,
@@ -279,6 +315,8 @@ int uop_mem_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
 	if (UNLIKELY(c->flags & INSN_FP_EXC && !(c->flags & INSN_MEM_READ)) &&
 	    raises_first(v, u, tab, fl, c))
 		return fault(v, u, fl);
+	if (UNLIKELY(c->mem_size == 10) && tbyte_scattered(v, u, c))
+		return bounce_tbyte(v, u, tab, fl, c);
 	if (slow_lin(v, u, c, &ic->tmp_lin))
 		return fault(v, u, fl);
 	p = x86_ptr(v, ic->tmp_lin, c->mem_size, access, &ic->tmp_e);

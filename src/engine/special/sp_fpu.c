@@ -186,14 +186,75 @@ static void env_take(struct vcpu *v, unsigned opsize, const uint8_t *from)
 	set_top(f, old_top, f->fsw >> 11 & 7);
 }
 
+/* ---- the images of FNSTENV and FNSAVE in memory ---- */
+
+#define IMAGE_PIECES (7 + 8 * 2)
+
+/* How an image moves: seven fields of the environment, then each register as eight and two bytes.
+ */
+static unsigned image_pieces(const struct insn *in, uint8_t len[IMAGE_PIECES])
+{
+	unsigned n = 7, step = in->opsize == 2 ? 2 : 4;
+
+	memset(len, (int)step, 7);
+	for (unsigned at = n * step; at < in->mem_size; at += 10) {
+		len[n++] = 8;
+		len[n++] = 2;
+	}
+	return n;
+}
+
+/*
+ * An image that does not lie in its segment in one piece. Processors look at the first field, then
+ * at the last byte, then at each piece in turn, and each offset wraps at the address size by itself
+ * (seen on the host; the SDM leaves it open). Addresses are found in units of two bytes: only the
+ * first field is checked for alignment.
+ */
+static int image_scattered(struct vcpu *v, const struct insn *in, uint8_t *buf, unsigned access)
+{
+	uint8_t len[IMAGE_PIECES];
+	gva_t at[54], lin;
+	unsigned n = image_pieces(in, len), units = 0;
+
+	if (special_mem(v, in, len[0], access, &lin) || x86_probe(v, lin, len[0], access) ||
+	    special_piece(v, in, in->mem_size - 1u, 1, access, &lin) ||
+	    x86_probe(v, lin, 1, access))
+		return X86_FAULT;
+	for (unsigned i = 0, off = 0; i < n; off += len[i++]) {
+		if (special_piece(v, in, off, len[i], access, &lin))
+			return X86_FAULT;
+		for (unsigned k = 0; k < len[i]; k += 2) {
+			if (x86_probe(v, lin + k, 2, access))
+				return X86_FAULT;
+			at[units++] = lin + k;
+		}
+	}
+	for (unsigned i = 0; i < units; i++)
+		if (access == X86_ACC_WRITE ? x86_write(v, at[i], 2, buf + i * 2, access)
+					    : x86_read(v, at[i], 2, buf + i * 2, access))
+			return X86_FAULT;
+	return X86_OK;
+}
+
+/* Move @in->mem_size bytes between @buf and memory; @access: X86_ACC_READ or X86_ACC_WRITE. */
+static int image_move(struct vcpu *v, const struct insn *in, uint8_t *buf, unsigned access)
+{
+	uint64_t off = special_ea(v, in), end = off + in->mem_size - 1;
+	gva_t lin;
+
+	if (end > mask_bytes(in->addrsize) || end < off ||
+	    special_mem(v, in, in->mem_size, access, &lin))
+		return image_scattered(v, in, buf, access);
+	return access == X86_ACC_WRITE ? x86_write(v, lin, in->mem_size, buf, access)
+				       : x86_read(v, lin, in->mem_size, buf, access);
+}
+
 int sp_FNSTENV(struct vcpu *v, const struct insn *in)
 {
 	uint8_t env[28];
-	gva_t lin;
 
 	env_build(v, in->opsize, env);
-	if (special_mem(v, in, in->mem_size, X86_ACC_WRITE, &lin) ||
-	    x86_write(v, lin, in->mem_size, env, X86_ACC_WRITE))
+	if (image_move(v, in, env, X86_ACC_WRITE))
 		return X86_FAULT;
 	v->s.fpu.fcw |= 0x3f;
 	update_summary(&v->s.fpu);
@@ -203,10 +264,8 @@ int sp_FNSTENV(struct vcpu *v, const struct insn *in)
 int sp_FLDENV(struct vcpu *v, const struct insn *in)
 {
 	uint8_t env[28];
-	gva_t lin;
 
-	if (wait_check(v) || special_mem(v, in, in->mem_size, X86_ACC_READ, &lin) ||
-	    x86_read(v, lin, in->mem_size, env, X86_ACC_READ))
+	if (wait_check(v) || image_move(v, in, env, X86_ACC_READ))
 		return X86_FAULT;
 	env_take(v, in->opsize, env);
 	return X86_OK;
@@ -216,13 +275,11 @@ int sp_FNSAVE(struct vcpu *v, const struct insn *in)
 {
 	unsigned env = in->opsize == 2 ? 14 : 28;
 	uint8_t buf[108];
-	gva_t lin;
 
 	env_build(v, in->opsize, buf);
 	for (unsigned i = 0; i < 8; i++)
 		memcpy(buf + env + i * 10, v->s.fpu.st[i], 10);
-	if (special_mem(v, in, in->mem_size, X86_ACC_WRITE, &lin) ||
-	    x86_write(v, lin, in->mem_size, buf, X86_ACC_WRITE))
+	if (image_move(v, in, buf, X86_ACC_WRITE))
 		return X86_FAULT;
 	fpu_reset_x87(&v->s.fpu);
 	return X86_OK;
@@ -233,10 +290,8 @@ int sp_FRSTOR(struct vcpu *v, const struct insn *in)
 	unsigned env = in->opsize == 2 ? 14 : 28;
 	struct x86_fpu *f = &v->s.fpu;
 	uint8_t buf[108];
-	gva_t lin;
 
-	if (wait_check(v) || special_mem(v, in, in->mem_size, X86_ACC_READ, &lin) ||
-	    x86_read(v, lin, in->mem_size, buf, X86_ACC_READ))
+	if (wait_check(v) || image_move(v, in, buf, X86_ACC_READ))
 		return X86_FAULT;
 	env_take(v, in->opsize, buf);
 	memset(f->st, 0, sizeof(f->st));

@@ -85,12 +85,13 @@ int sp_BOUND(struct vcpu *v, const struct insn *in)
 	gva_t lin;
 
 	/* The upper bound is read after the lower one was found good. */
-	if (special_mem(v, in, size * 2, X86_ACC_READ, &lin) ||
+	if (special_mem(v, in, size, X86_ACC_READ, &lin) ||
 	    x86_read(v, lin, size, pair, X86_ACC_READ))
 		return X86_FAULT;
 	if (index < sext(ld_le(pair, size), bits))
 		return x86_raise(v, X86_BR);
-	if (x86_read(v, lin + size, size, pair, X86_ACC_READ))
+	if (special_piece(v, in, size, size, X86_ACC_READ, &lin) ||
+	    x86_read(v, lin, size, pair, X86_ACC_READ))
 		return X86_FAULT;
 	return index > sext(ld_le(pair, size), bits) ? x86_raise(v, X86_BR) : X86_OK;
 }

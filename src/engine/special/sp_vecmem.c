@@ -69,11 +69,23 @@ static int gather(struct vcpu *v, const struct insn *in)
 
 /* ---- VMASKMOVPS/PD, VPMASKMOVD/Q ---- */
 
+/* Elements do not wrap at the address size, and all that are asked for are within the limit before
+ * any page is looked at (seen on the host). */
 static int lane(struct vcpu *v, const struct insn *in, unsigned off, unsigned size, unsigned access,
 		gva_t *ret_lin)
 {
-	return x86_seg_lin(v, in->seg, (special_ea(v, in) + off) & mask_bytes(in->addrsize), size,
-			   access, ret_lin);
+	return x86_seg_lin(v, in->seg, special_ea(v, in) + off, size, access, ret_lin);
+}
+
+static int lanes_in_limit(struct vcpu *v, const struct insn *in, unsigned size, unsigned access)
+{
+	const uint8_t *mask = ymm(v, in->vvvv);
+	gva_t lin;
+
+	for (unsigned i = 0; i < vector_bytes(in); i += size)
+		if (top_bit(mask + i, size) && lane(v, in, i, size, access, &lin))
+			return X86_FAULT;
+	return X86_OK;
 }
 
 static int mask_load(struct vcpu *v, const struct insn *in, unsigned size)
@@ -83,6 +95,8 @@ static int mask_load(struct vcpu *v, const struct insn *in, unsigned size)
 	uint8_t val[32] = {0};
 	gva_t lin;
 
+	if (lanes_in_limit(v, in, size, X86_ACC_READ))
+		return X86_FAULT;
 	for (unsigned i = 0; i < vl; i += size)
 		if (top_bit(mask + i, size) && (lane(v, in, i, size, X86_ACC_READ, &lin) ||
 						x86_read(v, lin, size, val + i, X86_ACC_READ)))
@@ -97,6 +111,8 @@ static int mask_store(struct vcpu *v, const struct insn *in, unsigned size)
 	const uint8_t *mask = ymm(v, in->vvvv), *val = ymm(v, in->reg);
 	gva_t lin;
 
+	if (lanes_in_limit(v, in, size, X86_ACC_WRITE))
+		return X86_FAULT;
 	for (unsigned i = 0; i < vl; i += size)
 		if (top_bit(mask + i, size) && (lane(v, in, i, size, X86_ACC_WRITE, &lin) ||
 						x86_probe(v, lin, size, X86_ACC_WRITE)))

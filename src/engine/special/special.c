@@ -22,6 +22,14 @@ int special_mem(struct vcpu *v, const struct insn *in, unsigned size, unsigned a
 	return x86_seg_lin(v, in->seg, special_ea(v, in), size, access, ret_lin);
 }
 
+int special_piece(struct vcpu *v, const struct insn *in, unsigned at, unsigned size,
+		  unsigned access, gva_t *ret_lin)
+{
+	uint64_t off = (special_ea(v, in) + at) & mask_bytes(in->addrsize);
+
+	return x86_seg_lin(v, in->seg, off, size, access, ret_lin);
+}
+
 static bool is_mem(const struct insn *in)
 {
 	return in->flags & INSN_MOFFS || (in->flags & INSN_MODRM && in->modrm >> 6 != 3);

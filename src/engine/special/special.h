@@ -64,17 +64,24 @@ static inline void gpr_set(struct vcpu *v, const struct insn *in, unsigned r, un
 /** special_mem() - linear address of the memory operand, checked for @size bytes. */
 int special_mem(struct vcpu *v, const struct insn *in, unsigned size, unsigned access,
 		gva_t *ret_lin) MUST_CHECK;
-/** read_far_pointer() - a far pointer operand in memory, operand size + 2 bytes. One of 16:16 needs
- * to be aligned to two bytes only (SDM vol. 3, table 6-7), so it is two accesses. */
+/**
+ * special_piece() - the same for the @size bytes that lie @at bytes into the operand. Processors
+ * move operands of several fields piece by piece: each piece has its own limit, alignment and page
+ * checks, and its offset wraps at the address size by itself (a whole piece never does).
+ */
+int special_piece(struct vcpu *v, const struct insn *in, unsigned at, unsigned size,
+		  unsigned access, gva_t *ret_lin) MUST_CHECK;
+/** read_far_pointer() - a far pointer operand in memory, offset and selector: two pieces. */
 static inline int read_far_pointer(struct vcpu *v, const struct insn *in, uint8_t b[10])
 {
-	unsigned size = in->opsize + 2u, first = in->opsize == 2 ? 2 : size;
+	unsigned first = in->opsize;
 	gva_t lin;
 
-	if (special_mem(v, in, size, X86_ACC_READ, &lin) ||
-	    x86_read(v, lin, first, b, X86_ACC_READ))
+	if (special_mem(v, in, first, X86_ACC_READ, &lin) ||
+	    x86_read(v, lin, first, b, X86_ACC_READ) ||
+	    special_piece(v, in, first, 2, X86_ACC_READ, &lin))
 		return X86_FAULT;
-	return first == size ? X86_OK : x86_read(v, lin + 2, 2, b + 2, X86_ACC_READ);
+	return x86_read(v, lin, 2, b + first, X86_ACC_READ);
 }
 /** rm_read/rm_write() - the ModRM r/m operand, register or memory, @size 1, 2, 4, 8. */
 int rm_read(struct vcpu *v, const struct insn *in, unsigned size, uint64_t *ret_val) MUST_CHECK;
