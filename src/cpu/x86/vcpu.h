@@ -119,6 +119,13 @@ struct vcpu {
 	struct x86_tlb *tlb;      /* owned */
 	uint64_t zero;     /* always 0: the base or index of an address that has none (engines) */
 	uint64_t word[16]; /* of the translator's code, which reaches this struct by the GS base */
+	/* Of engines that run x87 code in the host's x87 registers (engine/interp/interp.h). */
+	struct {
+		uint64_t fdp;  /* offset of the last memory operand */
+		uint32_t last; /* last translated instruction; 0: s.fpu has its pointers */
+		uint16_t fds;
+		uint8_t live; /* enum x87_live */
+	} x87;
 	struct x86_exception exc; /* valid after X86_FAULT */
 	struct vcpu_exit exit;    /* valid after X86_EXIT */
 

@@ -187,7 +187,6 @@ struct interp_cpu {
 	struct x86_tlb_entry *exec_tab;
 	uint32_t key;
 	bool resuming;                 /* first instruction of run(): no break point on it */
-	bool x87_live;                 /* the host's x87 registers hold the guest's */
 	bool x87_no_sel, x87_lazy_fdp; /* the model's ZERO_FCS_FDS, FDP_EXCPTN */
 	bool has_avx;                  /* of the host */
 	uint8_t fault_trap;            /* trap number of the hardware fault in a thunk */
@@ -200,8 +199,7 @@ struct interp_cpu {
 	bool tmp_equal;
 	uint64_t x87_prev_fip, x87_prev_fdp;
 	uint32_t x87_prev_misc;
-	uint64_t x87_fdp; /* address of the last x87 memory operand */
-	uint16_t x87_fds, x87_prev_fds;
+	uint16_t x87_prev_fds;
 
 	struct block *jump[JUMP_CACHE];
 	struct block *hash[BLOCK_HASH];
@@ -324,15 +322,25 @@ int uop_special_branch(struct vcpu *v, const struct uop *u, struct x86_tlb_entry
 /** uop_hw_fault() - where the signal handler continues: the thunk of @u raised ic->fault_trap. */
 int uop_hw_fault(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 
-/* x87.c */
+/*
+ * x87.c. Between run() and whoever looks at vcpu.s.fpu the guest's x87 registers may be the host's:
+ * everybody else calls x87_sync() first. C code of this program does not touch x87.
+ */
+enum x87_live {
+	X87_SAVED,   /* in vcpu.s.fpu */
+	X87_LIVE,    /* in the host's registers */
+	X87_CHECKED, /* the same, and translated code may use them: tr_x87_load() */
+};
 int uop_fninit(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 void x87_load(struct interp_cpu *ic);
 void x87_save(struct interp_cpu *ic);
+/** x87_resolve() - pointers of the last translated instruction to v->s.fpu. Before blocks go. */
+void x87_resolve(struct vcpu *v);
 /** x87_pointers_back() - the instruction did not happen: the pointers are the previous one's. */
 void x87_pointers_back(struct vcpu *v);
 static inline void x87_sync(struct interp_cpu *ic)
 {
-	if (UNLIKELY(ic->x87_live))
+	if (UNLIKELY(ic->v->x87.live))
 		x87_save(ic);
 }
 

@@ -584,6 +584,27 @@ uop_fn branch_handler(uint32_t key, const struct insn *in, uint64_t rip, struct 
 
 /* ---- special handlers ---- */
 
+/* Handlers that want the x87 state in v->s. */
+static bool uses_x87(unsigned special)
+{
+	switch (special) {
+	case SP_FXSAVE:
+	case SP_FXRSTOR:
+	case SP_XSAVE:
+	case SP_XSAVEOPT:
+	case SP_XSAVEC:
+	case SP_XSAVES:
+	case SP_XRSTOR:
+	case SP_XRSTORS:
+	case SP_FNSTENV:
+	case SP_FLDENV:
+	case SP_FNSAVE:
+	case SP_FRSTOR:
+	case SP_MASKMOVQ: return true;
+	default: return false;
+	}
+}
+
 INLINE int special(struct vcpu *v, const struct uop *u, uint32_t fl)
 {
 	const struct insn *in = u->in;
@@ -592,7 +613,8 @@ INLINE int special(struct vcpu *v, const struct uop *u, uint32_t fl)
 	v->s.rip = uop_rip(u);
 	v->next_rip = uop_next_rip(u);
 	v->s.rflags = fl_merge(v->s.rflags, fl);
-	x87_sync(icpu(v)); /* handlers find the x87 state in v->s */
+	if (UNLIKELY(v->x87.live) && uses_x87(in->special))
+		x87_sync(icpu(v));
 	r = special_handlers[in->special](v, in);
 	if (UNLIKELY(r == X86_FAULT))
 		v->count.insns -= uop_block(u)->n_insns - u->n;

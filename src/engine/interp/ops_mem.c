@@ -336,23 +336,23 @@ static void x87_pointers(struct vcpu *v, const struct uop *u, const struct uop_c
 	struct interp_cpu *ic = icpu(v);
 	struct x86_fpu *f = &v->s.fpu;
 
+	x87_resolve(v);
 	ic->x87_prev_fip = f->fip;
 	ic->x87_prev_misc = (uint32_t)f->fop << 16 | f->fcs;
-	ic->x87_prev_fdp = ic->x87_fdp;
-	ic->x87_prev_fds = ic->x87_fds;
+	ic->x87_prev_fdp = v->x87.fdp;
+	ic->x87_prev_fds = v->x87.fds;
 	if (!(c->flags & INSN_FPU) || c->flags & INSN_X87_CTRL)
 		return;
 	f->fip = uop_rip(u);
 	f->fcs = ic->x87_no_sel ? 0 : v->s.seg[X86_CS].sel;
 	f->fop = c->fop;
 	if (c->flags & INSN_MEM) {
-		ic->x87_fdp =
-			(WORD(v, u->base) + WORD(v, u->index) * u->scale + (uint64_t)u->disp) &
-			mask_bytes(c->addrsize);
-		ic->x87_fds = ic->x87_no_sel ? 0 : v->s.seg[c->seg].sel;
+		v->x87.fdp = (WORD(v, u->base) + WORD(v, u->index) * u->scale + (uint64_t)u->disp) &
+			     mask_bytes(c->addrsize);
+		v->x87.fds = ic->x87_no_sel ? 0 : v->s.seg[c->seg].sel;
 		if (!ic->x87_lazy_fdp) {
-			f->fdp = ic->x87_fdp;
-			f->fds = ic->x87_fds;
+			f->fdp = v->x87.fdp;
+			f->fds = v->x87.fds;
 		}
 	}
 }
@@ -361,8 +361,10 @@ int uop_x87(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint
 {
 	const struct uop_cold *c = &uop_block(u)->cold[u->n];
 
-	if (!icpu(v)->x87_live)
+	if (!v->x87.live)
 		x87_load(icpu(v));
+	else if (c->flags & INSN_X87_CTRL)
+		v->x87.live = X87_LIVE; /* FLDCW may unmask exceptions */
 	x87_pointers(v, u, c);
 	if (!(c->flags & INSN_MEM))
 		return ((uop_fn)(uintptr_t)u->thunk)(v, u, tab, fl);

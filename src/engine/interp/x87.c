@@ -26,9 +26,28 @@ void x87_load(struct interp_cpu *ic)
 	for (unsigned i = 0; i < 8; i++)
 		memcpy(fx + 32 + i * 16, f->st[i], 16);
 	asm volatile("fxrstor64 %0" : : "m"(*(const uint8_t(*)[512])fx));
-	ic->x87_fdp = f->fdp;
-	ic->x87_fds = f->fds;
-	ic->x87_live = true;
+	ic->v->x87.fdp = f->fdp;
+	ic->v->x87.fds = f->fds;
+	ic->v->x87.last = 0;
+	ic->v->x87.live = X87_LIVE;
+}
+
+/* Translated code keeps the place of its last instruction as an offset in the block pool. */
+void x87_resolve(struct vcpu *v)
+{
+	const struct interp_cpu *ic = icpu(v);
+	struct x86_fpu *f = &v->s.fpu;
+	const struct uop *u;
+
+	if (!v->x87.last)
+		return;
+	check(v->x87.last < ic->pool_size);
+	u = (const struct uop *)(const void *)(ic->pool + v->x87.last);
+	f->fip = uop_rip(u);
+	f->fop = uop_block(u)->cold[u->n].fop;
+	if (ic->x87_no_sel)
+		f->fcs = 0; /* else it has stored CS itself */
+	v->x87.last = 0;
 }
 
 void x87_save(struct interp_cpu *ic)
@@ -44,12 +63,13 @@ void x87_save(struct interp_cpu *ic)
 		memcpy(f->st[i], fx + 32 + i * 16, 10);
 		memset(f->st[i] + 10, 0, 6);
 	}
-	/* FDP of processors that record it for unmasked exceptions only. */
-	if (f->fsw & 0x80 && ic->x87_lazy_fdp) {
-		f->fdp = ic->x87_fdp;
-		f->fds = ic->x87_fds;
+	x87_resolve(ic->v);
+	/* Some processors record FDP for unmasked exceptions only. */
+	if (f->fsw & 0x80 || !ic->x87_lazy_fdp) {
+		f->fdp = ic->v->x87.fdp;
+		f->fds = ic->v->x87.fds;
 	}
-	ic->x87_live = false;
+	ic->v->x87.live = X87_SAVED;
 }
 
 void x87_pointers_back(struct vcpu *v)
@@ -64,8 +84,8 @@ void x87_pointers_back(struct vcpu *v)
 		f->fdp = ic->x87_prev_fdp;
 		f->fds = ic->x87_prev_fds;
 	}
-	icpu(v)->x87_fdp = ic->x87_prev_fdp;
-	icpu(v)->x87_fds = ic->x87_prev_fds;
+	v->x87.fdp = ic->x87_prev_fdp;
+	v->x87.fds = ic->x87_prev_fds;
 }
 
 /* FNINIT also clears the pointers, which are not the host's: done on v->s.fpu. SDM vol. 2, FINIT.

@@ -484,6 +484,7 @@ static void put_stub(struct xlat *x, const struct stub *s)
 		tr_rr(m, true, 0x89, S1, RCX);
 	if (s->save)
 		tr_flags_save(m);
+	xlat_x87_store(x, s->x87);
 	switch (s->kind) {
 	case STUB_SLOW: call_back(x, s, x->b->cold[s->insn].fn); break;
 	case STUB_END: tail_uop(x, s->insn); break;

@@ -10,7 +10,10 @@ struct stub *xlat_stub(struct xlat *x, unsigned kind)
 
 	check(x->n_stubs < XLAT_STUBS);
 	x->n_stubs++;
-	*s = (struct stub){.kind = (uint8_t)kind, .insn = (uint8_t)x->i, .site = x->m.n - 4};
+	*s = (struct stub){.kind = (uint8_t)kind,
+			   .insn = (uint8_t)x->i,
+			   .site = x->m.n - 4,
+			   .x87 = x->x87_due};
 	return s;
 }
 
@@ -39,6 +42,7 @@ void xlat_call_uop(struct xlat *x)
 	tr_imm64(&x->m, S2, (uintptr_t)x->b->cold[x->i].fn);
 	tr_jump_to(&x->m, 0xe8, x->rx, x->t->call);
 	x->e = false;
+	x->x87 = false;
 	x->n_slow++;
 }
 
@@ -54,15 +58,7 @@ void xlat_lea(struct xlat *x, const struct insn *in)
 
 /* ---- COPY instructions ---- */
 
-struct copy_plan {
-	unsigned fields;
-	unsigned n_mem_gprs; /* operands that live in memory */
-	uint8_t mem_gpr[2];
-	bool high8, force_rex;
-};
-
-/* Can the instruction run with the fixed registers? */
-static bool plan(const struct insn *in, struct copy_plan *p)
+bool xlat_plan(const struct insn *in, struct copy_plan *p)
 {
 	struct reenc_field f[4];
 	bool big = in->flags & (INSN_MEM | INSN_W);
@@ -91,7 +87,7 @@ static bool plan(const struct insn *in, struct copy_plan *p)
 	return !(p->high8 && big);
 }
 
-static void ensure_vec(struct xlat *x)
+void xlat_ensure_vec(struct xlat *x)
 {
 	struct emit *m = &x->m;
 
@@ -106,8 +102,8 @@ static void ensure_vec(struct xlat *x)
 	x->vec = true;
 }
 
-/* The instruction itself, with its operands that live in memory around it. */
-static unsigned put_copy(struct xlat *x, const struct insn *in, const struct copy_plan *p)
+/* With the operands that live in memory around it. */
+unsigned xlat_put_copy(struct xlat *x, const struct insn *in, const struct copy_plan *p)
 {
 	struct emit *m = &x->m;
 	bool mem = in->flags & INSN_MEM;
@@ -132,15 +128,21 @@ static unsigned put_copy(struct xlat *x, const struct insn *in, const struct cop
 	return at;
 }
 
+/* x87, MMX, FWAIT */
+static bool is_x87(const struct insn *in)
+{
+	return in->flags & (INSN_FPU | INSN_MMX) || (in->map == MAP_1 && in->opcode == 0x9b);
+}
+
 static bool copy_ok(const struct xlat *x, const struct insn *in, struct copy_plan *p)
 {
-	if (in->flags & (INSN_FPU | INSN_MMX) || (in->map == MAP_1 && in->opcode == 0x9b))
+	if (is_x87(in))
 		return false;
 	if (x->b->cold[x->i].fn == uop_cmpxchg16)
 		return false;
 	if (in->flags & INSN_MEM && mem_handler(x->b->key, in) == uop_mem_slow)
 		return false;
-	return plan(in, p);
+	return xlat_plan(in, p);
 }
 
 bool xlat_copy_ok(const struct xlat *x, const struct insn *in)
@@ -162,7 +164,7 @@ static bool copy_mem(struct xlat *x, const struct insn *in, const struct copy_pl
 		tr_gs(&x->m, true, 0x89, S2, tr_word(W_ENTRY));
 	if (insn_flags_needed(in))
 		need_e(x);
-	slow->at = put_copy(x, in, p);
+	slow->at = xlat_put_copy(x, in, p);
 	if (in->rflags_written & X86_ARITH) {
 		x->e = true;
 		x->m_ok = false;
@@ -182,12 +184,16 @@ bool xlat_copy(struct xlat *x, const struct insn *in)
 	bool fault = insn_may_fault(in);
 	struct stub *s = NULL;
 
+	if (is_x87(in)) {
+		xlat_x87(x, in);
+		return true;
+	}
 	if (!copy_ok(x, in, &p))
 		return false;
 	if (in->flags & INSN_MEM && !xlat_disp_fits(&(struct ea){.disp = in->disp}, 64))
 		return false;
 	if (in->flags & (INSN_SSE | INSN_AVX))
-		ensure_vec(x);
+		xlat_ensure_vec(x);
 	if (in->flags & INSN_MEM) {
 		if (!copy_mem(x, in, &p))
 			xlat_call_uop(x);
@@ -201,9 +207,9 @@ bool xlat_copy(struct xlat *x, const struct insn *in)
 		s->save = !x->m_ok;
 	}
 	if (s)
-		s->at = put_copy(x, in, &p);
+		s->at = xlat_put_copy(x, in, &p);
 	else
-		put_copy(x, in, &p);
+		xlat_put_copy(x, in, &p);
 	if (in->rflags_written & X86_ARITH) {
 		x->e = true;
 		x->m_ok = false;

@@ -60,6 +60,7 @@ static void on_flush(struct vcpu *v)
 {
 	struct translator *t = icpu(v)->tr;
 
+	x87_resolve(v);
 	memset(t->map.rw + t->first, 0xcc, t->used - t->first);
 	t->used = t->first;
 	t->n_blocks = 0;
@@ -122,6 +123,7 @@ static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct er
 		return r;
 	}
 	t->blocks = xnew_n(struct tr_block *, TR_BLOCKS);
+	t->x87_fdp = !ic->x87_lazy_fdp;
 	t->hot = vm->translate_at_once ? 1 : HOT;
 	clear_jumps(t);
 	ic->tr = t;

@@ -102,6 +102,7 @@ struct translator {
 	uint8_t *tail;     /* the same, leaving native code for good */
 	uint8_t *vec_load; /* clobbers nothing but flags */
 	unsigned hot;      /* executions before a block is translated */
+	bool x87_fdp;      /* x87 code records FDP: see x87.c */
 	uint64_t translated, dropped;
 	unsigned n_blocks;
 	struct tr_block **blocks; /* [TR_BLOCKS], by address */
@@ -140,6 +141,9 @@ int tr_chain(struct vcpu *v, const struct tr_exit *x, struct x86_tlb_entry *tab,
 int tr_leave(struct vcpu *v, uint64_t rip, struct x86_tlb_entry *tab, uint32_t fl);
 /** tr_miss() - an indirect branch to W_PTR was not in the table: fill it, then interpret @u. */
 int tr_miss(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+
+/** tr_x87_load() - the guest's x87 registers to the host's, for translated code (x87.c). */
+int tr_x87_load(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 
 /* block.c */
 /** tr_translate() - give @b host code; false when it is not worth it or there is no room now. */

@@ -28,6 +28,7 @@ struct stub {
 	unsigned site; /* offset of the rel32 that leads here; 0 = none (hardware fault) */
 	unsigned back; /* offset to come back to */
 	unsigned at;   /* offset of an instruction that can fault, else 0 */
+	uint8_t x87;   /* xlat.x87_due on the way in */
 };
 
 #define XLAT_STUBS (BLOCK_MAX_INSNS * 4 + 8)
@@ -42,6 +43,8 @@ struct xlat {
 	const uint8_t *rx; /* executable address of m.buf */
 	bool e, m_ok;      /* flags: valid in EFLAGS, in memory */
 	bool vec;          /* W_VEC is 1 from here on */
+	bool x87;          /* x87 registers are the guest's from here on */
+	uint8_t x87_due;   /* x87 instruction whose place is not stored yet, + 1; 0 = none */
 	bool is64;
 	unsigned w; /* 8 or 4: width of the stack and of near branches */
 	unsigned i; /* current instruction */
@@ -56,6 +59,14 @@ struct ea {
 	uint8_t base, index, scale; /* guest GPRs or NO_REG */
 	uint8_t seg;                /* FS or GS of 64-bit code, else NO_REG */
 	int64_t disp;
+};
+
+/* How a COPY instruction uses the fixed registers. */
+struct copy_plan {
+	unsigned fields;
+	unsigned n_mem_gprs; /* operands that live in memory */
+	uint8_t mem_gpr[2];
+	bool high8, force_rex;
 };
 
 static inline void need_m(struct xlat *x)
@@ -80,6 +91,12 @@ void xlat_call_uop(struct xlat *x);
 bool xlat_copy(struct xlat *x, const struct insn *in);
 /** xlat_copy_ok() - would xlat_copy() do it (memory operands aside)? */
 bool xlat_copy_ok(const struct xlat *x, const struct insn *in);
+/** xlat_plan() - can the instruction run with the fixed registers? */
+bool xlat_plan(const struct insn *in, struct copy_plan *ret_p);
+/** xlat_put_copy() - the instruction itself, memory operand [S1]. Return: its offset. */
+unsigned xlat_put_copy(struct xlat *x, const struct insn *in, const struct copy_plan *p);
+/** xlat_ensure_vec() - vector registers are the guest's from here on. EFLAGS may be lost. */
+void xlat_ensure_vec(struct xlat *x);
 void xlat_lea(struct xlat *x, const struct insn *in);
 /** xlat_get() - guest register @g in a host register: its own, or @tmp loaded. */
 unsigned xlat_get(struct xlat *x, unsigned g, unsigned tmp);
@@ -103,5 +120,11 @@ bool xlat_ptr(struct xlat *x, const struct ea *a, unsigned size, bool write,
 	      struct stub **ret_stub);
 /** xlat_stored() - after a store with the registers of xlat_ptr(): code pages. */
 void xlat_stored(struct xlat *x, unsigned kind);
+
+/* x87.c */
+/** xlat_x87() - an x87 or MMX instruction, or FWAIT; the interpreter's handler if need be. */
+void xlat_x87(struct xlat *x, const struct insn *in);
+/** xlat_x87_store() - store the place of x87 instruction @due - 1, if @due is not 0. */
+void xlat_x87_store(struct xlat *x, unsigned due);
 
 #endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * x87 and MMX instructions in translated code. Intel SDM vol. 1, 8.1.8 (instruction and operand
+ * pointers), 8.1.9 (last opcode), 8.6 (pending exceptions), 9.5 (MMX and x87).
+ *
+ * The guest's x87 registers are the host's (interp.h), so an instruction is itself, with its
+ * operand on a host pointer. A block that uses them looks once whether they are there
+ * (X87_CHECKED), and again after anything that may have moved them or unmasked exceptions.
+ *
+ * FIP and FOP are those of the last instruction executed; its place is stored after it, unless the
+ * next one is of the same kind and will do that. In between only the next one's slow path can look
+ * at them, so that stores it first (stub.x87). FCS is not recorded on processors without it.
+ *
+ * FDP is recorded by some processors for unmasked exceptions only (CPUID FDP_EXCPTN_ONLY). For
+ * these, code that runs with all exceptions masked needs no store of it; when a vCPU unmasks one
+ * for the first time all its code is dropped and translated again with that store
+ * (translator.x87_fdp). When exceptions are unmasked and an instruction without memory operand
+ * raises one, FDP is that of the last operand recorded; the SDM calls it undefined then.
+ *
+ * A pending unmasked exception is found by the host at the same instruction as by the guest; the
+ * signal handler leads to the slow path, which finds it again and raises #MF.
+ */
+#include "engine/translate/xlat.h"
+
+/* Where the block pool has the uop of instruction @i: vcpu.x87.last. */
+static uint32_t place(const struct xlat *x, unsigned i)
+{
+	return (uint32_t)((const uint8_t *)&x->b->uop[i] - x->ic->pool);
+}
+
+void xlat_x87_store(struct xlat *x, unsigned due)
+{
+	struct emit *m = &x->m;
+
+	if (!due)
+		return;
+	EMIT(m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[last], place */
+	emit32(m, (uint32_t)offsetof(struct vcpu, x87.last));
+	emit32(m, place(x, due - 1));
+}
+
+int tr_x87_load(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	struct interp_cpu *ic = icpu(v);
+	uint16_t fcw;
+
+	if (!v->x87.live)
+		x87_load(ic);
+	asm volatile("fnstcw %0" : "=m"(fcw));
+	if ((fcw & 0x3f) != 0x3f && !ic->tr->x87_fdp) {
+		ic->tr->x87_fdp = true;
+		ic->flush_wanted = true;
+		v->count.insns -= uop_block(u)->n_insns - u->n;
+		return uop_leave(v, uop_rip(u), fl);
+	}
+	v->x87.live = X87_CHECKED;
+	return tr_resume(v, u, tab, fl);
+}
+
+static void ensure_x87(struct xlat *x)
+{
+	struct emit *m = &x->m;
+	unsigned over;
+
+	if (x->x87)
+		return;
+	need_m(x);
+	x->e = false;
+	EMIT(m, 0x65, 0x80, 0x3c, 0x25); /* cmp byte gs:[live], X87_CHECKED */
+	emit32(m, (uint32_t)offsetof(struct vcpu, x87.live));
+	EMIT(m, X87_CHECKED, 0x74, 0); /* je over */
+	over = m->n;
+	xlat_x87_store(x, x->x87_due);
+	x->x87_due = 0;
+	tr_imm64(m, S1, (uintptr_t)&x->b->uop[x->i]);
+	tr_imm64(m, S2, (uintptr_t)tr_x87_load);
+	tr_jump_to(m, 0xe8, x->rx, x->t->call);
+	m->buf[over - 1] = (uint8_t)(m->n - over);
+	x->x87 = true;
+}
+
+/* After the instruction: its pointers. Keeps S1, S2 and flags. */
+static void pointers(struct xlat *x, const struct insn *in, const struct ea *a)
+{
+	struct emit *m = &x->m;
+	const size_t cs = offsetof(struct vcpu, s.seg) + X86_CS * sizeof(struct x86_seg) +
+			  offsetof(struct x86_seg, sel);
+	const size_t seg = offsetof(struct vcpu, s.seg) + in->seg * sizeof(struct x86_seg) +
+			   offsetof(struct x86_seg, sel);
+	bool fdp = a && x->t->x87_fdp, sel = !x->ic->x87_no_sel;
+
+	if (!(in->flags & INSN_FPU) || in->flags & INSN_X87_CTRL)
+		return;
+	x->x87_due = x->i + 1;
+	if (!fdp && !sel)
+		return;
+	tr_gs(m, true, 0x89, S1, tr_word(W_LIN));
+	if (fdp) {
+		tr_gs(m, true, 0x89, S2, tr_word(W_ENTRY));
+		xlat_put_ea(x, S1, x->is64, a, 0, S1, S2);
+		tr_gs(m, true, 0x89, S1, offsetof(struct vcpu, x87.fdp));
+		tr_gs(m, true, 0x8b, S2, tr_word(W_ENTRY));
+	}
+	/* selectors: stores of 16 bits; x87.fds has room for 32 */
+	if (fdp && sel) {
+		tr_gs(m, false, 0x8b, S1, seg);
+		emit8(m, 0x66);
+		tr_gs(m, false, 0x89, S1, offsetof(struct vcpu, x87.fds));
+	}
+	if (sel) {
+		tr_gs(m, false, 0x8b, S1, cs);
+		emit8(m, 0x66);
+		tr_gs(m, false, 0x89, S1, offsetof(struct vcpu, s.fpu.fcs));
+	}
+	tr_gs(m, true, 0x8b, S1, tr_word(W_LIN));
+}
+
+/* Will the next instruction store its place instead of this one? */
+static bool next_replaces(const struct xlat *x)
+{
+	const struct insn *next = &x->in[x->i + 1];
+
+	return x->i + 1 < x->b->n_insns && x->b->cold[x->i + 1].fn == uop_x87 &&
+	       next->flags & INSN_FPU && !(next->flags & INSN_X87_CTRL);
+}
+
+/* The instruction itself, with the slow path @s for what it raises. */
+static void put_insn(struct xlat *x, const struct insn *in, const struct copy_plan *p,
+		     struct stub *s, const struct ea *a)
+{
+	if (insn_flags_needed(in))
+		need_e(x);
+	s->at = xlat_put_copy(x, in, p);
+	if (in->rflags_written & X86_ARITH) {
+		x->e = true;
+		x->m_ok = false;
+	}
+	pointers(x, in, a);
+	if (!next_replaces(x)) {
+		xlat_x87_store(x, x->x87_due);
+		x->x87_due = 0;
+	}
+}
+
+/* FLDCW: a control word that unmasks exceptions makes us translate otherwise first. */
+static void check_control_word(struct xlat *x, struct stub **ret_s)
+{
+	struct emit *m = &x->m;
+
+	EMIT(m, 0x45, 0x0f, 0xb6, 0x1a); /* movzx r11d, byte [r10] */
+	EMIT(m, 0x41, 0xf6, 0xd3);       /* not r11b */
+	EMIT(m, 0x41, 0xf6, 0xc3, 0x3f); /* test r11b, 0x3f */
+	EMIT(m, 0x0f, 0x85);             /* jne slow */
+	emit32(m, 0);
+	*ret_s = xlat_stub(x, STUB_SLOW);
+}
+
+static bool is_fldcw(const struct insn *in)
+{
+	return in->flags & INSN_FPU && in->opcode == 0xd9 && (in->modrm >> 3 & 7) == 5;
+}
+
+static bool put_mem(struct xlat *x, const struct insn *in, const struct copy_plan *p)
+{
+	bool store = in->flags & INSN_MEM_WRITE;
+	struct stub *s, *unmasks = NULL;
+	struct ea a = xlat_ea(x, in), off = a;
+
+	off.seg = NO_REG; /* FDP is an offset */
+	if (!xlat_ptr(x, &a, in->mem_size, store, &s))
+		return false;
+	if (is_fldcw(in) && !x->t->x87_fdp)
+		check_control_word(x, &unmasks);
+	put_insn(x, in, p, s, &off);
+	if (store)
+		xlat_stored(x, STUB_STORED);
+	s->restore = x->e;
+	s->back = x->m.n;
+	if (unmasks) {
+		unmasks->restore = s->restore;
+		unmasks->back = s->back;
+	}
+	if (is_fldcw(in))
+		x->x87 = false; /* the slow path may have unmasked */
+	return true;
+}
+
+static bool can(const struct xlat *x, const struct insn *in, struct copy_plan *p)
+{
+	uint32_t key = x->b->key;
+
+	if (x->b->cold[x->i].fn != uop_x87 || !xlat_plan(in, p))
+		return false;
+	if (!(in->flags & INSN_MEM))
+		return true;
+	if (p->n_mem_gprs) /* MOVD's register in memory besides the pointer */
+		return false;
+	if (x->is64)
+		return in->addrsize == 8;
+	return key & X86_MODE_FLAT && in->addrsize == 4 && in->seg != X86_FS && in->seg != X86_GS &&
+	       !(in->flags & INSN_MEM_WRITE && in->seg == X86_CS && key & X86_MODE_PE);
+}
+
+static void put_reg(struct xlat *x, const struct insn *in, const struct copy_plan *p)
+{
+	struct stub *s = xlat_stub(x, STUB_SLOW);
+
+	s->site = 0;
+	s->save = !x->m_ok;
+	put_insn(x, in, p, s, NULL);
+	s->restore = x->e;
+	s->back = x->m.n;
+}
+
+void xlat_x87(struct xlat *x, const struct insn *in)
+{
+	struct copy_plan p;
+
+	if (can(x, in, &p)) {
+		ensure_x87(x);
+		if (in->flags & (INSN_SSE | INSN_AVX))
+			xlat_ensure_vec(x);
+		if (!(in->flags & INSN_MEM)) {
+			put_reg(x, in, &p);
+			return;
+		}
+		if (put_mem(x, in, &p))
+			return;
+	}
+	xlat_x87_store(x, x->x87_due);
+	x->x87_due = 0;
+	xlat_call_uop(x);
+}
