@@ -299,6 +299,17 @@ static int event_once(struct vcpu *v, const struct event *ev)
 {
 	bool redirect;
 
+	if (LIKELY(x86_lma(v))) {
+		const struct x86_fast_event fast = {.vector = ev->vector,
+						    .has_error = ev->has_error,
+						    .soft = ev->soft,
+						    .error = ev->error,
+						    .rip = ev->rip,
+						    .flags = pushed_flags(v, ev)};
+
+		if (LIKELY(x86_event_fast(v, &fast)))
+			return X86_OK;
+	}
 	if (!(v->mode & X86_MODE_PE))
 		return deliver_real(v, ev);
 	if (v->mode & X86_MODE_VM) {

@@ -369,7 +369,7 @@ int x86_syscall(struct vcpu *v)
 		v->no_step = true;
 	flat_cs(v, sel & 0xfffc, 0, true);
 	flat_ss(v, (uint16_t)((sel & 0xfffc) + 8), 0);
-	x86_update_mode(v);
+	x86_mode_long(v, 0);
 	return X86_OK;
 }
 
@@ -400,7 +400,10 @@ int x86_sysret(struct vcpu *v, unsigned opsize)
 	flat_ss(v, (uint16_t)((sel + 8) | 3), 3);
 	x86_set_rflags(v, v->s.gpr[X86_R11], 0x3c7fd7);
 	v->s.rflags &= ~(uint64_t)(X86_RF | X86_VM);
-	x86_update_mode(v);
+	if (opsize == 8)
+		x86_mode_long(v, 3);
+	else
+		x86_update_mode(v);
 	return X86_OK;
 }
 

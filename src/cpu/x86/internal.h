@@ -230,6 +230,29 @@ static inline bool x86_protected(const struct vcpu *v)
 }
 void x86_seg_v86(struct x86_seg *s, uint16_t sel);
 
+/** x86_mode_long() - x86_update_mode() when the CPU has just entered 64-bit code at @cpl. */
+static inline void x86_mode_long(struct vcpu *v, unsigned cpl)
+{
+	v->cpl = (uint8_t)cpl;
+	v->mode = X86_MODE_PE | X86_MODE_LMA | X86_MODE_CS64 | X86_MODE_SS32 | X86_MODE_FLAT |
+		  X86_MODE_PG | (cpl == 3 ? X86_MODE_USER : 0);
+	x86_tlb_context(v);
+}
+
+/* ---- the common case of events in long mode (fast64.c) ---- */
+
+struct x86_fast_event {
+	uint8_t vector;
+	bool has_error, soft;
+	uint32_t error;
+	uint64_t rip, flags; /* to be pushed */
+};
+/** x86_event_fast() - deliver an event in IA-32e mode; false: nothing happened, use the exact way.
+ */
+bool x86_event_fast(struct vcpu *v, const struct x86_fast_event *ev);
+/** x86_iret_fast() - IRETQ in 64-bit mode; RFLAGS bits in @flags_mask change. False: as above. */
+bool x86_iret_fast(struct vcpu *v, uint64_t flags_mask);
+
 /* ---- task switches (task.c) ---- */
 
 enum x86_task_reason { TASK_JMP, TASK_CALL, TASK_IRET, TASK_INT };

@@ -169,6 +169,8 @@ int x86_iret(struct vcpu *v, unsigned opsize)
 		v->s.shadow &= (uint8_t)~X86_SHADOW_NMI;
 		atomic_fetch_or(&v->request, (uint32_t)VCPU_REQ_EVENT);
 	}
+	if (LIKELY(x86_is_64(v) && opsize == 8) && LIKELY(x86_iret_fast(v, flags_mask(v, 8))))
+		return X86_OK;
 	if (v->mode & X86_MODE_VM)
 		return iret_v86(v, opsize);
 	if (!(v->mode & X86_MODE_PE))

@@ -541,12 +541,27 @@ static int align_check(struct vcpu *v, unsigned *table, gva_t lin, unsigned size
 	return X86_OK;
 }
 
+/* The entry of a hit in one page. X86_TLB_ALIGN has none. */
+static struct x86_tlb_entry *table_hit(struct vcpu *v, unsigned table, gva_t lin, unsigned size,
+				       bool write)
+{
+	struct x86_tlb_entry *e = &v->tlb->e[table][SLOT(lin)];
+	uint64_t tag = write ? e->tag_write : e->tag_read;
+
+	return tag == (PAGE(lin) | v->tlb->generation) && (lin & 0xfff) + size <= 4096 ? e : NULL;
+}
+
 int x86_read_t(struct vcpu *v, unsigned table, gva_t lin, unsigned size, void *buf)
 {
+	const struct x86_tlb_entry *e = table_hit(v, table, lin, size, false);
 	struct part p[PARTS_MAX];
 	uint8_t *to = buf;
 	unsigned n;
 
+	if (LIKELY(e != NULL)) {
+		guest_copy(buf, e->host + (lin & 0xfff), size);
+		return X86_OK;
+	}
 	if (align_check(v, &table, lin, size))
 		return X86_FAULT;
 	if (parts_find(v, table, lin, size, X86_ACC_READ, p, &n))
@@ -558,10 +573,16 @@ int x86_read_t(struct vcpu *v, unsigned table, gva_t lin, unsigned size, void *b
 
 int x86_write_t(struct vcpu *v, unsigned table, gva_t lin, unsigned size, const void *buf)
 {
+	struct x86_tlb_entry *e = table_hit(v, table, lin, size, true);
 	struct part p[PARTS_MAX];
 	const uint8_t *from = buf;
 	unsigned n;
 
+	if (LIKELY(e != NULL)) {
+		guest_copy(e->host + (lin & 0xfff), buf, size);
+		x86_stored(v, e, lin, size);
+		return X86_OK;
+	}
 	if (align_check(v, &table, lin, size))
 		return X86_FAULT;
 	if (parts_find(v, table, lin, size, X86_ACC_WRITE, p, &n))
