@@ -19,6 +19,9 @@ enum {
 	O_INITRD,
 	O_APPEND,
 	O_MODULE,
+	O_FIRMWARE,
+	O_BOOT,
+	O_FIRMWARE_LOG,
 	O_DISK,
 	O_CDROM,
 	O_MEMORY,
@@ -48,6 +51,9 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_INITRD]     = {"initrd", 0, "FILE", "initial RAM disk"},
 	[O_APPEND]     = {"append", 0, "TEXT", "kernel command line"},
 	[O_MODULE]     = {"module", 0, "FILE[,ARGS]", "Multiboot module; may be repeated"},
+	[O_FIRMWARE]   = {"firmware", 0, "KIND", "auto (default: bios without --kernel), bios, none, or the FILE of a BIOS image"},
+	[O_BOOT]       = {"boot", 0, "ORDER", "what to start from: floppy, cdrom, disk, net, in that order; and menu, to ask"},
+	[O_FIRMWARE_LOG] = {"firmware-log", 0, "WHERE", "the firmware's own messages (port 0x402)"},
 	[O_DISK]       = {"disk", 0, "FILE[,ro][,unsafe]", "raw disk image (virtio); may be repeated"},
 	[O_CDROM]      = {"cdrom", 0, "FILE", "image as a read-only disk (virtio)"},
 	[O_MEMORY]     = {"memory", 'm', "SIZE", "guest memory, e.g. 512M or 2G; default a quarter of the free, at most 2G"},
@@ -323,6 +329,31 @@ static int set_number(struct run_config *rc, int option, const char *value)
 	return 0;
 }
 
+/* "disk,net,menu" to the letters machine_firmware.boot_order has. */
+static int set_boot(struct run_config *rc, const char *value)
+{
+	static const char *const names[] = {"floppy", "disk", "cdrom", "net", "menu", NULL};
+	static const char letters[] = "acdn";
+	char *copy = own(rc, xstrdup(value)), *save = NULL, *order = own(rc, xnew_n(char, 8));
+	size_t n = 0;
+
+	for (char *w = strtok_r(copy, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+		unsigned i = 0;
+
+		while (names[i] && strcmp(names[i], w))
+			i++;
+		if (!names[i])
+			return bad_word("boot device", w, names);
+		if (i == 4)
+			rc->vm.boot_menu = true;
+		else if (!memchr(order, letters[i], n))
+			order[n++] = letters[i];
+	}
+	if (n)
+		rc->vm.boot_order = order;
+	return 0;
+}
+
 static int set_gdb(struct run_config *rc, const char *value)
 {
 	char *where = own(rc, xstrdup(value)), *comma = strrchr(where, ',');
@@ -370,6 +401,9 @@ static int set_option(struct run_config *rc, int option, const char *value)
 	case O_SERIAL: return add_serial(rc, value);
 	case O_CONSOLE: return add_console(rc, value);
 	case O_DEBUGCON: rc->vm.debugcon = value; return check_chr("debugcon", value);
+	case O_FIRMWARE: rc->firmware = value; return 0;
+	case O_BOOT: return set_boot(rc, value);
+	case O_FIRMWARE_LOG: rc->vm.firmware_log = value; return check_chr("firmware-log", value);
 	case O_GDB: return set_gdb(rc, value);
 	case O_DEBUG: return set_masks(rc, value);
 	default: return set_flag(rc, option);
@@ -379,6 +413,8 @@ static int set_option(struct run_config *rc, int option, const char *value)
 static unsigned count_stdio(const struct vm_config *c)
 {
 	unsigned n = c->debugcon && !strcmp(c->debugcon, "stdio");
+
+	n += c->firmware_log && !strcmp(c->firmware_log, "stdio");
 
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		n += c->serial[i] && !strcmp(c->serial[i], "stdio");
@@ -394,16 +430,42 @@ static uint64_t default_memory(void)
 	return align_down(MAX(MIN(quarter, 2 * GIB), 128 * MIB), MIB);
 }
 
+/* A kernel needs no firmware, everything else does. */
+static int settle_firmware(struct run_config *rc)
+{
+	struct vm_config *c = &rc->vm;
+	const char *fw = rc->firmware ? rc->firmware : "auto";
+
+	if (!strcmp(fw, "auto"))
+		c->firmware = c->kernel ? NULL : "bios";
+	else if (strcmp(fw, "none"))
+		c->firmware = fw;
+	if (c->kernel && c->firmware)
+		return cli_die(EXIT_USAGE,
+			       "--kernel starts a kernel directly; leave --firmware out, "
+			       "or --kernel");
+	if (!c->kernel && !c->n_disks && !(c->boot_order && strchr(c->boot_order, 'n')))
+		return cli_die(EXIT_USAGE,
+			       "nothing to start: give a disk with --disk FILE, or a kernel with "
+			       "--kernel FILE");
+	if (!c->kernel && !c->firmware)
+		return cli_die(EXIT_USAGE, "nothing to start: --firmware none needs --kernel FILE");
+	if (c->firmware && c->machine != MACHINE_PC)
+		return cli_die(EXIT_USAGE,
+			       "a %s has no firmware: give a kernel with --kernel FILE, "
+			       "or use --machine pc",
+			       machine_kind_name(c->machine));
+	return 0;
+}
+
 /* What the options mean together. */
 static int settle(struct run_config *rc)
 {
 	struct vm_config *c = &rc->vm;
 	bool nat;
 
-	if (!c->kernel)
-		return cli_die(EXIT_USAGE,
-			       "give a kernel with --kernel FILE; starting from a disk alone "
-			       "needs firmware, which is not there yet");
+	if (settle_firmware(rc))
+		return EXIT_USAGE;
 	if (!c->n_cpus)
 		c->n_cpus = 1;
 	if (!c->ram_size)
@@ -418,6 +480,7 @@ static int settle(struct run_config *rc)
 		c->net = "nat";
 	if (!c->serial[0] && !count_stdio(c))
 		c->serial[0] = "stdio";
+	c->firmware_text = c->firmware && c->serial[0];
 	if (count_stdio(c) > 1)
 		return cli_die(EXIT_USAGE, "only one of --serial, --console and --debugcon can use "
 					   "stdio; give the others file:, pty or unix:");

@@ -10,8 +10,9 @@
 
 struct run_config {
 	struct vm_config vm;
-	const char *gdb; /* "unix:PATH", "tcp:ADDR:PORT"; NULL = none */
-	bool gdb_wait;   /* stop before the first instruction */
+	const char *firmware; /* as given: auto, none, bios, a path; NULL = auto */
+	const char *gdb;      /* "unix:PATH", "tcp:ADDR:PORT"; NULL = none */
+	bool gdb_wait;        /* stop before the first instruction */
 	bool stats, help;
 	unsigned verbose;
 	/* copies of the parts of arguments, freed together */

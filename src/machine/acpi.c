@@ -63,6 +63,7 @@ struct blob {
 	size_t len, room;
 	uint64_t base;
 	bool full;
+	struct acpi_tables *out; /* relocations and sums */
 };
 
 /* Reserve an aligned, zeroed piece. Returns its offset; when the room is used up the blob is marked
@@ -77,6 +78,25 @@ static size_t piece(struct blob *b, size_t len, size_t align)
 	}
 	b->len = off + len;
 	return off;
+}
+
+/* Write the address of offset @to of the blob, @size bytes wide, at offset @at. */
+static void point(struct blob *b, size_t at, uint8_t size, size_t to)
+{
+	if (b->full)
+		return;
+	check(b->out->n_relocs < ACPI_RELOCS_MAX);
+	st_le(b->bytes + at, size, b->base + to);
+	b->out->reloc[b->out->n_relocs++] = (struct acpi_reloc){.at = (uint32_t)at, .size = size};
+}
+
+static void note_sum(struct blob *b, size_t start, size_t len, size_t at)
+{
+	if (b->full)
+		return;
+	check(b->out->n_sums < ACPI_SUMS_MAX);
+	b->out->sum[b->out->n_sums++] = (struct acpi_sum){
+		.start = (uint32_t)start, .len = (uint32_t)len, .at = (uint32_t)at};
 }
 
 static void fix_sum(uint8_t *p, size_t len, size_t at)
@@ -150,9 +170,10 @@ static size_t add_fadt(struct blob *b, const struct acpi_config *cfg, size_t fac
 
 	if (b->full)
 		return 0;
-	st_le32(t + FADT_FACS, (uint32_t)(b->base + facs));
-	st_le32(t + FADT_DSDT, (uint32_t)(b->base + dsdt));
-	st_le64(t + FADT_X_DSDT, b->base + dsdt);
+	point(b, off + FADT_FACS, 4, facs);
+	point(b, off + FADT_DSDT, 4, dsdt);
+	point(b, off + FADT_X_DSDT, 8, dsdt);
+	note_sum(b, off, FADT_LEN, off + 9);
 	st_le16(t + FADT_SCI_INT, cfg->sci_irq);
 	/* SMI_CMD = 0: the machine is always in ACPI mode (4.8.3.1). */
 	st_le32(t + FADT_PM1A_EVT, cfg->pm_base);
@@ -264,7 +285,7 @@ static size_t add_waet(struct blob *b)
 	return off;
 }
 
-static size_t add_sdt(struct blob *b, const char *sig, unsigned width, const size_t *tables,
+static size_t add_sdt(struct blob *b, const char *sig, uint8_t width, const size_t *tables,
 		      unsigned n)
 {
 	size_t len = HDR_LEN + width * n, off = piece(b, len, 16);
@@ -272,7 +293,8 @@ static size_t add_sdt(struct blob *b, const char *sig, unsigned width, const siz
 	if (b->full)
 		return 0;
 	for (unsigned i = 0; i < n; i++)
-		st_le(b->bytes + off + HDR_LEN + i * width, width, b->base + tables[i]);
+		point(b, off + HDR_LEN + i * width, width, tables[i]);
+	note_sum(b, off, len, off + 9);
 	seal(b->bytes + off, sig, 1, len);
 	return off;
 }
@@ -280,7 +302,8 @@ static size_t add_sdt(struct blob *b, const char *sig, unsigned width, const siz
 int acpi_build(const struct acpi_config *cfg, uint64_t base, size_t room,
 	       struct acpi_tables *ret_tables, struct error *err)
 {
-	struct blob b = {.room = room, .base = base};
+	struct acpi_tables out = {.rsdp = base, .rsdp_len = RSDP_LEN};
+	struct blob b = {.room = room, .base = base, .out = &out};
 	size_t tables[8], facs, dsdt, dsdt_len = 0, rsdt, xsdt;
 	unsigned n = 0;
 	uint8_t *r;
@@ -309,16 +332,18 @@ int acpi_build(const struct acpi_config *cfg, uint64_t base, size_t room,
 	memcpy(r, "RSD PTR ", 8);
 	memcpy(r + 9, "BOTHY ", 6);
 	r[15] = 2;
-	st_le32(r + 16, (uint32_t)(base + rsdt));
+	point(&b, 16, 4, rsdt);
 	st_le32(r + 20, RSDP_LEN);
-	st_le64(r + 24, base + xsdt);
+	point(&b, 24, 8, xsdt);
 	fix_sum(r, 20, 8);
 	fix_sum(r, RSDP_LEN, 32);
-	*ret_tables = (struct acpi_tables){.bytes = b.bytes,
-					   .len = b.len,
-					   .rsdp = base,
-					   .dsdt_off = dsdt,
-					   .dsdt_len = dsdt_len};
+	note_sum(&b, 0, 20, 8);
+	note_sum(&b, 0, RSDP_LEN, 32);
+	out.bytes = b.bytes;
+	out.len = b.len;
+	out.dsdt_off = dsdt;
+	out.dsdt_len = dsdt_len;
+	*ret_tables = out;
 	return 0;
 }
 

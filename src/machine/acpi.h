@@ -40,11 +40,29 @@ struct acpi_config {
 	struct acpi_virtio virtio[ACPI_VIRTIO_MAX];
 };
 
+#define ACPI_RELOCS_MAX 32
+#define ACPI_SUMS_MAX   16
+
+/* What depends on the address the blob stands at, for whoever moves it: fields that hold addresses
+ * inside the blob, and the sums over pieces that hold such fields. */
+struct acpi_reloc {
+	uint32_t at;  /* offset of the field */
+	uint8_t size; /* 4 or 8 bytes */
+};
+struct acpi_sum {
+	uint32_t start, len, at; /* all offsets in the blob; @at: the checksum byte */
+};
+
 struct acpi_tables {
 	uint8_t *bytes; /* owned; free with acpi_done() */
 	size_t len;
 	uint64_t rsdp;             /* guest-physical address of the RSDP: the blob's base */
 	size_t dsdt_off, dsdt_len; /* for tests */
+	size_t rsdp_len;           /* bytes of the RSDP; the next table starts on 64 */
+	struct acpi_reloc reloc[ACPI_RELOCS_MAX];
+	unsigned n_relocs;
+	struct acpi_sum sum[ACPI_SUMS_MAX];
+	unsigned n_sums;
 };
 
 /**

@@ -157,6 +157,10 @@ int machine_boot(struct machine *m, struct boot_cpu *ret_cpu, struct error *err)
 	struct acpi_tables t;
 	int r = 0;
 
+	if (m->cfg.firmware.bios) {
+		*ret_cpu = (struct boot_cpu){.mode = BOOT_RESET, .protocol = "BIOS"};
+		return 0;
+	}
 	machine_memory_map(m, &env.map);
 	if (kinds[m->cfg.kind].firmware)
 		r = kinds[m->cfg.kind].firmware(m, err);

@@ -42,6 +42,27 @@ struct machine_disk {
 	char serial[21];     /* "" = derived from the slot */
 };
 
+/* A BIOS to start with instead of a kernel. Bytes and strings are borrowed and outlive the machine.
+ */
+struct machine_firmware {
+	const uint8_t *bios; /* NULL = the machine boots a kernel directly */
+	size_t bios_len;
+	const uint8_t *net_rom; /* option ROM of the network card; NULL = none */
+	size_t net_rom_len;
+	const char
+		*boot_order; /* letters: a floppy, c disk, d CD-ROM, n network; "" = firmware's */
+	bool menu;           /* offer a boot menu */
+	unsigned menu_wait_ms;
+	uint16_t text_port; /* serial port that repeats the BIOS's text output; 0 = none */
+	struct chr *log;    /* what firmware writes to port 402h; NULL = the port isn't there */
+};
+
+#define MACHINE_BOOT_PATHS (MACHINE_DISKS_MAX + 8u)
+struct machine_boot_path {
+	char kind; /* as in boot_order */
+	char path[96];
+};
+
 struct machine_config {
 	enum machine_kind kind;
 	uint64_t ram_size; /* bytes, multiple of 1 MiB */
@@ -56,6 +77,7 @@ struct machine_config {
 	struct chr *debugcon; /* port e9h; NULL = none */
 	bool debug_exit, testdev, rng, balloon;
 	struct boot_source *boot; /* borrowed */
+	struct machine_firmware firmware;
 };
 
 /* What a machine asks of its owner; all come with the bus lock held, from any thread. The requests
@@ -65,6 +87,8 @@ struct machine_calls {
 	void (*nmi)(void *ctx);
 	void (*power_off)(void *ctx);
 	void (*reset)(void *ctx);
+	/* INIT# of all processors: what the chip set gives for a reset of the processor alone */
+	void (*cpu_init)(void *ctx);
 	void (*debug_exit)(void *ctx, uint32_t value); /* the value written by the guest */
 	void *ctx;
 };
@@ -75,7 +99,7 @@ struct machine {
 	struct machine_calls calls;
 	struct intr_source pic; /* .ack NULL when the machine has no 8259 */
 	struct list devs;       /* build order */
-	struct ram_block *ram;
+	struct ram_block *ram, *bios;
 	struct mem_mapping *map[8]; /* RAM mappings, owned */
 	unsigned n_maps;
 	uint64_t low_end;  /* end of RAM below 4 GiB */
@@ -90,7 +114,11 @@ struct machine {
 	struct mc146818 *rtc;
 	struct acpi_pm *pm;
 	struct pci_bus *pci;
+	struct fw_cfg *fw_cfg;
 	struct uart16550 *com[MACHINE_SERIALS];
+	/* what firmware may start from */
+	struct machine_boot_path boot_path[MACHINE_BOOT_PATHS];
+	unsigned n_boot_paths;
 };
 
 /**
@@ -108,7 +136,7 @@ void machine_reset(struct machine *m, enum dev_reset kind);
 
 /**
  * machine_boot() - after a reset: do what firmware would (PCI resources, ACPI tables) and load the
- * kernel
+ * kernel; with a BIOS leave all that to it
  * Return: 0 with the boot processor's start state, or -errno with text.
  */
 int machine_boot(struct machine *m, struct boot_cpu *ret_cpu, struct error *err) MUST_CHECK;

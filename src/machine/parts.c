@@ -22,6 +22,8 @@
 #include "device/timer/i8254.h"
 #include "device/timer/mc146818.h"
 
+#define FIRMWARE_LOG_PORT 0x402 /* SeaBIOS and OVMF write their messages there */
+
 int parts_add(struct machine *m, struct dev *d, struct error *err)
 {
 	int r = dev_realize(d, err);
@@ -64,6 +66,19 @@ void parts_reset_request(void *ctx, unsigned pin, bool level)
 
 	(void)pin;
 	if (level)
+		m->calls.reset(m->calls.ctx);
+}
+
+void parts_cpu_reset(void *ctx, unsigned pin, bool level)
+{
+	struct machine *m = ctx;
+
+	(void)pin;
+	if (!level)
+		return;
+	if (m->cfg.firmware.bios)
+		m->calls.cpu_init(m->calls.ctx);
+	else
 		m->calls.reset(m->calls.ctx);
 }
 
@@ -233,6 +248,12 @@ int parts_debug(struct machine *m, struct error *err)
 		con->chr = m->cfg.debugcon;
 		r = parts_add(m, &con->dev, err);
 	}
+	if (r == 0 && m->cfg.firmware.log) {
+		con = (struct debugcon *)dev_new(&debugcon_class, "firmware-log", &m->sv);
+		con->dev.base = FIRMWARE_LOG_PORT;
+		con->chr = m->cfg.firmware.log;
+		r = parts_add(m, &con->dev, err);
+	}
 	if (r == 0 && m->cfg.testdev)
 		r = add_testdev(m, err);
 	return r;
@@ -286,7 +307,7 @@ int parts_isa_glue(struct machine *m, struct error *err)
 	int r;
 
 	irq_init(&p92->a20, a20_fast, m, 0);
-	irq_init(&p92->reset, parts_reset_request, m, 0);
+	irq_init(&p92->reset, parts_cpu_reset, m, 0);
 	r = parts_add(m, &p92->dev, err);
 	if (r == 0)
 		r = parts_add(m, dev_new(&i8237_class, "dma", &m->sv), err);
@@ -303,34 +324,9 @@ int parts_input(struct machine *m, struct error *err)
 	parts_isa(m, &kbc->irq_kbd, ISA_IRQ_KBD);
 	parts_isa(m, &kbc->irq_mouse, ISA_IRQ_MOUSE);
 	irq_init(&kbc->a20, a20_kbc, m, 0);
-	irq_init(&kbc->reset, parts_reset_request, m, 0);
+	irq_init(&kbc->reset, parts_cpu_reset, m, 0);
 	m->acpi.i8042 = true;
 	return parts_add(m, &kbc->dev, err);
-}
-
-/* What firmware asks first: memory, processors, the memory map. */
-static int fill_fw_cfg(struct machine *m, struct fw_cfg *fw, struct error *err)
-{
-	struct e820 map;
-	uint8_t table[E820_MAX * 20];
-	int r;
-
-	machine_memory_map(m, &map);
-	for (unsigned i = 0; i < map.n; i++) {
-		st_le64(table + i * 20, map.e[i].addr);
-		st_le64(table + i * 20 + 8, map.e[i].len);
-		st_le32(table + i * 20 + 16, map.e[i].type);
-	}
-	r = fw_cfg_add_i64(fw, FW_CFG_RAM_SIZE, m->cfg.ram_size, err);
-	if (r == 0)
-		r = fw_cfg_add_i16(fw, FW_CFG_NB_CPUS, (uint16_t)m->cfg.n_cpus, err);
-	if (r == 0)
-		r = fw_cfg_add_i16(fw, FW_CFG_MAX_CPUS, (uint16_t)m->cfg.n_cpus, err);
-	if (r == 0)
-		r = fw_cfg_add_i16(fw, FW_CFG_NOGRAPHIC, 1, err);
-	if (r == 0)
-		r = fw_cfg_add_file(fw, "etc/e820", table, map.n * 20, err);
-	return r;
 }
 
 int parts_fw_cfg(struct machine *m, struct error *err)
@@ -339,5 +335,7 @@ int parts_fw_cfg(struct machine *m, struct error *err)
 	int r = parts_add(m, &fw->dev, err);
 
 	m->acpi.fw_cfg = true;
-	return r < 0 ? r : fill_fw_cfg(m, fw, err);
+	if (r == 0)
+		m->fw_cfg = fw;
+	return r;
 }

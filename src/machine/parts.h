@@ -29,6 +29,10 @@ void parts_isa_set(void *ctx, unsigned irq, bool level);
 void parts_reset_request(void *ctx, unsigned pin, bool level);
 void parts_power_off(void *ctx, unsigned pin, bool level);
 
+/** parts_cpu_reset() - irq sink: a rising edge resets the processors alone. Without firmware
+ * nothing stands at the reset vector, so the whole machine restarts. */
+void parts_cpu_reset(void *ctx, unsigned pin, bool level);
+
 /** parts_map_ram() - map [@off, @off+@size) of the RAM block at @gpa. */
 int parts_map_ram(struct machine *m, const char *name, uint64_t gpa, uint64_t off, uint64_t size,
 		  struct error *err) MUST_CHECK;
@@ -44,6 +48,7 @@ int parts_debug(struct machine *m, struct error *err) MUST_CHECK; /* exit port, 
 
 /** parts_input() - keyboard controller with A20 gate and CPU reset line. */
 int parts_input(struct machine *m, struct error *err) MUST_CHECK;
+/** parts_fw_cfg() - the device; firmware_files() fills it. */
 int parts_fw_cfg(struct machine *m, struct error *err) MUST_CHECK;
 int parts_virtio(struct machine *m, struct error *err) MUST_CHECK; /* virtio.c */
 

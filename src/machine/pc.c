@@ -23,7 +23,7 @@
 #include "device/pci/i440fx.h"
 #include "device/pci/piix3.h"
 #include "device/timer/mc146818.h"
-#include "machine/parts.h"
+#include "machine/firmware.h"
 
 #define PCI_MEM_FIRST 0xc0000000u
 #define PCI_MEM_LAST  0xfebfffffu
@@ -46,7 +46,12 @@ static int build_bridges(struct machine *m, struct error *err)
 	int r;
 
 	hb->ram = m->ram;
-	hb->shadow_at_reset = true;
+	hb->shadow_at_reset = !m->cfg.firmware.bios;
+	r = m->cfg.firmware.bios ? firmware_map(m, hb, err) : 0;
+	if (r < 0) {
+		dev_free(&hb->dev);
+		return r;
+	}
 	r = parts_add(m, &hb->dev, err);
 	if (r < 0)
 		return r;
@@ -54,7 +59,7 @@ static int build_bridges(struct machine *m, struct error *err)
 	cf9 = (struct cf9 *)dev_new(&cf9_class, "cf9", &m->sv);
 	cf9->behind_pci_host = true;
 	irq_init(&cf9->hard, parts_reset_request, m, 0);
-	irq_init(&cf9->soft, parts_reset_request, m, 0);
+	irq_init(&cf9->soft, parts_cpu_reset, m, 0);
 	r = parts_add(m, &cf9->dev, err);
 	if (r < 0)
 		return r;
@@ -86,7 +91,9 @@ static void describe(struct machine *m)
 	m->acpi.rtc_century = CMOS_CENTURY;
 	m->acpi.coms = 3;
 	m->acpi.pci_irqs = PCI_ISA_MASK;
-	m->acpi.pci_min = PCI_MEM_FIRST;
+	/* SeaBIOS starts its window at the next of 2 and 3 GiB above low RAM. */
+	m->acpi.pci_min =
+		m->cfg.firmware.bios && m->low_end <= 2 * GIB ? (uint32_t)(2 * GIB) : PCI_MEM_FIRST;
 	m->acpi.pci_max = PCI_MEM_LAST;
 }
 
@@ -119,7 +126,7 @@ int pc_build(struct machine *m, struct error *err)
 	if (r == 0)
 		r = parts_virtio(m, err);
 	describe(m);
-	return r;
+	return r < 0 ? r : firmware_files(m, m->fw_cfg, err);
 }
 
 /* Where the next base address register of a kind may go. */

@@ -77,9 +77,11 @@ int vm_cpus_reset(struct vm *vm, const struct boot_cpu *boot, struct error *err)
 		struct vcpu *v = &vm->cpu[i].v;
 
 		x86_vcpu_reset(v, i == 0, false);
-		if (i == 0)
-			boot_state(&v->s, boot);
-		v->s.mtrr_def_type = MTRR_ON_WB;
+		if (boot->mode != BOOT_RESET) {
+			if (i == 0)
+				boot_state(&v->s, boot);
+			v->s.mtrr_def_type = MTRR_ON_WB;
+		}
 		x86_update_mode(v);
 		r = vm->engine.ops->set_state ? vm->engine.ops->set_state(v, &v->s) : 0;
 		if (r < 0)

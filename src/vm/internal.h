@@ -30,6 +30,11 @@ enum {
 	VM_ASK_NO_SPACE = 1 << 6,
 };
 
+struct vm_image {
+	uint8_t *bytes; /* owned */
+	size_t len;
+};
+
 struct vm {
 	struct vm_config cfg;
 	struct loop *loop;
@@ -39,7 +44,9 @@ struct vm {
 	struct machine *machine;
 	struct boot_source boot;
 	struct boot_cpu boot_cpu;
-	struct chr *serial[MACHINE_SERIALS], *console[MACHINE_CONSOLES_MAX], *debugcon;
+	struct vm_image bios, net_rom;
+	struct chr *serial[MACHINE_SERIALS], *console[MACHINE_CONSOLES_MAX], *debugcon,
+		*firmware_log;
 	struct block *block[MACHINE_DISKS_MAX];
 	struct net *net;
 
@@ -93,6 +100,12 @@ void vm_cpus_stop(struct vm *vm); /* threads joined */
 void vm_hold(struct vm *vm);
 void vm_release(struct vm *vm);
 void vm_kick_all(struct vm *vm);
+
+/* firmware.c */
+/** vm_firmware_load() - read the images @cfg wants; back ends are open. -ENOENT, -EIO ... with
+ * text. */
+int vm_firmware_load(struct vm *vm, const struct vm_config *cfg, struct error *err) MUST_CHECK;
+void vm_firmware_done(struct vm *vm);
 
 /* boot_state.c */
 /** vm_cpus_reset() - every vCPU to its reset state, the boot processor to @boot. vCPUs parked;

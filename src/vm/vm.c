@@ -13,6 +13,8 @@
 #include "cpu/x86/seg.h"
 #include "vm/internal.h"
 
+#define BOOT_MENU_MS 5000 /* how long the boot menu's prompt waits */
+
 static void end(struct vm *vm, enum vm_end how, uint32_t code)
 {
 	if (vm->state == VM_ENDED)
@@ -125,6 +127,14 @@ static void call_power_off(void *ctx)
 static void call_reset(void *ctx)
 {
 	vm_ask(ctx, VM_ASK_RESET);
+}
+
+static void call_cpu_init(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	for (unsigned i = 0; i < vm->n_cpus && vm->cpus_up; i++)
+		lapic_init_pin(&vm->cpu[i].v);
 }
 
 static void call_debug_exit(void *ctx, uint32_t value)
@@ -264,6 +274,11 @@ static int open_back_ends(struct vm *vm, const struct vm_config *cfg, struct err
 	}
 	if (r == 0 && cfg->debugcon)
 		r = chr_open(vm->loop, cfg->debugcon, &vm->debugcon, err);
+	if (r == 0 && cfg->firmware_log) {
+		r = chr_open(vm->loop, cfg->firmware_log, &vm->firmware_log, err);
+		if (r < 0)
+			error_add(err, "firmware log: ");
+	}
 	for (unsigned i = 0; i < cfg->n_disks && r == 0; i++) {
 		struct block_options opt = {.path = cfg->disk[i].path,
 					    .format = "raw",
@@ -290,6 +305,8 @@ static int open_images(struct vm *vm, const struct vm_config *cfg, struct error 
 	struct boot_source *b = &vm->boot;
 	int r;
 
+	if (!cfg->kernel)
+		return 0;
 	b->cmdline = xstrdup(cfg->append ? cfg->append : "");
 	r = boot_file_open(&b->kernel, "kernel", cfg->kernel, err);
 	if (r == 0 && cfg->initrd) {
@@ -308,25 +325,36 @@ static int open_images(struct vm *vm, const struct vm_config *cfg, struct error 
 
 static int build_machine(struct vm *vm, const struct vm_config *cfg, struct error *err)
 {
-	struct machine_config mc = {.kind = cfg->machine,
-				    .ram_size = cfg->ram_size,
-				    .n_cpus = cfg->n_cpus,
-				    .n_disks = cfg->n_disks,
-				    .net = vm->net,
-				    .mac = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56},
-				    .n_consoles = cfg->n_consoles,
-				    .debugcon = vm->debugcon,
-				    .debug_exit = cfg->debug_exit,
-				    .testdev = cfg->testdev,
-				    .rng = true,
-				    .balloon = true,
-				    .boot = &vm->boot};
+	struct machine_config mc = {
+		.kind = cfg->machine,
+		.ram_size = cfg->ram_size,
+		.n_cpus = cfg->n_cpus,
+		.n_disks = cfg->n_disks,
+		.net = vm->net,
+		.mac = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56},
+		.n_consoles = cfg->n_consoles,
+		.debugcon = vm->debugcon,
+		.debug_exit = cfg->debug_exit,
+		.testdev = cfg->testdev,
+		.rng = true,
+		.balloon = true,
+		.boot = &vm->boot,
+		.firmware = {.bios = vm->bios.bytes,
+			     .bios_len = vm->bios.len,
+			     .net_rom = vm->net_rom.bytes,
+			     .net_rom_len = vm->net_rom.len,
+			     .boot_order = cfg->boot_order ? cfg->boot_order : "adcn",
+			     .menu = cfg->boot_menu,
+			     .menu_wait_ms = cfg->boot_menu ? BOOT_MENU_MS : 0,
+			     .text_port = cfg->firmware_text ? 0x3f8 : 0,
+			     .log = vm->firmware_log}};
 	struct dev_services sv = {
 		.bus = &vm->bus, .clock = vm->clock, .mem = vm->mem, .loop = vm->loop};
 	struct machine_calls calls = {.intr = call_intr,
 				      .nmi = call_nmi,
 				      .power_off = call_power_off,
 				      .reset = call_reset,
+				      .cpu_init = call_cpu_init,
 				      .debug_exit = call_debug_exit,
 				      .ctx = vm};
 
@@ -395,6 +423,8 @@ static int build(struct vm *vm, const struct vm_config *cfg, struct error *err)
 
 	if (r == 0)
 		r = open_back_ends(vm, cfg, err);
+	if (r == 0)
+		r = vm_firmware_load(vm, cfg, err);
 	if (r == 0)
 		r = build_machine(vm, cfg, err);
 	if (r == 0)
@@ -466,6 +496,8 @@ static void free_locked(struct vm *vm)
 			chr_close(vm->console[i]);
 	if (vm->debugcon)
 		chr_close(vm->debugcon);
+	if (vm->firmware_log)
+		chr_close(vm->firmware_log);
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		if (vm->serial[i])
 			chr_close(vm->serial[i]);
@@ -489,6 +521,7 @@ void vm_free(struct vm *vm)
 	if (vm->mem)
 		mem_space_free(vm->mem);
 	boot_source_done(&vm->boot);
+	vm_firmware_done(vm);
 	free(vm->cpu);
 	pthread_cond_destroy(&vm->parked);
 	pthread_cond_destroy(&vm->go);

@@ -45,9 +45,13 @@ struct vm_config {
 	enum machine_kind machine;
 	uint64_t ram_size;
 	unsigned n_cpus;
-	const char *engine; /* "auto", "interp", ... */
-	const char *cpu;    /* CPU model; NULL = "max" */
-	const char *kernel, *initrd, *append;
+	const char *engine;                   /* "auto", "interp", ... */
+	const char *cpu;                      /* CPU model; NULL = "max" */
+	const char *kernel, *initrd, *append; /* kernel NULL: firmware must be set */
+	const char *firmware;                 /* "bios", or the path of an image; NULL = none */
+	const char *boot_order;               /* machine_firmware.boot_order; NULL = "adcn" */
+	bool boot_menu, firmware_text; /* _text: BIOS text output also on the first serial port */
+	const char *firmware_log;      /* chr spec; NULL = none */
 	struct vm_module module[BOOT_MODULES_MAX];
 	unsigned n_modules;
 	struct vm_disk disk[MACHINE_DISKS_MAX];
@@ -90,6 +94,8 @@ enum vm_state { VM_RUNNING, VM_PAUSED, VM_NO_SPACE, VM_ENDED, VM_STATE_COUNT };
 int vm_new(const struct vm_config *cfg, struct vm **ret_vm, struct error *err) MUST_CHECK;
 /** vm_free() - stop threads, close back ends, free. NULL is fine. */
 void vm_free(struct vm *vm);
+/** vm_find_bios() - where a BIOS image was found on this host; NULL = nowhere. */
+const char *vm_find_bios(void);
 /** vm_run() - start the guest (@paused: leave that to vm_resume()) and run the loop until it ends.
  */
 int vm_run(struct vm *vm, bool paused, struct vm_result *ret_result) MUST_CHECK;

@@ -24,6 +24,7 @@ struct probe {
 	struct pci_func f;
 	struct pci_bus *bus;
 	uint8_t devfn;
+	bool rom;
 	struct bus_region io, mem, wide;
 	uint8_t last; /* last byte written to any of them */
 };
@@ -46,6 +47,9 @@ static void probe_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 	else
 		p->last = (uint8_t)val;
 }
+
+/* An option ROM's signature, and something at its end. */
+static const uint8_t probe_rom[5000] = {0x55, 0xaa, [4999] = 0x77};
 
 static int probe_realize(struct dev *d, struct error *err)
 {
@@ -70,6 +74,8 @@ static int probe_realize(struct dev *d, struct error *err)
 	pci_bar_add(&p->f, 2, PCI_BAR_MEM64_PREF, &p->wide);
 	if (pci_msi_init(&p->f) < 0 || pci_msix_init(&p->f, &p->s.msix, 3, 1, 0x800, 0xc00) < 0)
 		return error_set(err, -1, "no room");
+	if (p->rom && pci_rom_add(&p->f, probe_rom, sizeof(probe_rom), err) < 0)
+		return err->code;
 	return pci_func_add(&p->f, p->bus, p->devfn, err);
 }
 
@@ -480,6 +486,43 @@ static void test_bar_conflict(void **state)
 	board_free(b);
 }
 
+/* PCI 6.2.5.2: the expansion ROM base address register. */
+static void test_rom(void **state)
+{
+	struct board *b = board_new();
+	struct probe *p = (struct probe *)dev_new(&probe_class, "probe", &b->h->sv);
+	struct harness *h = b->h;
+
+	p->bus = &b->hb->bus;
+	p->devfn = PCI_DEVFN(4, 0);
+	p->rom = true;
+	harness_realize(h, &p->dev);
+	cfg_put(h, 4, 0, 0x30, 0xfffff800); /* sizing, with the enable bit off: 8 KiB */
+	assert_int_equal(cfg_get(h, 4, 0, 0x30), 0xffffe000);
+	cfg_put(h, 4, 0, 0x30, 0xe0000001);
+	assert_int_equal(readl(h, 0xe0000000), 0xffffffff); /* COMMAND: no memory space */
+	cfg_put(h, 4, 0, 0x04, PCI_COMMAND_MEMORY);
+	assert_int_equal(readw(h, 0xe0000000), 0xaa55);
+	assert_int_equal(readb(h, 0xe0000000 + 4999), 0x77);
+	assert_int_equal(readb(h, 0xe0000000 + 5000), 0);
+	writew(h, 0xe0000000, 0); /* read-only */
+	assert_int_equal(readw(h, 0xe0000000), 0xaa55);
+	cfg_put(h, 4, 0, 0x30, 0xe0002001);
+	assert_int_equal(readw(h, 0xe0000000), 0xffff);
+	assert_int_equal(readw(h, 0xe0002000), 0xaa55);
+	harness_check_state_roundtrip(&p->dev);
+	assert_int_equal(readw(h, 0xe0002000), 0xaa55);
+	cfg_put(h, 4, 0, 0x30, 0xe0002000); /* disabled */
+	assert_int_equal(readw(h, 0xe0002000), 0xffff);
+	cfg_put(h, 4, 0, 0x30, 0xe0002001);
+	bus_lock(&h->bus);
+	dev_reset(&p->dev, DEV_RESET_COLD);
+	bus_unlock(&h->bus);
+	assert_int_equal(readw(h, 0xe0002000), 0xffff);
+	assert_int_equal(cfg_get(h, 4, 0, 0x30), 0);
+	board_free(b);
+}
+
 static void test_capabilities(void **state)
 {
 	struct board *b = board_new();
@@ -591,11 +634,12 @@ static void test_slots(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mechanism),     cmocka_unit_test(test_i440fx_registers),
-		cmocka_unit_test(test_pam),           cmocka_unit_test(test_piix3_registers),
-		cmocka_unit_test(test_routing),       cmocka_unit_test(test_header_and_bars),
-		cmocka_unit_test(test_bar_conflict),  cmocka_unit_test(test_capabilities),
-		cmocka_unit_test(test_hostile_state), cmocka_unit_test(test_slots),
+		cmocka_unit_test(test_mechanism),    cmocka_unit_test(test_i440fx_registers),
+		cmocka_unit_test(test_pam),          cmocka_unit_test(test_piix3_registers),
+		cmocka_unit_test(test_routing),      cmocka_unit_test(test_header_and_bars),
+		cmocka_unit_test(test_bar_conflict), cmocka_unit_test(test_rom),
+		cmocka_unit_test(test_capabilities), cmocka_unit_test(test_hostile_state),
+		cmocka_unit_test(test_slots),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,7 +102,12 @@ static void test_run_usage(void **state)
 	static const struct row rows[] = {
 		{"run --help", 0, "usage: bothy run --kernel FILE"},
 		{"run -h", 0, "--no-reboot"},
-		{"run", 2, "give a kernel with --kernel"},
+		{"run", 2, "or a kernel with --kernel"},
+		{"run --disk x --firmware none", 2, "--firmware none needs --kernel FILE"},
+		{"run --kernel x --firmware bios", 2, "leave --firmware out"},
+		{"run --disk x --machine microvm", 2, "a microvm has no firmware"},
+		{"run --disk x --boot dsik", 2, "did you mean 'disk'?"},
+		{"run --disk x --firmware /nonexistent", 1, "'x' cannot be opened"},
 		{"run --kernle x", 2, "unknown option '--kernle'; did you mean '--kernel'?"},
 		{"run --krenel=x", 2, "did you mean '--kernel'?"},
 		{"run --qqqqqq", 2, "'bothy run --help' lists them"},

@@ -27,7 +27,7 @@ struct box {
 	struct machine *m;
 	struct boot_cpu cpu;
 	uint8_t kernel[4096];
-	unsigned resets, offs, exit_code;
+	unsigned resets, inits, offs, exit_code;
 	bool intr;
 };
 
@@ -51,6 +51,11 @@ static void on_reset(void *ctx)
 	((struct box *)ctx)->resets++;
 }
 
+static void on_cpu_init(void *ctx)
+{
+	((struct box *)ctx)->inits++;
+}
+
 static void on_exit_code(void *ctx, uint32_t code)
 {
 	((struct box *)ctx)->exit_code = code;
@@ -67,7 +72,8 @@ static void kernel_new(uint8_t *p)
 	st_le32(p + 28, 0x100020);
 }
 
-static int box_new(struct box *b, enum machine_kind kind, uint64_t ram, struct error *err)
+static int box_new_bios(struct box *b, enum machine_kind kind, uint64_t ram,
+			const struct machine_firmware *fw, struct error *err)
 {
 	struct machine_config cfg = {.kind = kind,
 				     .ram_size = ram,
@@ -75,11 +81,13 @@ static int box_new(struct box *b, enum machine_kind kind, uint64_t ram, struct e
 				     .debug_exit = true,
 				     .rng = true,
 				     .balloon = true,
-				     .boot = &b->src};
+				     .boot = &b->src,
+				     .firmware = *fw};
 	struct machine_calls calls = {.intr = on_intr,
 				      .nmi = on_nmi,
 				      .power_off = on_off,
 				      .reset = on_reset,
+				      .cpu_init = on_cpu_init,
 				      .debug_exit = on_exit_code,
 				      .ctx = b};
 	struct dev_services sv;
@@ -104,6 +112,11 @@ static int box_new(struct box *b, enum machine_kind kind, uint64_t ram, struct e
 	}
 	bus_unlock(&b->bus);
 	return r;
+}
+
+static int box_new(struct box *b, enum machine_kind kind, uint64_t ram, struct error *err)
+{
+	return box_new_bios(b, kind, ram, &(struct machine_firmware){0}, err);
 }
 
 static void box_done(struct box *b)
@@ -295,12 +308,202 @@ static void test_refused(void **state)
 	}
 }
 
+/* ---- BIOS ---- */
+
+/* Read file @name of fw_cfg through its ports, as firmware does; returns its length. */
+static uint32_t fw_file(struct box *b, const char *name, uint8_t *buf, uint32_t max)
+{
+	uint8_t e[64];
+	uint32_t n = 0, len = 0;
+	uint16_t key = 0;
+
+	bus_pio_write(&b->bus, 0x510, 2, 0x19);
+	for (unsigned i = 0; i < 4; i++)
+		n = n << 8 | bus_pio_read(&b->bus, 0x511, 1);
+	for (; n && !key; n--) {
+		for (unsigned i = 0; i < sizeof(e); i++)
+			e[i] = (uint8_t)bus_pio_read(&b->bus, 0x511, 1);
+		if (!strcmp((char *)e + 8, name)) {
+			len = ld_be32(e);
+			key = ld_be16(e + 4);
+		}
+	}
+	assert_in_range(len, key ? 1 : 0, max);
+	bus_pio_write(&b->bus, 0x510, 2, key);
+	for (uint32_t i = 0; i < len; i++)
+		buf[i] = (uint8_t)bus_pio_read(&b->bus, 0x511, 1);
+	return len;
+}
+
+static uint8_t sum_of(const uint8_t *p, size_t n)
+{
+	uint8_t sum = 0;
+
+	while (n--)
+		sum = (uint8_t)(sum + *p++);
+	return sum;
+}
+
+/* Carry the loader's commands out as firmware does (ACPI linker/loader, 128 bytes each): two files,
+ * placed at rsdp_at and tables_at. */
+static void run_loader(const uint8_t *cmd, uint32_t len, uint8_t *rsdp, uint32_t rsdp_at,
+		       uint8_t *tables, uint32_t tables_at)
+{
+	unsigned allocated = 0;
+
+	for (; len; len -= 128, cmd += 128) {
+		bool is_rsdp = !strcmp((const char *)cmd + 4, "etc/acpi/rsdp");
+		uint8_t *file = is_rsdp ? rsdp : tables;
+		uint32_t at;
+
+		switch (ld_le32(cmd)) {
+		case 1:
+			allocated++;
+			assert_int_equal(cmd[64], is_rsdp ? 2 : 1);
+			break;
+		case 2: /* the source is always the tables file */
+			at = ld_le32(cmd + 116);
+			if (cmd[120] == 4)
+				st_le32(file + at, ld_le32(file + at) + tables_at);
+			else
+				st_le64(file + at, ld_le64(file + at) + tables_at);
+			break;
+		case 3:
+			at = ld_le32(cmd + 60);
+			file[at] = (uint8_t)(file[at] -
+					     sum_of(file + ld_le32(cmd + 64), ld_le32(cmd + 68)));
+			break;
+		default: fail_msg("loader command %u", ld_le32(cmd));
+		}
+	}
+	assert_int_equal(allocated, 2);
+	assert_true(rsdp_at < MIB);
+}
+
+static void check_tables(struct box *b)
+{
+	static const char *const want[] = {"FACP", "APIC", "HPET", "WAET"};
+	enum { AT = 0x3f00000, RSDP_AT = 0xf5000 };
+	static uint8_t cmds[16384], rsdp[64], tables[131072];
+	uint32_t n = fw_file(b, "etc/table-loader", cmds, sizeof(cmds));
+	uint32_t n_rsdp = fw_file(b, "etc/acpi/rsdp", rsdp, sizeof(rsdp));
+	uint32_t n_tables = fw_file(b, "etc/acpi/tables", tables, sizeof(tables));
+	const uint8_t *xsdt, *facp;
+
+	assert_int_equal(n % 128, 0);
+	assert_int_equal(n_rsdp, 36);
+	run_loader(cmds, n, rsdp, RSDP_AT, tables, AT);
+	assert_int_equal(sum_of(rsdp, 20), 0);
+	assert_int_equal(sum_of(rsdp, 36), 0);
+	assert_in_range(ld_le64(rsdp + 24), AT, AT + n_tables - 36);
+	xsdt = tables + (ld_le64(rsdp + 24) - AT);
+	assert_memory_equal(xsdt, "XSDT", 4);
+	assert_int_equal(sum_of(xsdt, ld_le32(xsdt + 4)), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(want); i++) {
+		const uint8_t *t = tables + (ld_le64(xsdt + 36 + 8 * i) - AT);
+
+		assert_memory_equal(t, want[i], 4);
+		assert_int_equal(sum_of(t, ld_le32(t + 4)), 0);
+	}
+	facp = tables + (ld_le64(xsdt + 36) - AT);
+	assert_memory_equal(tables + (ld_le64(facp + 140) - AT), "DSDT", 4);
+	assert_int_equal(ld_le32(facp + 40), (uint32_t)ld_le64(facp + 140));
+	assert_memory_equal(tables + (ld_le32(facp + 36) - AT), "FACS", 4);
+}
+
+/* DSP0134 2.8, 5.2.1 and 6.1: walk the structures. */
+static void check_smbios(struct box *b)
+{
+	static const uint8_t want[] = {0, 1, 3, 4, 4, 16, 17, 19, 32, 127};
+	uint8_t anchor[31], t[4096], *p = t;
+	uint32_t n;
+
+	assert_int_equal(fw_file(b, "etc/smbios/smbios-anchor", anchor, 31), 31);
+	n = fw_file(b, "etc/smbios/smbios-tables", t, sizeof(t));
+	assert_memory_equal(anchor, "_SM_", 4);
+	assert_int_equal(sum_of(anchor, 31), 0);
+	assert_int_equal(sum_of(anchor + 16, 15), 0);
+	assert_int_equal(ld_le16(anchor + 22), n);
+	assert_int_equal(ld_le16(anchor + 28), ARRAY_SIZE(want));
+	for (unsigned i = 0; i < ARRAY_SIZE(want); i++) {
+		uint8_t *from = p;
+
+		assert_int_equal(p[0], want[i]);
+		for (p += p[1]; p[0] || p[1]; p++)
+			assert_in_range(p - t, 0, n);
+		p += 2;
+		assert_in_range(p - from, 4, ld_le16(anchor + 8));
+	}
+	assert_int_equal(p - t, n);
+}
+
+static void test_bios(void **state)
+{
+	static uint8_t bios[256 * KIB];
+	struct machine_firmware fw = {
+		.bios = bios, .bios_len = sizeof(bios), .boot_order = "c", .menu_wait_ms = 7};
+	struct box b;
+	struct error err = {0};
+	uint8_t buf[256];
+	uint32_t v;
+
+	memcpy(bios, "first", 5);
+	memcpy(bios + sizeof(bios) - 16, "reset vector", 12);
+	memcpy(bios + sizeof(bios) - 128 * KIB, "low", 3);
+	if (box_new_bios(&b, MACHINE_PC, 64 * MIB, &fw, &err) != 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(b.cpu.mode, BOOT_RESET);
+	assert_int_equal(peek(&b, 0xfffc0000), 'f');
+	assert_int_equal(peek(&b, 0xfffffff0), 'r');
+	assert_int_equal(peek(&b, 0xffeffff0), 'r'); /* 290550-002, 2.2.7: with A20 masked */
+	assert_int_equal(peek(&b, 0xffff0), 'r');
+	assert_int_equal(peek(&b, 0xe0000), 'l');
+	assert_int_equal(mem_write(b.mem, 0xfffffff0, "x", 1), -EFAULT);
+	/* firmware knows the machine by the host bridge's subsystem id */
+	bus_pio_write(&b.bus, 0xcf8, 4, 0x8000002c);
+	assert_int_equal(bus_pio_read(&b.bus, 0xcfc, 4), 0x11001af4);
+	assert_int_equal(fw_file(&b, "etc/e820", buf, sizeof(buf)), 20);
+	assert_int_equal(ld_le64(buf + 8), 64 * MIB);
+	assert_int_equal(fw_file(&b, "etc/boot-menu-wait", buf, sizeof(buf)), 2);
+	assert_int_equal(ld_le16(buf), 7);
+	check_tables(&b);
+	check_smbios(&b);
+	/* CPU resets leave the chips alone; RST_CPU with SRST is for all. */
+	bus_pio_write(&b.bus, 0x92, 1, 1);
+	bus_pio_write(&b.bus, 0x64, 1, 0xfe);
+	assert_int_equal(b.inits, 2);
+	assert_int_equal(b.resets, 0);
+	bus_pio_write(&b.bus, 0xcf9, 1, 0x04);
+	assert_int_equal(b.inits, 3);
+	bus_pio_write(&b.bus, 0xcf9, 1, 0x06);
+	assert_int_equal(b.resets, 1);
+	/* PAM: RAM over the ROM, gone after a reset (290549-001, 3.2.18) */
+	bus_pio_write(&b.bus, 0xcf8, 4, 0x80000058);
+	v = bus_pio_read(&b.bus, 0xcfc, 4);
+	bus_pio_write(&b.bus, 0xcfc, 4, v | 0x3000);
+	assert_int_equal(peek(&b, 0xffff0), 0);
+	bus_lock(&b.bus);
+	machine_reset(b.m, DEV_RESET_WARM);
+	bus_unlock(&b.bus);
+	assert_int_equal(peek(&b, 0xffff0), 'r');
+	box_done(&b);
+
+	fw.bios_len = 1000;
+	assert_int_equal(box_new_bios(&b, MACHINE_PC, 64 * MIB, &fw, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "1000 bytes"));
+	box_done(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_boot),        cmocka_unit_test(test_big_memory),
-		cmocka_unit_test(test_pc_firmware), cmocka_unit_test(test_shared_line),
-		cmocka_unit_test(test_refused),     cmocka_unit_test(test_reset_and_state),
+		cmocka_unit_test(test_boot),
+		cmocka_unit_test(test_big_memory),
+		cmocka_unit_test(test_pc_firmware),
+		cmocka_unit_test(test_shared_line),
+		cmocka_unit_test(test_bios),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_reset_and_state),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -840,6 +840,13 @@ void lapic_set_intr(struct cpu_set *set, bool level)
 	pthread_mutex_unlock(&set->lock);
 }
 
+void lapic_init_pin(struct vcpu *v)
+{
+	set_lock(v);
+	accept_locked(v, &(struct msg){.mode = MODE_INIT});
+	set_unlock(v);
+}
+
 void lapic_nmi(struct vcpu *v)
 {
 	const struct x86_lapic *l = &v->s.lapic;

@@ -47,6 +47,8 @@ int lapic_ack(struct vcpu *v);
 void lapic_set_intr(struct cpu_set *set, bool level);
 /** lapic_nmi() - an edge on LINT1 (NMI). Any thread, cpu_set.lock not held. */
 void lapic_nmi(struct vcpu *v);
+/** lapic_init_pin() - an edge on the processor's INIT# pin. Any thread, cpu_set.lock not held. */
+void lapic_init_pin(struct vcpu *v);
 /** lapic_reset() - stop the timer; the registers are x86_state_reset()'s. Bus lock not held. */
 void lapic_reset(struct vcpu *v, bool init);
 /** lapic_id() - the APIC id CPUID reports. lapic_timer_hz() - ticks a second before the divider. */

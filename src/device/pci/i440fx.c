@@ -220,8 +220,12 @@ static void i440fx_unrealize(struct dev *d)
 static int i440fx_realize(struct dev *d, struct error *err)
 {
 	struct i440fx *hb = CONTAINER_OF(d, struct i440fx, dev);
-	static const struct pci_ids ids = {
-		.vendor = 0x8086, .device = 0x1237, .revision = 0x02, .cls = 0x0600};
+	const struct pci_ids ids = {.vendor = 0x8086,
+				    .device = 0x1237,
+				    .subsystem_vendor = hb->subsystem_vendor,
+				    .subsystem = hb->subsystem,
+				    .revision = 0x02,
+				    .cls = 0x0600};
 	int r = 0;
 
 	if (hb->ram && hb->ram->size < MIB)

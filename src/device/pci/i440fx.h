@@ -49,6 +49,9 @@ struct i440fx {
 	struct ram_block
 		*ram; /* borrowed; offset in the block = guest-physical address below 1 MiB */
 	struct i440fx_rom roms[I440FX_ROMS];
+	/* The chip itself has no subsystem registers (they read 0); firmware for virtual machines
+	 * tells by 1af4:1100 there that fw_cfg is present. */
+	uint16_t subsystem_vendor, subsystem;
 	bool shadow_at_reset; /* direct boot without firmware: all segments RAM after reset */
 	/* private */
 	struct i440fx_segment seg[I440FX_PAM_SEGMENTS];

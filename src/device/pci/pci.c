@@ -9,7 +9,7 @@
  * passes an access to RAM on to PCI. Two BARs at one address would fight on a real bus; here the
  * one that came first keeps the addresses and the other is tried again after each change.
  *
- * UNMODELLED: parity and SERR#, latency, expansion ROM BARs, PCI-to-PCI bridges.
+ * UNMODELLED: parity and SERR#, latency, PCI-to-PCI bridges.
  */
 #include "device/pci/pci.h"
 
@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 const struct state_field pci_regs_fields[] = {
 	STATE_BYTES_OF(struct pci_regs, cfg),
@@ -108,6 +109,38 @@ static void bar_unmap(struct pci_func *f, struct pci_bar *bar)
 	bar->mapped = false;
 }
 
+/* Where the expansion ROM should be mapped now: its own enable bit and COMMAND's memory bit both
+ * have to be set (PCI 3.0, 6.2.5.2). */
+static bool rom_wanted(const struct pci_func *f, uint64_t *ret_at)
+{
+	uint32_t reg = ld_le32(&f->r->cfg[PCI_ROM_ADDRESS]);
+
+	if (!f->rom.block || !(reg & 1) || !(pci_command(f) & PCI_COMMAND_MEMORY))
+		return false;
+	*ret_at = align_down(reg, f->rom.block->size);
+	return *ret_at != 0;
+}
+
+static void rom_unmap(struct pci_func *f)
+{
+	mem_unmap(f->bus->bus->mem, f->rom.map);
+	f->rom.map = NULL;
+}
+
+static void rom_map(struct pci_func *f, bool complain)
+{
+	struct error err = {0};
+	uint64_t at;
+
+	if (f->rom.map || !rom_wanted(f, &at))
+		return;
+	f->rom.at = at;
+	if (mem_map_ram(f->bus->bus->mem, "pci-rom", at, f->rom.block, 0, f->rom.block->size, true,
+			MEM_PRIO_LOW, &f->rom.map, &err) < 0 &&
+	    complain)
+		guest_error(f->dev, "expansion ROM at %#" PRIx64 ": %s", at, err.text);
+}
+
 /* Bring the bus in line with all BARs. @changed: whose registers changed, for the complaint. */
 static void bus_remap(struct pci_bus *pb, struct pci_func *changed)
 {
@@ -121,6 +154,8 @@ static void bus_remap(struct pci_bus *pb, struct pci_func *changed)
 			if (bar->mapped && (!bar_wanted(f, n, &at) || at != bar->at))
 				bar_unmap(f, bar);
 		}
+		if (f && f->rom.map && (!rom_wanted(f, &at) || at != f->rom.at))
+			rom_unmap(f);
 	}
 	for (unsigned i = 0; i < PCI_DEVFN_COUNT; i++) {
 		struct pci_func *f = pb->func[i];
@@ -142,6 +177,8 @@ static void bus_remap(struct pci_bus *pb, struct pci_func *changed)
 			bar->at = at;
 			bar->mapped = true;
 		}
+		if (f)
+			rom_map(f, f == changed);
 	}
 	mem_map_commit(pb->bus->mem);
 }
@@ -210,7 +247,8 @@ void pci_bus_config_write(struct pci_bus *pb, uint8_t devfn, unsigned off, unsig
 		*reg = (uint8_t)((*reg & ~w) | (v & w));
 		*reg &= (uint8_t) ~(v & f->w1c[off + i]);
 	}
-	if (touches(off, size, PCI_COMMAND, 2) || touches(off, size, PCI_BAR0, 4 * PCI_BARS))
+	if (touches(off, size, PCI_COMMAND, 2) || touches(off, size, PCI_BAR0, 4 * PCI_BARS) ||
+	    touches(off, size, PCI_ROM_ADDRESS, 4))
 		bus_remap(pb, f);
 	if (touches(off, size, PCI_COMMAND, 2))
 		intx_update(f);
@@ -273,6 +311,27 @@ void pci_bar_add(struct pci_func *f, unsigned n, enum pci_bar_kind kind, struct 
 		pci_config_def(f, PCI_BAR0 + 4 * n + 4, 4, 0, (uint32_t)(~(size - 1) >> 32));
 }
 
+int pci_rom_add(struct pci_func *f, const uint8_t *bytes, size_t len, struct error *err)
+{
+	uint64_t size = MEM_PAGE_SIZE;
+	char *name;
+	int r;
+
+	if (!len || len > 16 * MIB)
+		return error_set(err, -E2BIG, "'%s': an option ROM of %zu bytes: 1 to 16 MiB",
+				 f->dev->id, len);
+	while (size < len)
+		size *= 2;
+	name = xasprintf("rom-%s", f->dev->id);
+	r = mem_ram_new(f->dev->sv->mem, name, size, &f->rom.block, err);
+	free(name);
+	if (r < 0)
+		return r;
+	memcpy(f->rom.block->host, bytes, len);
+	pci_config_def(f, PCI_ROM_ADDRESS, 4, 0, (uint32_t) ~(size - 1) | 1);
+	return 0;
+}
+
 int pci_cap_add(struct pci_func *f, uint8_t id, unsigned len)
 {
 	unsigned off = f->cap_end;
@@ -309,6 +368,7 @@ void pci_func_done(struct pci_func *f)
 	intx_update(f);
 	for (unsigned n = 0; n < PCI_BARS; n++)
 		bar_unmap(f, &f->bar[n]);
+	rom_unmap(f);
 	f->bus->func[f->devfn] = NULL;
 	bus_remap(f->bus, NULL); /* another BAR may have waited for these addresses */
 }

@@ -93,6 +93,13 @@ struct pci_bar {
 	bool mapped;
 };
 
+/* The expansion ROM base address register (PCI 3.0, 6.2.5.2). */
+struct pci_rom {
+	struct ram_block *block; /* contents; NULL = no ROM. Lives as long as the memory space */
+	struct mem_mapping *map; /* NULL = not on the bus now */
+	uint64_t at;
+};
+
 struct pci_ids {
 	uint16_t vendor, device, subsystem_vendor, subsystem;
 	uint8_t revision, prog_if;
@@ -116,6 +123,7 @@ struct pci_func {
 	uint8_t w1c[PCI_CONFIG_SIZE];   /* bits a guest clears by writing 1 */
 	uint8_t reset[PCI_CONFIG_SIZE]; /* contents after reset */
 	struct pci_bar bar[PCI_BARS];
+	struct pci_rom rom;
 	struct pci_msix msix;
 	uint8_t msi_cap;  /* offset of the MSI capability; 0 = none */
 	uint8_t cap_last; /* offset of the last capability added; 0 = none */
@@ -163,6 +171,12 @@ void pci_func_init(struct pci_func *f, struct dev *dev, struct pci_regs *r,
  * @region: size is taken from it and must be a power of two; borrowed while @f lives.
  */
 void pci_bar_add(struct pci_func *f, unsigned n, enum pci_bar_kind kind, struct bus_region *region);
+/**
+ * pci_rom_add() - give the function an expansion ROM of @len bytes, copied
+ * The register decodes the next power of two, at least 4 KiB; what lies past @len reads as zeros.
+ * Between init and add. -E2BIG above 16 MiB, -ENOMEM.
+ */
+int pci_rom_add(struct pci_func *f, const uint8_t *bytes, size_t len, struct error *err) MUST_CHECK;
 /**
  * pci_cap_add() - append a capability of @len bytes (incl. id and next pointer), dword aligned
  * Return: its offset, or -ENOSPC when configuration space is full.

@@ -404,10 +404,11 @@ static int virtio_pci_realize(struct dev *d, struct error *err)
 	if (!vp->vd || !vp->bus || !vp->vd->initialized)
 		return error_set(err, -EINVAL,
 				 "'%s': wire 'vd' (realized) and 'bus' before realizing", d->id);
-	const struct pci_ids ids = {.vendor = 0x1af4,
-				    .device = (uint16_t)(0x1040 + vp->vd->vc->device_id),
-				    .subsystem_vendor = 0x1af4,
-				    .subsystem = (uint16_t)(0x1040 + vp->vd->vc->device_id),
+	const struct pci_ids ids = {.vendor = VIRTIO_PCI_VENDOR,
+				    .device = (uint16_t)(VIRTIO_PCI_DEVICE + vp->vd->vc->device_id),
+				    .subsystem_vendor = VIRTIO_PCI_VENDOR,
+				    .subsystem =
+					    (uint16_t)(VIRTIO_PCI_DEVICE + vp->vd->vc->device_id),
 				    .revision = 1,
 				    .cls = vp->vd->vc->pci_class,
 				    .interrupt_pin = 1};
@@ -422,6 +423,9 @@ static int virtio_pci_realize(struct dev *d, struct error *err)
 	pci_bar_add(&vp->f, 0, PCI_BAR_MEM64, &vp->bar);
 	if ((r = add_caps(vp)) < 0)
 		return error_set(err, r, "'%s': capabilities don't fit", d->id);
+	r = vp->rom ? pci_rom_add(&vp->f, vp->rom, vp->rom_len, err) : 0;
+	if (r < 0)
+		return r;
 	vp->f.config_written = config_written;
 	vp->f.config_read_hook = config_read_hook;
 	vp->f.config_write_hook = config_write_hook;

@@ -20,6 +20,9 @@ struct virtio_pci_regs {
 	uint8_t pad_[3];
 };
 
+#define VIRTIO_PCI_VENDOR 0x1af4u
+#define VIRTIO_PCI_DEVICE 0x1040u /* + device type; virtio 1.2, 4.1.2 */
+
 struct virtio_pci {
 	struct dev dev;
 	struct virtio_pci_regs s;
@@ -27,6 +30,8 @@ struct virtio_pci {
 	/* properties, set before realize */
 	struct virtio_dev *vd; /* borrowed */
 	struct pci_bus *bus;   /* borrowed */
+	const uint8_t *rom;    /* option ROM, borrowed during realize; NULL = none */
+	size_t rom_len;        /* bytes */
 	uint8_t devfn;         /* 0 = first free device number from 2 on */
 	/* private */
 	struct bus_region bar;

@@ -81,12 +81,13 @@ struct boot_env {
 	uint64_t rsdp;         /* guest-physical, 0 = none */
 };
 
-enum boot_mode { BOOT_PROT32, BOOT_LONG64 };
+enum boot_mode { BOOT_PROT32, BOOT_LONG64, BOOT_RESET };
 
 enum { BOOT_RAX, BOOT_RCX, BOOT_RDX, BOOT_RBX, BOOT_RSP, BOOT_RBP, BOOT_RSI, BOOT_RDI, BOOT_GPRS };
 
 /* The boot processor's start state; vm/ makes an x86_state of it. Interrupts off, DF clear, flat
- * segments from the GDT below, no IDT. PROT32: paging off. LONG64: long mode with CR3. */
+ * segments from the GDT below, no IDT. PROT32: paging off. LONG64: long mode with CR3.
+ * RESET: as the processor comes out of reset; nothing else here counts. */
 struct boot_cpu {
 	enum boot_mode mode;
 	uint64_t rip;

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Firmware images from where distributions put them. Debian: packages "seabios" (BIOS, VGA BIOS)
+ * and "ipxe-qemu" (network boot). They are read once, whole, into private memory.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vm/internal.h"
+
+#define IMAGE_MAX (16 * MIB)
+
+static const char *const bios_paths[] = {
+	"/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/bios-256k.bin",
+	"/usr/share/seabios/bios.bin", "/usr/share/qemu/bios.bin", NULL};
+static const char *const net_rom_paths[] = {"/usr/lib/ipxe/qemu/pxe-virtio.rom",
+					    "/usr/share/qemu/pxe-virtio.rom",
+					    "/usr/share/ipxe/qemu/pxe-virtio.rom", NULL};
+
+static int read_all(int fd, uint8_t *p, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		ssize_t n = read(fd, p + at, len - at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		at += (size_t)n;
+	}
+	return 0;
+}
+
+static int load(const char *path, struct vm_image *ret_img, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), r;
+	struct stat st;
+	uint8_t *p;
+
+	if (fd < 0)
+		return error_set(err, -errno, "firmware '%s' cannot be opened: %s", path,
+				 strerror(errno));
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < 1 ||
+	    (uint64_t)st.st_size > IMAGE_MAX) {
+		close(fd);
+		return error_set(err, -EINVAL,
+				 "firmware '%s' is not a regular file of at most %u MiB", path,
+				 (unsigned)(IMAGE_MAX / MIB));
+	}
+	p = xtry_calloc((size_t)st.st_size, 1);
+	r = p ? read_all(fd, p, (size_t)st.st_size) : -ENOMEM;
+	close(fd);
+	if (r < 0) {
+		free(p);
+		return error_set(err, r, "firmware '%s' cannot be read: %s", path, strerror(-r));
+	}
+	*ret_img = (struct vm_image){.bytes = p, .len = (size_t)st.st_size};
+	return 0;
+}
+
+static const char *find(const char *const *paths)
+{
+	for (; *paths; paths++)
+		if (access(*paths, R_OK) == 0)
+			return *paths;
+	return NULL;
+}
+
+const char *vm_find_bios(void)
+{
+	return find(bios_paths);
+}
+
+int vm_firmware_load(struct vm *vm, const struct vm_config *cfg, struct error *err)
+{
+	const char *path = cfg->firmware, *rom;
+	int r;
+
+	if (!path)
+		return 0;
+	if (!strcmp(path, "bios")) {
+		path = vm_find_bios();
+		if (!path)
+			return error_set(err, -ENOENT,
+					 "no BIOS image found (%s and other places): install the "
+					 "package seabios, or name one with --firmware FILE",
+					 bios_paths[0]);
+	}
+	r = load(path, &vm->bios, err);
+	rom = find(net_rom_paths);
+	/* Only when asked for: the ROM waits for a key at each start. Without its file the machine
+	 * just can't boot from the network. */
+	if (r == 0 && rom && vm->net && cfg->boot_order && strchr(cfg->boot_order, 'n'))
+		r = load(rom, &vm->net_rom, err);
+	return r;
+}
+
+void vm_firmware_done(struct vm *vm)
+{
+	free(vm->bios.bytes);
+	free(vm->net_rom.bytes);
+	vm->bios = vm->net_rom = (struct vm_image){0};
+}
