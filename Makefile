@@ -53,11 +53,13 @@ check-long:
 	@$(MAKE) --no-print-directory all
 	@status=0; $(MESON_TEST) -C build --suite long || status=1; tools/test-report build; exit $$status
 
-# Numbers for this host, next to QEMU's for the same guest.
+# Numbers for this host, next to QEMU's for the same guest. See bench/README.md for ARGS.
 bench:
 	@tools/bootstrap build run bench
 	@$(MAKE) --no-print-directory all
-	bench/run $(ARGS)
+	@bench/suite $(ARGS)
+	@bench/run
+	@[ ! -x bench/micro/run ] || bench/micro/run
 
 # Each target for RUNS inputs or SECONDS_EACH seconds, whichever comes first. TARGET=name picks one.
 fuzz:
