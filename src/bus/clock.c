@@ -128,7 +128,7 @@ uint64_t clock_tsc_hz(const struct clock *c)
 	return hz;
 }
 
-/* What the sequence lock protects, read consistently. With @host, the host clocks are read inside:
+/* What the sequence lock protects, read consistently. The host clock asked for is read inside:
  * whoever gets a running view read them before a stop could begin, and clock_stop() reads them
  * after it began, so guest time never goes back. The fences keep the counter reads in between. */
 struct view {
@@ -138,7 +138,10 @@ struct view {
 	struct instant host;
 };
 
-static struct view read_view(struct clock *c, bool host)
+enum view_of { VIEW_OFFSETS, VIEW_NS, VIEW_TSC };
+
+static inline __attribute__((always_inline)) struct view read_view(struct clock *c,
+								   enum view_of what)
 {
 	struct view v = {0};
 	unsigned seq;
@@ -150,10 +153,12 @@ static struct view read_view(struct clock *c, bool host)
 		v.ns = atomic_load(&c->ns_offset);
 		v.tsc = atomic_load(&c->tsc_offset);
 		v.host = (struct instant){0};
-		if (host && v.running && c->loop) {
+		if (what != VIEW_OFFSETS && v.running && c->loop) {
 			_mm_lfence();
-			v.host.mono = host_now_ns();
-			v.host.tsc = __rdtsc();
+			if (what == VIEW_NS)
+				v.host.mono = host_now_ns();
+			else
+				v.host.tsc = __rdtsc();
 			_mm_lfence();
 		}
 	} while (atomic_load(&c->seq) != seq);
@@ -182,21 +187,21 @@ static void write_view(struct clock *c, bool running, ns_t ns, uint64_t tsc)
 
 ns_t clock_now(struct clock *c)
 {
-	struct view v = read_view(c, true);
+	struct view v = read_view(c, VIEW_NS);
 
 	return v.ns + v.host.mono;
 }
 
 uint64_t clock_tsc(struct clock *c)
 {
-	struct view v = read_view(c, true);
+	struct view v = read_view(c, VIEW_TSC);
 
 	return v.tsc + v.host.tsc;
 }
 
 uint64_t clock_tsc_offset(struct clock *c)
 {
-	return read_view(c, false).tsc;
+	return read_view(c, VIEW_OFFSETS).tsc;
 }
 
 ns_t clock_tsc_to_ns(struct clock *c, uint64_t tsc)
@@ -265,7 +270,7 @@ static void rearm(struct clock *c)
 
 	if (!c->loop)
 		return;
-	v = read_view(c, false);
+	v = read_view(c, VIEW_OFFSETS);
 	if (!v.running || !c->count) {
 		loop_timer_disarm(c->timer);
 		return;
@@ -337,7 +342,7 @@ bool clock_running(const struct clock *c)
 
 void clock_start(struct clock *c)
 {
-	struct view v = read_view(c, false);
+	struct view v = read_view(c, VIEW_OFFSETS);
 
 	if (v.running)
 		return;
@@ -352,7 +357,7 @@ void clock_start(struct clock *c)
 
 void clock_stop(struct clock *c)
 {
-	struct view v = read_view(c, false);
+	struct view v = read_view(c, VIEW_OFFSETS);
 
 	if (!v.running)
 		return;
@@ -373,7 +378,7 @@ void clock_set(struct clock *c, ns_t now, uint64_t tsc)
 
 static void manual_to(struct clock *c, ns_t now)
 {
-	struct view v = read_view(c, false);
+	struct view v = read_view(c, VIEW_OFFSETS);
 
 	write_view(c, v.running, now,
 		   v.tsc + mul_div(now - v.ns, atomic_load(&c->tsc_hz), NS_PER_SEC));

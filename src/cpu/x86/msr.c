@@ -62,7 +62,7 @@ enum {
 #define FT(name) .feat = X86_FEAT_##name
 
 /* clang-format off */
-static const struct msr_row rows[] = {
+static const struct msr_row rows[] = { /* ascending */
 	{0x000, 0x001, MSR_SINK},                                     /* P5_MC_ADDR, P5_MC_TYPE */
 	{IA32_TSC, IA32_TSC, MSR_CODE, FT(TSC)},
 	{0x017, 0x017, MSR_CONST, INTEL},                             /* IA32_PLATFORM_ID */
@@ -142,16 +142,17 @@ static bool is_amd(const struct vcpu *v)
 
 static const struct msr_row *row_find(const struct vcpu *v, uint32_t msr)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct msr_row *r = &rows[i];
+	const struct msr_row *r = rows;
 
-		if (msr < r->first || msr > r->last)
-			continue;
-		if (r->vendor && (r->vendor == AMD) != is_amd(v))
-			return NULL;
-		return !v->model || cpu_model_has(v->model, r->feat) ? r : NULL;
-	}
-	return NULL;
+	/* The last row that does not begin behind it. */
+	for (size_t n = ARRAY_SIZE(rows); n > 1; n -= n / 2)
+		if (r[n / 2].first <= msr)
+			r += n / 2;
+	if (msr < r->first || msr > r->last)
+		return NULL;
+	if (r->vendor && (r->vendor == AMD) != is_amd(v))
+		return NULL;
+	return !v->model || cpu_model_has(v->model, r->feat) ? r : NULL;
 }
 
 static uint64_t *row_reg(struct vcpu *v, const struct msr_row *r, uint32_t msr)

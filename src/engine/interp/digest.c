@@ -83,7 +83,6 @@ static bool leaves(const struct insn *in)
 	case SP_XSETBV:
 	case SP_HLT:
 	case SP_MWAIT:
-	case SP_STI:
 	case SP_POPF:
 	case SP_MOV_TO_SEG:
 	case SP_POP_SEG:
@@ -118,7 +117,7 @@ static bool digest_special(struct interp_cpu *ic, uint32_t key, uint64_t rip, co
 {
 	struct insn *copy;
 
-	*ret_ends = leaves(in);
+	*ret_ends = in->special != SP_STI && leaves(in);
 	if (in->flags & INSN_MODRM || in->flags & INSN_MEM)
 		set_address(u, key, rip, in);
 	u->fn = branch_handler(key, in, rip, u);
@@ -129,6 +128,10 @@ static bool digest_special(struct interp_cpu *ic, uint32_t key, uint64_t rip, co
 		return false;
 	*copy = *in;
 	u->in = copy;
+	if (in->special == SP_STI) {
+		u->fn = uop_sti;
+		return true;
+	}
 	u->fn = is_branch(in) ? uop_special_branch : *ret_ends ? uop_special_end : uop_special;
 	return true;
 }

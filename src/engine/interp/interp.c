@@ -43,6 +43,8 @@ uint32_t interp_key(const struct vcpu *v)
 		key |= KEY_OSFXSR;
 	if (v->s.cr4 & X86_CR4_OSXSAVE && (v->s.xcr0 & 6) == 6)
 		key |= KEY_AVX;
+	if (v->cpl == 1 || v->cpl == 2)
+		key |= KEY_RING12;
 	return key;
 }
 
@@ -115,12 +117,6 @@ static int run_single(struct vcpu *v, struct interp_cpu *ic, uint32_t key)
 	return r;
 }
 
-static bool needs_single(const struct vcpu *v)
-{
-	return (v->s.rflags & (X86_TF | X86_RF)) | (v->s.dr7 & 0xff) | v->debug.active |
-	       (v->trace & TRACE_EXEC);
-}
-
 static int run_some(struct vcpu *v, struct interp_cpu *ic)
 {
 	bool single = false;
@@ -136,7 +132,7 @@ static int run_some(struct vcpu *v, struct interp_cpu *ic)
 		single = shadow && (atomic_load_explicit(&v->request, memory_order_relaxed) ||
 				    v->s.pending_dbg);
 	}
-	if (UNLIKELY(single || needs_single(v)))
+	if (UNLIKELY(single || interp_needs_single(v)))
 		return run_single(v, ic, interp_key(v));
 	return run_block(v, ic, interp_key(v));
 }

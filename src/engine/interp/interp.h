@@ -139,6 +139,7 @@ enum {
 	KEY_OSFXSR = 1 << 11,
 	KEY_AVX = 1 << 12,
 	KEY_SINGLE = 1 << 13, /* one instruction at a time */
+	KEY_RING12 = 1 << 14, /* CPL 1 or 2 */
 };
 
 /* thunk arena, arena.c */
@@ -249,6 +250,12 @@ static inline uint64_t fl_merge(uint64_t rflags, uint32_t fl)
 
 /* interp.c */
 uint32_t interp_key(const struct vcpu *v);
+/** interp_needs_single() - must every instruction be looked at on its own? */
+static inline bool interp_needs_single(const struct vcpu *v)
+{
+	return (v->s.rflags & (X86_TF | X86_RF)) | (v->s.dr7 & 0xff) | v->debug.active |
+	       (v->trace & TRACE_EXEC);
+}
 
 /* block.c */
 /** block_find() - the block at s.rip for ic->key, decoding it when needed. NULL: a fault is
@@ -318,6 +325,8 @@ int uop_cmpxchg16(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab
 uop_fn branch_handler(uint32_t key, const struct insn *in, uint64_t rip, struct uop *u);
 int uop_special(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 int uop_special_end(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+/** uop_sti() - STI; the instruction after it in the block runs in any case. */
+int uop_sti(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 int uop_special_branch(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 /** uop_hw_fault() - where the signal handler continues: the thunk of @u raised ic->fault_trap. */
 int uop_hw_fault(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);

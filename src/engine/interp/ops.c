@@ -635,6 +635,23 @@ int uop_special(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, 
 	return uop_next(v, u, v->tlb->e[v->tlb->data_table], fl_load(v->s.rflags));
 }
 
+/* Interrupts wait for one more instruction (SDM vol. 3, 6.8.1). If that is in this block, it runs
+ * before anybody looks; else, or when one is waiting already, the run loop sees to it. */
+int uop_sti(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	int r = special(v, u, fl);
+
+	if (UNLIKELY(r != X86_OK))
+		return r;
+	if (atomic_load_explicit(&v->request, memory_order_relaxed) || v->s.pending_dbg ||
+	    u->n + 1u == uop_block(u)->n_insns) {
+		v->s.rip = v->next_rip;
+		return X86_OK;
+	}
+	v->s.shadow &= (uint8_t)~X86_SHADOW_STI;
+	return uop_next(v, u, tab, fl);
+}
+
 /* Intel SDM vol. 3, 9.3: instructions that wait until all earlier stores are seen by everybody. The
  * host's copy of a guest's store may still be in its store buffer, so they need a fence there too.
  */

@@ -63,6 +63,15 @@ static void put_exit(struct xlat *x, unsigned which, uint64_t rip)
 	exit_site(x, which, rip);
 }
 
+void xlat_exit(struct xlat *x, unsigned which, uint64_t rip)
+{
+	need_m(x);
+	emit8(&x->m, 0xe9);
+	emit32(&x->m, 0);
+	exit_site(x, which, rip);
+	x->tb->exit[which].far = true;
+}
+
 static void put_jcc(struct xlat *x, const struct insn *in, uint64_t to, uint64_t next)
 {
 	need_e(x);
@@ -260,7 +269,10 @@ static bool put_special(struct xlat *x, const struct insn *in)
 static bool put_one(struct xlat *x)
 {
 	const struct insn *in = &x->in[x->i];
+	enum xlat_end end = xlat_system(x, in);
 
+	if (end != XLAT_NOT)
+		return end == XLAT_DONE;
 	if (uop_fn_ends(x->b->cold[x->i].fn)) {
 		need_m(x);
 		tail_uop(x, x->i);

@@ -109,7 +109,7 @@ static void put_args(struct emit *m, const struct vcpu *v)
 static void put_call(struct emit *m, const struct vcpu *v, const uint8_t *rx, const uint8_t *load,
 		     const uint8_t *save)
 {
-	unsigned out;
+	unsigned out, go;
 
 	gprs(m, true);
 	tr_gs(m, false, 0x8b, RAX, tr_word(W_VEC));
@@ -121,14 +121,22 @@ static void put_call(struct emit *m, const struct vcpu *v, const uint8_t *rx, co
 	EMIT(m, 0x41, 0xff, 0xd3); /* call r11 */
 	emit8(m, 0x59);            /* pop rcx */
 	EMIT(m, 0x83, 0xf8, TR_NEXT);
-	EMIT(m, 0x0f, 0x85); /* jne out */
+	EMIT(m, 0x0f, 0x82); /* jb out */
 	out = m->n;
+	emit32(m, 0);
+	EMIT(m, 0x0f, 0x85); /* jne go */
+	go = m->n;
 	emit32(m, 0);
 	EMIT(m, 0x85, 0xc9); /* test ecx, ecx */
 	EMIT(m, 0x74, 5);
 	tr_jump_to(m, 0xe8, rx, load);
 	gprs(m, false);
 	emit8(m, 0xc3);
+	st_le32(m->buf + go, m->n - (go + 4)); /* the target's own code loads vectors */
+	gprs(m, false);
+	EMIT(m, 0x48, 0x8d, 0x64, 0x24, 0x08); /* lea rsp, [rsp + 8]: drop the return address */
+	EMIT(m, 0x65, 0xff, 0x24, 0x25);       /* jmp gs:[W_GO] */
+	emit32(m, (uint32_t)tr_word(W_GO));
 	st_le32(m->buf + out, m->n - (out + 4));
 	EMIT(m, 0x48, 0x83, 0xc4, 0x08); /* drop the return address */
 	pop_frame(m);
@@ -185,6 +193,18 @@ int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, ui
 	v->word[W_TAB] = (uintptr_t)tab;
 	v->word[W_GEN] = v->tlb->generation;
 	return TR_NEXT;
+}
+
+int tr_goto(struct vcpu *v, const struct block *b)
+{
+	struct interp_cpu *ic = icpu(v);
+
+	ic->key = b->key;
+	ic->exec_tab = v->tlb->e[v->cpl == 3 ? X86_TLB_USER : X86_TLB_SUPER];
+	v->word[W_KEY] = b->key;
+	v->word[W_GO] = (uintptr_t)b->native;
+	(void)tr_resume(v, b->uop, v->tlb->e[v->tlb->data_table], fl_load(v->s.rflags));
+	return TR_GOTO;
 }
 
 static void stored(struct vcpu *v, const struct uop *u, unsigned size)
@@ -246,6 +266,9 @@ int tr_chain(struct vcpu *v, const struct tr_exit *x, struct x86_tlb_entry *tab,
 
 	if (nb && nb->native && block_valid(nb))
 		patch(v, x, nb);
+	/* A far exit inside a page follows an instruction that may have changed the mapping. */
+	if (nb && x->far && !block_still_mapped(v, nb, x->rip))
+		return uop_leave(v, x->rip, fl);
 	return block_chain(v, x->b, tab, fl, x->which, x->rip);
 }
 

@@ -45,11 +45,16 @@ enum {
 	W_ENTRY, /* TLB entry of a store */
 	W_PTR,   /* host pointer of a store; target of an indirect branch that missed */
 	W_VEC,
-	W_JTAB, /* jump_slot[] */
-	W_MXCSR /* scratch */
+	W_JTAB,  /* jump_slot[] */
+	W_MXCSR, /* scratch */
+	W_GO     /* native code that is gone to */
 };
 
-#define TR_NEXT 3 /* what tr_resume() returns: beyond X86_EXIT */
+/* What handlers return to native code, beyond X86_EXIT. */
+enum {
+	TR_NEXT = 3, /* tr_resume(): go on */
+	TR_GOTO = 4, /* tr_goto(): jump to W_GO */
+};
 
 /* Which flags a block's body starts with. */
 enum tr_type {
@@ -132,6 +137,9 @@ void tr_jump_to(struct emit *m, uint8_t op, const uint8_t *rx, const uint8_t *to
 
 /* glue.c */
 int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err) MUST_CHECK;
+/** tr_goto() - a handler's return value: native code goes on at the start of @b, which has some and
+ * may be entered. Flags are in s.rflags. */
+int tr_goto(struct vcpu *v, const struct block *b);
 int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 /** tr_stored() - a store went to a page with code (W_ENTRY, W_PTR). tr_stored_go(): a push of a
  * branch, whose target is checked anyway. */

@@ -121,10 +121,23 @@ bool xlat_ptr(struct xlat *x, const struct ea *a, unsigned size, bool write,
 /** xlat_stored() - after a store with the registers of xlat_ptr(): code pages. */
 void xlat_stored(struct xlat *x, unsigned kind);
 
+/* system.c */
+enum xlat_end {
+	XLAT_NOT,  /* nothing was emitted */
+	XLAT_NEXT, /* done */
+	XLAT_DONE, /* and the block is complete */
+};
+/** xlat_system() - an instruction with a special handler that is no near branch. */
+enum xlat_end xlat_system(struct xlat *x, const struct insn *in);
+
 /* x87.c */
 /** xlat_x87() - an x87 or MMX instruction, or FWAIT; the interpreter's handler if need be. */
 void xlat_x87(struct xlat *x, const struct insn *in);
 /** xlat_x87_store() - store the place of x87 instruction @due - 1, if @due is not 0. */
 void xlat_x87_store(struct xlat *x, unsigned due);
+
+/* block.c */
+/** xlat_exit() - the end of the block: go on at @rip as if it were in another page. */
+void xlat_exit(struct xlat *x, unsigned which, uint64_t rip);
 
 #endif

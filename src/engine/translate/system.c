@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * System instructions in native code. Intel SDM vol. 2; vol. 3, 6.8.1 (STI and interrupts), 9.3
+ * (serializing instructions).
+ *
+ * The frequent ones that only move bits of struct vcpu (CLI, STI, SWAPGS, reads of control
+ * registers) are emitted inline when the block's key says CPL 0 or real mode. The others run in the
+ * interpreter's handler, called from native code. In the interpreter most of them end the block and
+ * go through the run loop, because the mode, the mapping or what is pending may have changed; here
+ * tr_special() and tr_transfer() look at just that, and go on in native code whenever there is any:
+ * at the next instruction, or at the target of a far transfer or of the exception that was raised.
+ *
+ * STI: the instruction after it in the same block always runs before anybody looks at interrupts.
+ * When it is the block's last, or an interrupt is waiting, the exact handler and the run loop keep
+ * the shadow.
+ */
+#include "engine/translate/xlat.h"
+
+/* ---- called by native code ---- */
+
+/* To the block at s.rip if it can be entered at once. X86_OK: the run loop must look. */
+static int dispatch(struct vcpu *v)
+{
+	const struct interp_cpu *ic = icpu(v);
+	const struct block *b = ic->jump[jump_slot(v->s.rip)];
+	const struct x86_tlb_entry *e;
+	uint32_t key;
+
+	if (!b || b->rip != v->s.rip || !b->native || x86_poll_needed(v) || interp_needs_single(v))
+		return X86_OK;
+	key = interp_key(v);
+	if (b->key != key || !(key & X86_MODE_FLAT) || !block_valid(b))
+		return X86_OK;
+	e = &v->tlb->e[v->cpl == 3 ? X86_TLB_USER : X86_TLB_SUPER]
+		      [(b->rip >> 12) & (X86_TLB_SIZE - 1)];
+	if (e->tag_exec != ((b->rip & ~0xfffull) | v->tlb->generation) || e->host != b->page)
+		return X86_OK;
+	v->count.blocks++;
+	return tr_goto(v, b);
+}
+
+/* A handler that goes elsewhere, or whose instruction does. */
+static int tr_transfer(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	int r = uop_block(u)->cold[u->n].fn(v, u, tab, fl);
+
+	if (r == X86_FAULT)
+		r = x86_deliver(v);
+	return r == X86_OK ? dispatch(v) : r;
+}
+
+/* A handler that may have changed anything, but whose instruction normally goes on to the next. */
+static int tr_special(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	int r = uop_block(u)->cold[u->n].fn(v, u, tab, fl);
+
+	if (UNLIKELY(r != X86_OK)) {
+		if (r == X86_FAULT)
+			r = x86_deliver(v);
+		return r == X86_OK ? dispatch(v) : r;
+	}
+	if (x86_poll_needed(v) || interp_needs_single(v))
+		return X86_OK;
+	if (v->s.rip != uop_next_rip(u) || interp_key(v) != icpu(v)->key)
+		return dispatch(v);
+	return tr_resume(v, u, v->tlb->e[v->tlb->data_table], fl_load(v->s.rflags));
+}
+
+/* ---- emitting ---- */
+
+static void call_for(struct xlat *x, uop_fn fn)
+{
+	need_m(x);
+	tr_imm64(&x->m, S1, (uintptr_t)&x->b->uop[x->i]);
+	tr_imm64(&x->m, S2, (uintptr_t)fn);
+	tr_jump_to(&x->m, 0xe8, x->rx, x->t->call);
+	x->e = false;
+}
+
+/* op byte gs:[off], imm8 of group 1 (@op 80, @ext: 1 or, 4 and, 7 cmp) or TEST (f6, 0) */
+static void gs_byte(struct emit *m, uint8_t op, unsigned ext, size_t off, uint8_t imm)
+{
+	EMIT(m, 0x65, op, (uint8_t)(ext << 3 | 4), 0x25);
+	emit32(m, (uint32_t)off);
+	emit8(m, imm);
+}
+
+#define IF_BYTE (offsetof(struct vcpu, s.rflags) + 1)
+#define IF_BIT  (X86_IF >> 8)
+
+static void put_cli(struct xlat *x)
+{
+	need_m(x);
+	x->e = false;
+	gs_byte(&x->m, 0x80, 4, IF_BYTE, (uint8_t)~IF_BIT);
+}
+
+static void put_sti(struct xlat *x)
+{
+	struct emit *m = &x->m;
+	struct stub *slow;
+	unsigned over;
+
+	need_m(x);
+	x->e = false;
+	gs_byte(m, 0xf6, 0, IF_BYTE, IF_BIT);
+	EMIT(m, 0x75, 0); /* jnz over */
+	over = m->n;
+	gs_byte(m, 0x80, 7, offsetof(struct vcpu, irq_waiting), 0);
+	EMIT(m, 0x0f, 0x85);
+	emit32(m, 0);
+	slow = xlat_stub(x, STUB_SLOW);
+	gs_byte(m, 0x80, 1, IF_BYTE, IF_BIT);
+	m->buf[over - 1] = (uint8_t)(m->n - over);
+	slow->back = m->n;
+}
+
+static void put_swapgs(struct xlat *x)
+{
+	const size_t gs = offsetof(struct vcpu, s.seg) + X86_GS * sizeof(struct x86_seg) +
+			  offsetof(struct x86_seg, base);
+	const size_t other = offsetof(struct vcpu, s.kernel_gs_base);
+
+	tr_gs(&x->m, true, 0x8b, S1, gs);
+	tr_gs(&x->m, true, 0x8b, S2, other);
+	tr_gs(&x->m, true, 0x89, S1, other);
+	tr_gs(&x->m, true, 0x89, S2, gs);
+}
+
+static bool put_read_cr(struct xlat *x, const struct insn *in)
+{
+	static const uint16_t at[] = {
+		[0] = offsetof(struct vcpu, s.cr0),
+		[2] = offsetof(struct vcpu, s.cr2),
+		[3] = offsetof(struct vcpu, s.cr3),
+		[4] = offsetof(struct vcpu, s.cr4),
+	};
+	unsigned to = tr_host[in->rm] != NO_REG ? tr_host[in->rm] : S1;
+
+	if (in->reg == 1 || in->reg > 4)
+		return false;
+	tr_gs(&x->m, x->is64, 0x8b, to, at[in->reg]);
+	xlat_put(x, in->rm, to);
+	return true;
+}
+
+static bool is_transfer(unsigned special)
+{
+	switch (special) {
+	case SP_JMP_FAR:
+	case SP_CALL_FAR:
+	case SP_RETF:
+	case SP_IRET:
+	case SP_INT3:
+	case SP_INT_N:
+	case SP_INTO:
+	case SP_INT1:
+	case SP_SYSCALL:
+	case SP_SYSRET:
+	case SP_SYSENTER:
+	case SP_SYSEXIT: return true;
+	default: return false;
+	}
+}
+
+/* The interpreter's handler, then the next instruction in another block: what was mapped where may
+ * have changed, so the way there is one to another page. */
+static void put_end(struct xlat *x)
+{
+	uint64_t next = x->b->rip + x->b->cold[x->i + 1].off;
+
+	call_for(x, tr_special);
+	xlat_exit(x, 0, x->is64 ? next : (uint32_t)next);
+}
+
+enum xlat_end xlat_system(struct xlat *x, const struct insn *in)
+{
+	uop_fn fn = x->b->cold[x->i].fn;
+	uint32_t key = x->b->key;
+	bool cpl0 = !(key & (X86_MODE_USER | X86_MODE_VM | KEY_RING12));
+
+	if (fn == uop_special_end && key & X86_MODE_FLAT && in->special != SP_HLT &&
+	    in->special != SP_MWAIT) {
+		if (is_transfer(in->special))
+			call_for(x, tr_transfer);
+		else
+			put_end(x);
+		return XLAT_DONE;
+	}
+	if (fn != uop_special && fn != uop_sti)
+		return XLAT_NOT;
+	if (!cpl0)
+		return XLAT_NOT;
+	switch (in->special) {
+	case SP_CLI: put_cli(x); return XLAT_NEXT;
+	case SP_STI:
+		if (x->i + 1u == x->b->n_insns)
+			return XLAT_NOT;
+		put_sti(x);
+		return XLAT_NEXT;
+	case SP_SWAPGS:
+		if (!x->is64)
+			return XLAT_NOT;
+		put_swapgs(x);
+		return XLAT_NEXT;
+	case SP_MOV_FROM_CR: return put_read_cr(x, in) ? XLAT_NEXT : XLAT_NOT;
+	default: return XLAT_NOT;
+	}
+}
