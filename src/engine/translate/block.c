@@ -242,7 +242,8 @@ static bool put_special(struct xlat *x, const struct insn *in)
 
 	/* The interpreter's fast handlers stand for exactly what can be done here. */
 	if (!branch_handler(x->b->key, in, rip, &u)) {
-		xlat_call_uop(x);
+		if (!xlat_string(x, in))
+			xlat_call_uop(x);
 		return false;
 	}
 	switch (in->special) {
@@ -499,6 +500,7 @@ static void put_stub(struct xlat *x, const struct stub *s)
 	xlat_x87_store(x, s->x87);
 	switch (s->kind) {
 	case STUB_SLOW: call_back(x, s, x->b->cold[s->insn].fn); break;
+	case STUB_STRING: call_back(x, s, tr_string); break;
 	case STUB_END: tail_uop(x, s->insn); break;
 	case STUB_MISS:
 		tr_gs(m, true, 0x89, S1, tr_word(W_PTR));

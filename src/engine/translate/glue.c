@@ -164,7 +164,7 @@ static uint8_t *begin(struct translator *t, struct emit *m)
 
 int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 {
-	struct emit m = {.buf = t->map.rw, .size = 4096};
+	struct emit m = {.buf = t->map.rw, .size = 32768};
 	const uint8_t *save;
 	struct vcpu *v = ic->v;
 
@@ -178,6 +178,7 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 	put_call(&m, v, t->map.rx, t->vec_load, save);
 	t->tail = begin(t, &m);
 	put_tail(&m, v, t->map.rx, save);
+	tr_string_glue(t, &m);
 	t->first = t->used = align_up(m.n, 64);
 	v->word[W_VEC] = 0;
 	v->word[W_MXCSR] = 0x1f80;

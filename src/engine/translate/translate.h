@@ -47,6 +47,9 @@ enum {
 	W_VEC,
 	W_JTAB,  /* jump_slot[] */
 	W_MXCSR, /* scratch */
+	W_STR_A, /* string instructions: RAX and RDX meanwhile */
+	W_STR_D,
+	W_STR_N, /* bytes stored to a page with code */
 	W_GO     /* native code that is gone to */
 };
 
@@ -98,6 +101,9 @@ struct tr_jump {
 #define TR_BLOCKS 65536u
 #define TR_ROOM   65536u /* bytes of code that the largest block can need */
 
+/* Routines of string instructions with REP; E and NE: REPE and REPNE. */
+enum tr_string_op { TR_MOVS, TR_STOS, TR_SCAS_E, TR_SCAS_NE, TR_CMPS_E, TR_CMPS_NE, TR_STRING_OPS };
+
 struct translator {
 	struct code_map map;
 	size_t used, first; /* first: end of the fixed routines */
@@ -106,8 +112,9 @@ struct translator {
 	uint8_t *call;     /* S2 = handler, S1 = its second argument; returns to the block */
 	uint8_t *tail;     /* the same, leaving native code for good */
 	uint8_t *vec_load; /* clobbers nothing but flags */
-	unsigned hot;      /* executions before a block is translated */
-	bool x87_fdp;      /* x87 code records FDP: see x87.c */
+	uint8_t *string[TR_STRING_OPS][4][2]; /* by log2 of the element; 32-, 64-bit addresses */
+	unsigned hot;                         /* executions before a block is translated */
+	bool x87_fdp;                         /* x87 code records FDP: see x87.c */
 	uint64_t translated, dropped;
 	unsigned n_blocks;
 	struct tr_block **blocks; /* [TR_BLOCKS], by address */
@@ -152,6 +159,12 @@ int tr_miss(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint
 
 /** tr_x87_load() - the guest's x87 registers to the host's, for translated code (x87.c). */
 int tr_x87_load(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+
+/* string.c */
+/** tr_string_glue() - emit the routines. */
+void tr_string_glue(struct translator *t, struct emit *m);
+/** tr_string() - slow path of a string instruction whose routine gave up. */
+int tr_string(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 
 /* block.c */
 /** tr_translate() - give @b host code; false when it is not worth it or there is no room now. */

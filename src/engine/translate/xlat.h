@@ -14,8 +14,9 @@ enum stub_kind {
 	STUB_MISS,   /* indirect branch: target in W_PTR */
 	STUB_STORED, /* a store hit a page with code */
 	STUB_STORED_GO,
-	STUB_EXIT, /* an exit that is not linked */
-	STUB_HEAD, /* leave at the block's first instruction */
+	STUB_STRING, /* STUB_SLOW through tr_string() */
+	STUB_EXIT,   /* an exit that is not linked */
+	STUB_HEAD,   /* leave at the block's first instruction */
 };
 
 /* Out-of-line code, emitted after the body. */
@@ -129,6 +130,11 @@ enum xlat_end {
 };
 /** xlat_system() - an instruction with a special handler that is no near branch. */
 enum xlat_end xlat_system(struct xlat *x, const struct insn *in);
+
+/* string.c */
+/** xlat_string() - a string instruction (not INS, OUTS); false: nothing emitted, call the handler.
+ */
+bool xlat_string(struct xlat *x, const struct insn *in);
 
 /* x87.c */
 /** xlat_x87() - an x87 or MMX instruction, or FWAIT; the interpreter's handler if need be. */

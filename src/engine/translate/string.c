@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * String instructions in translated code. Intel SDM vol. 2: REP, MOVS, CMPS, STOS, LODS, SCAS; vol.
+ * 1, 7.3.9.
+ *
+ * With REP they call a fixed routine (one for each operation, element and width of addresses),
+ * which goes from page to page: both addresses are looked up in the soft TLB, and the host's own
+ * REP instruction runs on host pointers over as many elements as both pages have. So a chunk is as
+ * fast as the host's, and byte order in overlapping copies is the processor's. Between chunks the
+ * registers are exact and requests are looked at.
+ *
+ * Everything else is the handler's (special/sp_string.c), which goes on from these registers: DF
+ * set, a miss, MMIO, an element across a page, a page with code, a request. A store that finds its
+ * page marked as code after a chunk (another vCPU did) reports the chunk there first.
+ *
+ * A fault in a later iteration of CMPS and SCAS shows the flags from before the instruction: W_FL,
+ * which is not written before the end.
+ *
+ * Routines: all guest registers live, flags in memory. They return behind the call, or two bytes
+ * later to go to the slow path. MOVS and STOS lose EFLAGS; CMPS and SCAS leave the guest's there.
+ * Without REP an instruction is a load, a store or a compare like others.
+ */
+#include "engine/translate/xlat.h"
+
+static_assert(sizeof(struct x86_tlb_entry) == 64, "the index is the page number times 64");
+#define INDEX_MASK ((X86_TLB_SIZE - 1) * (uint32_t)sizeof(struct x86_tlb_entry))
+
+enum { G_ADD = 0, G_AND = 4, G_CMP = 7 }; /* group 1 opcode extensions */
+
+struct routine {
+	struct emit *m;
+	enum tr_string_op op;
+	unsigned log2; /* of the element's size */
+	bool is64;
+	unsigned n_slow, slow[12]; /* rel32 that lead to the slow exit */
+};
+
+static bool is_compare(enum tr_string_op op)
+{
+	return op >= TR_SCAS_E;
+}
+static bool has_source(enum tr_string_op op)
+{
+	return op == TR_MOVS || op == TR_CMPS_E || op == TR_CMPS_NE;
+}
+static bool stores(enum tr_string_op op)
+{
+	return op == TR_MOVS || op == TR_STOS;
+}
+/* Ends a comparison: REPE by ZF = 0, REPNE by ZF = 1. */
+static bool ends_equal(enum tr_string_op op)
+{
+	return op == TR_SCAS_NE || op == TR_CMPS_NE;
+}
+
+static void op_imm(struct emit *m, bool w, unsigned ext, unsigned reg, uint32_t imm)
+{
+	EMIT(m, (uint8_t)(0x40 | (w ? 8 : 0) | reg >> 3), 0x81,
+	     (uint8_t)(0xc0 | ext << 3 | (reg & 7)));
+	emit32(m, imm);
+}
+
+static void shr_imm(struct emit *m, unsigned reg, unsigned by)
+{
+	if (reg >= 8)
+		emit8(m, 0x41);
+	EMIT(m, 0xc1, (uint8_t)(0xe8 | (reg & 7)), (uint8_t)by);
+}
+
+/* cmova @dst, @src */
+static void cmova(struct emit *m, bool w, unsigned dst, unsigned src)
+{
+	EMIT(m, (uint8_t)(0x40 | (w ? 8 : 0) | (dst >> 3) << 2 | src >> 3), 0x0f, 0x47,
+	     (uint8_t)(0xc0 | (dst & 7) << 3 | (src & 7)));
+}
+
+static void neg(struct emit *m, bool w, unsigned reg)
+{
+	EMIT(m, (uint8_t)(0x40 | (w ? 8 : 0) | reg >> 3), 0xf7, (uint8_t)(0xd8 | (reg & 7)));
+}
+
+static void jcc_slow(struct routine *r, uint8_t cc)
+{
+	EMIT(r->m, 0x0f, (uint8_t)(0x80 | cc));
+	emit32(r->m, 0);
+	check(r->n_slow < ARRAY_SIZE(r->slow));
+	r->slow[r->n_slow++] = r->m->n - 4;
+}
+enum { CC_E = 4, CC_NE = 5 };
+
+/* byte @byte of RFLAGS has the bits @bits: jne */
+static void test_df(struct emit *m)
+{
+	EMIT(m, 0x65, 0xf6, 0x04, 0x25); /* test byte gs:[rflags + 1], DF */
+	emit32(m, (uint32_t)offsetof(struct vcpu, s.rflags) + 1);
+	emit8(m, X86_DF >> 8);
+}
+
+/* @addr's TLB entry to S2, or slow; S1 is lost. */
+static void look_up(struct routine *r, unsigned addr, bool write)
+{
+	struct emit *m = r->m;
+
+	tr_rr(m, false, 0x89, addr, S2);
+	shr_imm(m, S2, 6);
+	op_imm(m, false, G_AND, S2, INDEX_MASK);
+	tr_gs(m, true, 0x03, S2, tr_word(W_TAB));
+	tr_rr(m, true, 0x89, addr, S1);
+	op_imm(m, true, G_AND, S1, (uint32_t)-4096);
+	tr_gs(m, true, 0x03, S1, tr_word(W_GEN));
+	tr_mem(m, true, 0x3b, S1, S2, NO_REG, 0,
+	       (int32_t)(write ? offsetof(struct x86_tlb_entry, tag_write)
+			       : offsetof(struct x86_tlb_entry, tag_read)));
+	jcc_slow(r, CC_NE);
+}
+
+/* cmp byte [[S2 + code]], 0; S1 is lost */
+static void test_code(struct emit *m)
+{
+	tr_mem(m, true, 0x8b, S1, S2, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, code));
+	EMIT(m, 0x41, 0x80, 0x3a, 0);
+}
+
+/* RDX = host pointer of RSI, EAX = bytes to the end of its page. */
+static void source(struct routine *r)
+{
+	struct emit *m = r->m;
+
+	look_up(r, RSI, false);
+	tr_mem(m, true, 0x8b, RDX, S2, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, host));
+	tr_rr(m, false, 0x89, RSI, S1);
+	op_imm(m, false, G_AND, S1, 4095);
+	tr_rr(m, true, 0x01, S1, RDX);
+	tr_imm64(m, RAX, 4096);
+	tr_rr(m, false, 0x29, S1, RAX);
+}
+
+/* S2 = host pointer of RDI, S1 = elements that the page or both pages have, at least 1. */
+static void destination(struct routine *r)
+{
+	struct emit *m = r->m;
+
+	look_up(r, RDI, stores(r->op));
+	if (stores(r->op)) {
+		test_code(m);
+		jcc_slow(r, CC_NE);
+		tr_gs(m, true, 0x89, S2, tr_word(W_ENTRY));
+	}
+	tr_mem(m, true, 0x8b, S2, S2, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, host));
+	tr_rr(m, false, 0x89, RDI, S1);
+	op_imm(m, false, G_AND, S1, 4095);
+	tr_rr(m, true, 0x01, S1, S2);
+	op_imm(m, false, G_ADD, S1, (uint32_t)-4096);
+	neg(m, false, S1);
+	if (has_source(r->op)) {
+		tr_rr(m, false, 0x39, RAX, S1);
+		cmova(m, false, S1, RAX);
+	}
+	if (r->log2) {
+		shr_imm(m, S1, r->log2);
+		jcc_slow(r, CC_E); /* the element crosses a page */
+	}
+	tr_rr(m, true, 0x39, RCX, S1);
+	cmova(m, true, S1, RCX);
+}
+
+/* The host's instruction: F3 or F2, operand size, opcode. */
+static void rep_insn(struct routine *r)
+{
+	static const uint8_t opcode[] = {
+		[TR_MOVS] = 0xa4,    [TR_STOS] = 0xaa,   [TR_SCAS_E] = 0xae,
+		[TR_SCAS_NE] = 0xae, [TR_CMPS_E] = 0xa6, [TR_CMPS_NE] = 0xa6,
+	};
+
+	if (r->log2 == 1)
+		emit8(r->m, 0x66);
+	emit8(r->m, ends_equal(r->op) ? 0xf2 : 0xf3);
+	if (r->log2 == 3)
+		emit8(r->m, 0x48);
+	emit8(r->m, (uint8_t)(opcode[r->op] | (r->log2 > 0)));
+}
+
+/* In: RCX left, S1 = n of them now, RDX and S2 = host pointers. Out: RCX, RSI, RDI after the chunk;
+ * flags are the comparison's. RAX is kept without a source; with stores S1 = n is kept. */
+static void chunk(struct routine *r)
+{
+	struct emit *m = r->m;
+	bool src = has_source(r->op);
+	unsigned left = src ? RAX : RDX;
+
+	if (src) {
+		tr_rr(m, true, 0x29, RSI, RDX);
+		tr_rr(m, true, 0x01, RDX, RSI);
+		neg(m, true, RDX);
+	}
+	tr_rr(m, true, 0x29, RDI, S2);
+	tr_rr(m, true, 0x01, S2, RDI);
+	neg(m, true, S2);
+	tr_rr(m, true, 0x89, RCX, left);
+	tr_rr(m, true, 0x29, S1, left);
+	tr_rr(m, true, 0x89, S1, RCX);
+	rep_insn(r);
+	/* no flags from here */
+	if (src)
+		tr_mem(m, r->is64, 0x8d, RSI, RSI, RDX, 0, 0);
+	tr_mem(m, r->is64, 0x8d, RDI, RDI, S2, 0, 0);
+	tr_mem(m, true, 0x8d, RCX, RCX, left, 0, 0);
+}
+
+static void keep(struct routine *r, bool load)
+{
+	if (r->op == TR_MOVS || has_source(r->op))
+		tr_gs(r->m, true, load ? 0x8b : 0x89, RAX, tr_word(W_STR_A));
+	tr_gs(r->m, true, load ? 0x8b : 0x89, RDX, tr_word(W_STR_D));
+}
+
+/* As processors do with 32-bit addresses: RCX is truncated in any case, RSI and RDI by MOVS and
+ * STOS in any case and by the others with the first iteration. */
+static void truncate(struct routine *r, bool first)
+{
+	bool now = stores(r->op) == first;
+
+	if (r->is64)
+		return;
+	if (first)
+		tr_rr(r->m, false, 0x89, RCX, RCX);
+	if (now && has_source(r->op))
+		tr_rr(r->m, false, 0x89, RSI, RSI);
+	if (now)
+		tr_rr(r->m, false, 0x89, RDI, RDI);
+}
+
+/* A chunk went to a page that is marked now: the handler reports it. Then, or directly: slow. */
+static void put_slow(struct routine *r, unsigned stored)
+{
+	struct emit *m = r->m;
+
+	if (stored) {
+		st_le32(m->buf + stored, m->n - (stored + 4));
+		if (r->log2)
+			EMIT(m, 0x49, 0xc1, 0xe2, (uint8_t)r->log2); /* shl r10, log2 */
+		tr_gs(m, true, 0x89, S1, tr_word(W_STR_N));
+		tr_rr(m, true, 0x89, RDI, RDX);
+		tr_rr(m, true, 0x29, S2, RDX); /* S2 = guest - host */
+		tr_rr(m, true, 0x29, S1, RDX);
+		tr_gs(m, true, 0x89, RDX, tr_word(W_PTR));
+	}
+	for (unsigned i = 1; i < r->n_slow; i++)
+		st_le32(m->buf + r->slow[i], m->n - (r->slow[i] + 4));
+	keep(r, true);
+	st_le32(m->buf + r->slow[0], m->n - (r->slow[0] + 4)); /* before keep() */
+	EMIT(m, 0x48, 0x83, 0x04, 0x24, 0x02, 0xc3);           /* add qword [rsp], 2; ret */
+}
+
+static void put_routine(struct routine *r)
+{
+	struct emit *m = r->m;
+	unsigned loop, zero, stored = 0;
+
+	test_df(m);
+	jcc_slow(r, CC_NE);
+	keep(r, false);
+	truncate(r, true);
+	tr_rr(m, true, 0x85, RCX, RCX);
+	EMIT(m, 0x0f, 0x84); /* je zero */
+	zero = m->n;
+	emit32(m, 0);
+	truncate(r, false);
+	loop = m->n;
+	EMIT(m, 0x65, 0x83, 0x3c, 0x25); /* cmp dword gs:[request], 0 */
+	emit32(m, (uint32_t)offsetof(struct vcpu, request));
+	emit8(m, 0);
+	jcc_slow(r, CC_NE);
+	if (has_source(r->op))
+		source(r);
+	destination(r);
+	chunk(r);
+	if (is_compare(r->op)) {
+		EMIT(m, ends_equal(r->op) ? 0x74 : 0x75, 2 + 5); /* to the end */
+	} else {
+		/* S1 = n is needed below */
+		tr_gs(m, true, 0x8b, RDX, tr_word(W_ENTRY));
+		tr_mem(m, true, 0x8b, RDX, RDX, NO_REG, 0,
+		       (int32_t)offsetof(struct x86_tlb_entry, code));
+		EMIT(m, 0x80, 0x3a, 0, 0x0f, 0x85); /* cmp byte [rdx], 0; jne stored */
+		stored = m->n;
+		emit32(m, 0);
+	}
+	EMIT(m, 0xe3, 5, 0xe9); /* jrcxz over; jmp loop */
+	emit32(m, loop - (m->n + 4));
+	if (!is_compare(r->op))
+		st_le32(m->buf + zero, m->n - (zero + 4));
+	keep(r, true);
+	emit8(m, 0xc3);
+	if (is_compare(r->op)) { /* nothing compared: the flags stay */
+		st_le32(m->buf + zero, m->n - (zero + 4));
+		keep(r, true);
+		tr_flags_restore(m);
+		emit8(m, 0xc3);
+	}
+	put_slow(r, stored);
+}
+
+void tr_string_glue(struct translator *t, struct emit *m)
+{
+	for (unsigned op = 0; op < TR_STRING_OPS; op++)
+		for (unsigned log2 = 0; log2 < 4; log2++)
+			for (unsigned w = 0; w < 2; w++) {
+				struct routine r = {.m = m, .op = op, .log2 = log2, .is64 = w};
+
+				while (m->n & 15)
+					emit8(m, 0xcc);
+				t->string[op][log2][w] = t->map.rx + m->n;
+				put_routine(&r);
+			}
+}
+
+int tr_string(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	struct x86_tlb_entry *e = (struct x86_tlb_entry *)(uintptr_t)v->word[W_ENTRY];
+
+	if (v->word[W_STR_N]) {
+		x86_stored_slow(v, e, (gva_t)(v->word[W_PTR] - (uintptr_t)e->host),
+				(unsigned)v->word[W_STR_N]);
+		v->word[W_STR_N] = 0;
+	}
+	return uop_block(u)->cold[u->n].fn(v, u, tab, fl);
+}
+
+/* ---- instructions ---- */
+
+static bool string_op(const struct insn *in, enum tr_string_op *ret)
+{
+	switch (in->special) {
+	case SP_MOVS: *ret = TR_MOVS; return true;
+	case SP_STOS: *ret = TR_STOS; return true;
+	case SP_SCAS: *ret = in->flags & INSN_REP ? TR_SCAS_E : TR_SCAS_NE; return true;
+	case SP_CMPS: *ret = in->flags & INSN_REP ? TR_CMPS_E : TR_CMPS_NE; return true;
+	default: return false;
+	}
+}
+
+static void put_rep(struct xlat *x, const struct insn *in, enum tr_string_op op)
+{
+	unsigned log2 = (unsigned)__builtin_ctz(in->mem_size);
+	struct emit *m = &x->m;
+	struct stub *s;
+
+	need_m(x);
+	tr_jump_to(m, 0xe8, x->rx, x->t->string[op][log2][x->is64]);
+	EMIT(m, 0xeb, 5, 0xe9); /* jmp over; jmp slow */
+	emit32(m, 0);
+	s = xlat_stub(x, STUB_STRING);
+	x->e = is_compare(op);
+	x->m_ok = !x->e;
+	s->restore = x->e;
+	s->back = m->n;
+}
+
+static struct stub *jne_slow(struct xlat *x)
+{
+	EMIT(&x->m, 0x0f, 0x85);
+	emit32(&x->m, 0);
+	return xlat_stub(x, STUB_SLOW);
+}
+
+/* op with operand size @size: reg of rAX or S2, memory [S1] */
+static void op_s1(struct xlat *x, uint8_t op, unsigned size, unsigned reg)
+{
+	if (size == 2)
+		emit8(&x->m, 0x66);
+	tr_mem(&x->m, size == 8, (uint8_t)(op | (size > 1)), reg, S1, NO_REG, 0, 0);
+}
+
+static void step(struct xlat *x, unsigned reg, unsigned by)
+{
+	tr_mem(&x->m, x->is64, 0x8d, reg, reg, NO_REG, 0, (int32_t)by);
+}
+
+static void put_movs(struct xlat *x, const struct ea *src, const struct ea *dst, unsigned size,
+		     struct stub *slow[3])
+{
+	check(xlat_ptr(x, src, size, false, &slow[1]));
+	op_s1(x, 0x8a, size, S2);
+	tr_gs(&x->m, true, 0x89, S2, tr_word(W_STR_A));
+	check(xlat_ptr(x, dst, size, true, &slow[2]));
+	tr_gs(&x->m, true, 0x89, S2, tr_word(W_ENTRY));
+	tr_gs(&x->m, true, 0x8b, S2, tr_word(W_STR_A));
+	op_s1(x, 0x88, size, S2);
+	tr_gs(&x->m, true, 0x8b, S2, tr_word(W_ENTRY));
+	step(x, RSI, size);
+	step(x, RDI, size);
+	xlat_stored(x, STUB_STORED);
+}
+
+/* ES:RDI is looked at first, as processors do. */
+static void put_cmps(struct xlat *x, const struct ea *src, const struct ea *dst, unsigned size,
+		     struct stub *slow[3])
+{
+	check(xlat_ptr(x, dst, size, false, &slow[1]));
+	op_s1(x, 0x8a, size, S2);
+	tr_gs(&x->m, true, 0x89, S2, tr_word(W_STR_A));
+	check(xlat_ptr(x, src, size, false, &slow[2]));
+	op_s1(x, 0x8a, size, S2);
+	step(x, RSI, size);
+	step(x, RDI, size);
+	emit8(&x->m, 0x65); /* cmp S2, gs:[W_STR_A] */
+	if (size == 2)
+		emit8(&x->m, 0x66);
+	EMIT(&x->m, size == 8 ? 0x4c : 0x44, size == 1 ? 0x3a : 0x3b, 0x1c, 0x25);
+	emit32(&x->m, (uint32_t)tr_word(W_STR_A));
+	x->e = true;
+	x->m_ok = false;
+}
+
+static void put_single(struct xlat *x, const struct insn *in)
+{
+	struct ea src = {.base = X86_RSI, .index = NO_REG, .seg = NO_REG};
+	struct ea dst = {.base = X86_RDI, .index = NO_REG, .seg = NO_REG};
+	unsigned size = in->mem_size;
+	struct stub *slow[3] = {NULL};
+
+	need_m(x);
+	x->e = false;
+	test_df(&x->m);
+	slow[0] = jne_slow(x);
+	switch (in->special) {
+	case SP_MOVS: put_movs(x, &src, &dst, size, slow); break;
+	case SP_CMPS: put_cmps(x, &src, &dst, size, slow); break;
+	case SP_STOS:
+		check(xlat_ptr(x, &dst, size, true, &slow[1]));
+		op_s1(x, 0x88, size, RAX);
+		step(x, RDI, size);
+		xlat_stored(x, STUB_STORED);
+		break;
+	case SP_LODS:
+		check(xlat_ptr(x, &src, size, false, &slow[1]));
+		op_s1(x, 0x8a, size, RAX);
+		step(x, RSI, size);
+		break;
+	default: /* SCAS */
+		check(xlat_ptr(x, &dst, size, false, &slow[1]));
+		op_s1(x, 0x3a, size, RAX);
+		step(x, RDI, size);
+		x->e = true;
+		x->m_ok = false;
+		break;
+	}
+	for (unsigned i = 0; i < 3; i++)
+		if (slow[i]) {
+			slow[i]->restore = x->e;
+			slow[i]->back = x->m.n;
+		}
+}
+
+bool xlat_string(struct xlat *x, const struct insn *in)
+{
+	bool rep = in->flags & (INSN_REP | INSN_REPNE);
+	enum tr_string_op op;
+
+	if (x->b->cold[x->i].fn != uop_special || !(x->b->key & X86_MODE_FLAT) ||
+	    in->addrsize != x->w || (!x->is64 && !(x->b->key & X86_MODE_CS32)))
+		return false;
+	if (in->special != SP_STOS && in->special != SP_SCAS &&
+	    (in->seg == X86_FS || in->seg == X86_GS || (!x->is64 && in->seg == X86_CS)))
+		return false;
+	if (rep) {
+		if (!string_op(in, &op))
+			return false;
+		put_rep(x, in, op);
+		return true;
+	}
+	if (in->special != SP_LODS && !string_op(in, &op))
+		return false;
+	put_single(x, in);
+	return true;
+}
