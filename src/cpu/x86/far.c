@@ -167,13 +167,16 @@ int x86_far_jmp(struct vcpu *v, uint16_t sel, uint64_t off, unsigned opsize)
 	return X86_OK;
 }
 
-/* Push CS and the return address on the current stack. */
-static int push_return(struct vcpu *v, unsigned size)
+/* Push CS and the return address on the current stack. @is64: the target is 64-bit code; its mode,
+ * not the caller's, says how wide the stack pointer is (seen on the host: a call from 64-bit to
+ * compatibility mode stores at the truncated RSP). */
+static int push_return(struct vcpu *v, unsigned size, bool is64)
 {
 	const uint64_t frame[2] = {v->next_rip, v->s.seg[X86_CS].sel};
 	struct x86_stack k;
 
 	x86_stack_current(v, &k);
+	k.is64 = is64;
 	if (x86_stack_push(v, &k, size, frame, 2))
 		return X86_FAULT;
 	v->s.gpr[X86_RSP] = k.sp;
@@ -237,7 +240,8 @@ static int call_protected(struct vcpu *v, uint16_t sel, uint64_t off, unsigned o
 	case TARGET_TASK: return task_target(v, sel, &d, TASK_CALL);
 	case TARGET_BAD: return x86_raise_sel(v, X86_GP, sel);
 	}
-	if (x86_code_off(v, &d, &off) || x86_desc_accessed(v, &d) || push_return(v, opsize))
+	if (x86_code_off(v, &d, &off) || x86_desc_accessed(v, &d) ||
+	    push_return(v, opsize, x86_lma(v) && desc_l(&d)))
 		return X86_FAULT;
 	set_cs(v, sel, &d, v->cpl);
 	v->next_rip = off;
@@ -250,7 +254,7 @@ int x86_far_call(struct vcpu *v, uint16_t sel, uint64_t off, unsigned opsize)
 	off &= off_mask(opsize);
 	if (x86_protected(v))
 		return call_protected(v, sel, off, opsize);
-	if (real_target(v, off) || push_return(v, opsize))
+	if (real_target(v, off) || push_return(v, opsize, false))
 		return X86_FAULT;
 	v->next_rip = off;
 	x86_load_seg_real(v, X86_CS, sel);
