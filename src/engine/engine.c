@@ -8,11 +8,33 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct engine_ops *const engines[] = {&engine_translate, &engine_interp, NULL};
+static const struct engine_ops *const engines[] = {&engine_translate, &engine_interp,
+						   &engine_lockstep, NULL};
 
 const struct engine_ops *const *engine_list(void)
 {
 	return engines;
+}
+
+/* "lockstep:N" is an engine with a number that is its own (engine_number()). */
+static bool is_named(const char *name, const char *engine)
+{
+	size_t n = strlen(engine);
+
+	return !strncmp(name, engine, n) &&
+	       (!name[n] || (engine_number(name) && !strcmp(engine, "lockstep")));
+}
+
+unsigned engine_number(const char *name)
+{
+	const char *p = name ? strchr(name, ':') : NULL;
+	unsigned n = 0;
+
+	if (!p || !p[1] || strspn(p + 1, "0123456789") != strlen(p + 1) || strlen(p) > 8)
+		return 0;
+	while (*++p)
+		n = n * 10 + (unsigned)(*p - '0');
+	return n;
 }
 
 static const struct engine_ops *pick_named(const char *name, struct engine_caps *ret_caps,
@@ -23,7 +45,7 @@ static const struct engine_ops *pick_named(const char *name, struct engine_caps 
 	for (unsigned i = 0; engines[i]; i++) {
 		size_t n = strlen(known);
 
-		if (!strcmp(engines[i]->name, name)) {
+		if (is_named(name, engines[i]->name)) {
 			if (!engines[i]->probe(ret_caps, err))
 				return engines[i];
 			error_add(err, "engine '%s' cannot be used here: ", name);

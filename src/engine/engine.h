@@ -27,6 +27,7 @@ struct engine_vm {
 	struct mem_listener listener;
 	void *engine;           /* the engine's own per-VM data */
 	bool translate_at_once; /* tests: translate each block when it is first entered */
+	unsigned compare_every; /* lockstep: after its first runs, compare each n-th of a block */
 };
 
 struct engine_ops {
@@ -43,7 +44,7 @@ struct engine_ops {
 	void (*vcpu_done)(struct vcpu *v);
 };
 
-extern const struct engine_ops engine_interp, engine_translate;
+extern const struct engine_ops engine_interp, engine_translate, engine_lockstep;
 
 /** engine_list() - NULL-terminated, all compiled-in engines, fastest first. */
 const struct engine_ops *const *engine_list(void);
@@ -51,5 +52,8 @@ const struct engine_ops *const *engine_list(void);
  * NULL with text in @err when @name is unknown or unusable. */
 const struct engine_ops *engine_pick(const char *name, struct engine_caps *ret_caps,
 				     struct error *err);
+
+/** engine_number() - N of "lockstep:N" (engine_vm.compare_every), else 0. */
+unsigned engine_number(const char *name);
 
 #endif

@@ -386,8 +386,11 @@ static int build_cpus(struct vm *vm, const struct vm_config *cfg, struct error *
 	if (r < 0)
 		return r;
 	vm->cpus_up = true;
-	vm->engine =
-		(struct engine_vm){.ops = ops, .mem = vm->mem, .bus = &vm->bus, .cpus = &vm->cpus};
+	vm->engine = (struct engine_vm){.ops = ops,
+					.compare_every = engine_number(cfg->engine),
+					.mem = vm->mem,
+					.bus = &vm->bus,
+					.cpus = &vm->cpus};
 	vm->cpu = aligned_alloc(64, cfg->n_cpus * sizeof(struct vm_cpu));
 	if (!vm->cpu)
 		return error_set(err, -ENOMEM, "no host memory for %u vCPUs", cfg->n_cpus);

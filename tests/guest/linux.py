@@ -9,6 +9,7 @@ Debian's stock kernels under bothy: what they do, and what they cost the host.
   linux.py BOTHY idle MACHINE                         CPU time of a guest at a shell
   linux.py BOTHY memory MACHINE                       memory beyond the guest's own
   linux.py BOTHY clock MACHINE [SECONDS]              guest clock against host clock
+  linux.py BOTHY lockstep ARCH MACHINE EVERY          translator against interpreter, each block
 
 Each prints what it measured; limits are those of docs/guarantees.md.
 """
@@ -159,7 +160,21 @@ def clock(bothy, machine, seconds="60"):
               f"(at most {limit:.2f})", abs(drift) <= limit)
 
 
-CASES = {f.__name__: f for f in (selftest, smp, debian, idle, memory, clock)}
+def lockstep(bothy, arch, machine, every):
+    with boot(bothy, machine, "--net", "none", "--engine", f"lockstep:{every}", "-v",
+              memory="256M", arch=arch) as g:
+        g.to_shell(3000)
+        sums, _ = g.shell("for i in 1 2 3; do seq 1 2000 | sort -rn | sha256sum; done | sort -u | "
+                          "wc -l", 600)
+        check(f"equal input gives equal sums ({sums} distinct, want 1)", sums == "1")
+        g.type("poweroff -f")
+        check("status 0 after power off", g.wait(600) == 0)
+        said = [line for line in g.errors if "blocks compared" in line]
+        print(said[0].strip() if said else "no figures")
+        check("blocks were compared", bool(said))
+
+
+CASES = {f.__name__: f for f in (selftest, smp, debian, idle, memory, clock, lockstep)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[2] not in CASES:

@@ -18,6 +18,7 @@
 #include "cpu/x86/internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "mem/guest.h"
@@ -166,6 +167,20 @@ void x86_tlb_flush_page(struct vcpu *v, gva_t lin)
 			if (entry_page(&t->e[i][j]) >> shift == lin >> shift)
 				entry_drop(&t->e[i][j]);
 	}
+}
+
+void x86_tlb_drop_writes(struct vcpu *v, struct x86_tlb_entry *const *e, unsigned n)
+{
+	struct x86_tlb *t = v->tlb;
+
+	if (n != UINT_MAX) {
+		for (unsigned i = 0; i < n; i++)
+			e[i]->tag_write = TAG_NONE;
+		return;
+	}
+	for (unsigned i = 0; i < X86_TLB_TABLES; i++)
+		for (unsigned j = 0; j < X86_TLB_SIZE; j++)
+			t->e[i][j].tag_write = TAG_NONE;
 }
 
 void x86_tlb_context(struct vcpu *v)
@@ -371,6 +386,11 @@ static void tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access
 			return;
 		mark_dirty(p->block, off);
 	}
+	if (UNLIKELY(t->watch != NULL)) {
+		if (!(access & X86_ACC_WRITE))
+			return;
+		t->watch->store(v, e);
+	}
 	e->tag_write = tag;
 }
 
@@ -401,11 +421,13 @@ static int part_find(struct vcpu *v, unsigned table, gva_t lin, unsigned len, un
 	p->gpa = w.gpa;
 	if (lapic_page(v, w.gpa)) {
 		p->kind = PART_LAPIC;
+		x86_side_effect(v);
 		return X86_OK;
 	}
 	mem_lookup(v->mem, w.gpa, &ref);
 	if (ref.kind != MEM_RAM && ref.kind != MEM_ROM) {
 		p->kind = PART_IO;
+		x86_side_effect(v);
 		return X86_OK;
 	}
 	p->kind = ref.kind == MEM_RAM ? PART_RAM : PART_ROM;

@@ -39,9 +39,17 @@ struct x86_tlb_entry {
  * so that every access takes the slow path, which raises #AC and then uses X86_TLB_USER. */
 enum { X86_TLB_SUPER, X86_TLB_SMAP, X86_TLB_USER, X86_TLB_ALIGN, X86_TLB_TABLES };
 
+/* Told about what data accesses do to the world; vCPU thread. */
+struct x86_mem_watch {
+	void (*store)(struct vcpu *v, struct x86_tlb_entry *e); /* @e is about to get a write tag */
+	void (*io)(struct vcpu *v); /* an access that is not to RAM or ROM, before it is made */
+};
+
 struct x86_tlb {
 	uint64_t generation; /* low 12 bits of tags; 0..0xfff */
 	uint8_t data_table;  /* table for ordinary data accesses now (CPL, SMAP, AC) */
+	const struct x86_mem_watch
+		*watch; /* NULL = nobody. While set, only stores give write tags */
 	struct x86_tlb_entry e[X86_TLB_TABLES][X86_TLB_SIZE];
 	/* private to mmu.c */
 	struct {
@@ -70,12 +78,23 @@ struct x86_tlb {
 	} pair;
 };
 
+/** x86_side_effect() - call before an access to a device, a clock or an interrupt controller. */
+static inline void x86_side_effect(struct vcpu *v)
+{
+	if (UNLIKELY(v->tlb->watch != NULL))
+		v->tlb->watch->io(v);
+}
+
 struct x86_tlb *x86_tlb_new(void);
 void x86_tlb_free(struct x86_tlb *tlb);
 /** x86_tlb_flush() - everything. x86_tlb_flush_page() - INVLPG (all page sizes, this ASID +
  * global). */
 void x86_tlb_flush(struct vcpu *v);
 void x86_tlb_flush_page(struct vcpu *v, gva_t lin);
+/** x86_tlb_drop_writes() - take the write tags of the @n entries at @e, or of all if @n is
+ * UINT_MAX, so that the next store to each page is told to the watch. Copies of entries that
+ * engines keep for stores must go as well. */
+void x86_tlb_drop_writes(struct vcpu *v, struct x86_tlb_entry *const *e, unsigned n);
 /** x86_tlb_context() - recompute data_table after changes of CPL, CR4.SMAP, RFLAGS.AC. Called by
  * x86_update_mode(); call it yourself after STAC, CLAC, POPF. */
 void x86_tlb_context(struct vcpu *v);

@@ -410,7 +410,7 @@ static void link_block(struct interp_cpu *ic, struct block *b)
 	unsigned which;
 
 	ic->link = NULL;
-	if (!link || b->flags & (BLOCK_SINGLE | BLOCK_TWO_PAGES))
+	if (!link || ic->unchained || b->flags & (BLOCK_SINGLE | BLOCK_TWO_PAGES))
 		return;
 	from = ic->link_from;
 	which = (unsigned)(link - from->succ);
@@ -494,7 +494,7 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 	if (!b)
 		return NULL;
 	link_block(ic, b);
-	if (!(b->flags & (BLOCK_SINGLE | BLOCK_TWO_PAGES)))
+	if (!(b->flags & (BLOCK_SINGLE | BLOCK_TWO_PAGES)) && !ic->unchained)
 		ic->jump[jump_slot(rip)] = b;
 	return b;
 }

@@ -74,7 +74,7 @@ static void trace_exec(struct vcpu *v)
 		  (unsigned long long)g[7]);
 }
 
-static int run_block(struct vcpu *v, struct interp_cpu *ic, uint32_t key)
+int interp_run_block(struct vcpu *v, struct interp_cpu *ic, uint32_t key)
 {
 	struct block *b;
 	int r;
@@ -107,7 +107,7 @@ static int run_single(struct vcpu *v, struct interp_cpu *ic, uint32_t key)
 	if (UNLIKELY(v->trace & TRACE_EXEC))
 		trace_exec(v);
 	v->no_step = false;
-	r = run_block(v, ic, key | KEY_SINGLE);
+	r = interp_run_block(v, ic, key | KEY_SINGLE);
 	if (r == X86_OK && step && !v->no_step)
 		v->s.pending_dbg |= DR6_BS;
 	if (r == X86_FAULT)
@@ -134,7 +134,9 @@ static int run_some(struct vcpu *v, struct interp_cpu *ic)
 	}
 	if (UNLIKELY(single || interp_needs_single(v)))
 		return run_single(v, ic, interp_key(v));
-	return run_block(v, ic, interp_key(v));
+	if (UNLIKELY(ic->around != NULL))
+		return ic->around(v, interp_key(v));
+	return interp_run_block(v, ic, interp_key(v));
 }
 
 static int interp_run(struct engine_vm *vm, struct vcpu *v, struct vcpu_exit *ret_exit)

@@ -73,6 +73,8 @@ struct uop_cold {
 enum {
 	BLOCK_SINGLE = 1,    /* never chained */
 	BLOCK_TWO_PAGES = 2, /* its one instruction crosses a page; checked by the run loop alone */
+	BLOCK_REPEATABLE = 4,
+	BLOCK_ONCE = 8, /* of engine/lockstep; neither = not known yet */
 };
 
 struct block {
@@ -97,6 +99,7 @@ struct block {
 	void *native;        /* where translated code is entered, NULL if there is none */
 	struct tr_block *tr; /* with it */
 	uint32_t heat;       /* times it was interpreted */
+	uint32_t runs;       /* of engine/lockstep */
 	struct uop uop[];    /* n_insns + 1: the last is the fall through */
 };
 
@@ -181,6 +184,14 @@ struct interp_cpu {
 	const struct interp_hooks *hooks; /* NULL = none */
 	struct translator *tr;            /* engine/translate; NULL = none */
 	bool flush_wanted;                /* drop all blocks when the next one is looked for */
+	/*
+	 * Every block returns to the run loop: none is linked to another, found through a jump
+	 * table, or run twice without coming back, and count.insns is exact there. Whatever links
+	 * code or counts lazily must honour it (engine/lockstep).
+	 */
+	bool unchained;
+	/* runs one block in place of interp_run_block(); NULL = none */
+	int (*around)(struct vcpu *v, uint32_t key);
 	/* where the block about to be found may be chained: &link_from->succ[i], for link_rip */
 	struct block **link, *link_from;
 	uint64_t link_rip;
@@ -256,6 +267,8 @@ static inline bool interp_needs_single(const struct vcpu *v)
 	return (v->s.rflags & (X86_TF | X86_RF)) | (v->s.dr7 & 0xff) | v->debug.active |
 	       (v->trace & TRACE_EXEC);
 }
+/** interp_run_block() - find the block at s.rip for @key and run it, and those chained to it. */
+int interp_run_block(struct vcpu *v, struct interp_cpu *ic, uint32_t key);
 
 /* block.c */
 /** block_find() - the block at s.rip for ic->key, decoding it when needed. NULL: a fault is

@@ -18,6 +18,7 @@ int sp_IN(struct vcpu *v, const struct insn *in)
 	if (x86_io_allowed(v, port, size))
 		return X86_FAULT;
 	v->count.pio++;
+	x86_side_effect(v);
 	gpr_set(v, in, X86_RAX, size, bus_pio_read(v->bus, port, size));
 	x86_io_break(v, port, size);
 	return X86_OK;
@@ -31,6 +32,7 @@ int sp_OUT(struct vcpu *v, const struct insn *in)
 	if (x86_io_allowed(v, port, size))
 		return X86_FAULT;
 	v->count.pio++;
+	x86_side_effect(v);
 	bus_pio_write(v->bus, port, size, (uint32_t)gpr_get(v, in, X86_RAX, size));
 	x86_io_break(v, port, size);
 	return X86_OK;

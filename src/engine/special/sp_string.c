@@ -365,6 +365,7 @@ int sp_INS(struct vcpu *v, const struct insn *in)
 		    x86_probe(v, lin, s.size, X86_ACC_WRITE))
 			return X86_FAULT;
 		v->count.pio++;
+		x86_side_effect(v);
 		val = bus_pio_read(v->bus, port, s.size);
 		if (x86_write(v, lin, s.size, &val, X86_ACC_WRITE))
 			return X86_FAULT;
@@ -389,6 +390,7 @@ int sp_OUTS(struct vcpu *v, const struct insn *in)
 		if (src_lin(v, &s, s.size, &lin) || x86_read(v, lin, s.size, &val, X86_ACC_READ))
 			return X86_FAULT;
 		v->count.pio++;
+		x86_side_effect(v);
 		bus_pio_write(v->bus, port, s.size, val);
 		x86_io_break(v, port, s.size);
 		advance(v, &s, 1, true, false);

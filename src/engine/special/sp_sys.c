@@ -70,6 +70,7 @@ int sp_HLT(struct vcpu *v, const struct insn *in)
 {
 	if (cpl0_check(v))
 		return X86_FAULT;
+	x86_side_effect(v);
 	v->s.activity = X86_ACT_HALT; /* x86_poll_events() decides at the next boundary */
 	return X86_OK;
 }
@@ -224,7 +225,10 @@ int sp_RDMSR(struct vcpu *v, const struct insn *in)
 {
 	uint64_t val;
 
-	if (cpl0_check(v) || x86_rdmsr(v, (uint32_t)v->s.gpr[X86_RCX], &val))
+	if (cpl0_check(v))
+		return X86_FAULT;
+	x86_side_effect(v);
+	if (x86_rdmsr(v, (uint32_t)v->s.gpr[X86_RCX], &val))
 		return X86_FAULT;
 	set_edx_eax(v, val);
 	return X86_OK;
@@ -236,6 +240,7 @@ int sp_WRMSR(struct vcpu *v, const struct insn *in)
 
 	if (cpl0_check(v))
 		return X86_FAULT;
+	x86_side_effect(v);
 	return x86_wrmsr(v, (uint32_t)v->s.gpr[X86_RCX], val);
 }
 
