@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -41,6 +42,8 @@ void block_flush_all(struct interp_cpu *ic)
 	thunk_arena_reset(&ic->thunks);
 	if (ic->hooks)
 		ic->hooks->flush(ic->v);
+	/* back to the host: what filled it once need not do so again */
+	(void)madvise(ic->pool, ic->pool_size, MADV_DONTNEED);
 	ic->flush_wanted = false;
 	ic->flushed++;
 }

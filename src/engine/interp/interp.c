@@ -25,7 +25,7 @@
 /* Decoded blocks, one pool a vCPU: an eighth of the guest's memory within these bounds. A Linux
  * boot is as fast with 12 MiB as with 64. */
 #define POOL_LEAST  (16 * MIB)
-#define POOL_MOST   (32 * MIB)
+#define POOL_MOST   (256 * MIB)
 #define THUNK_SIZE  (4 * MIB)
 #define PAGES_MOST  (1ull << 28) /* 1 TiB of guest RAM; the table is reserved, not allocated */
 #define PAGES_LEAST (1ull << 24)
@@ -266,20 +266,28 @@ static void interp_vcpu_done(struct vcpu *v)
 	if (ic->pool)
 		munmap(ic->pool, ic->pool_size);
 	free(ic->draft);
-	free(ic);
+	munmap(ic, sizeof(*ic));
 	v->engine = NULL;
+}
+
+static void *map_zeroed(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
 }
 
 static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *err)
 {
-	struct interp_cpu *ic = aligned_alloc(64, align_up(sizeof(*ic), 64));
+	/* mapped, so that tables take memory only where they are used */
+	struct interp_cpu *ic = map_zeroed(sizeof(*ic));
 	size_t pool_size;
 	void *pool;
 	int r;
 
 	if (!ic)
 		return error_set(err, -ENOMEM, "interp: no memory for vCPU %u", v->index);
-	memset(ic, 0, sizeof(*ic));
 	v->engine = ic;
 	ic->v = v;
 	ic->ivm = vm->engine;
@@ -289,10 +297,9 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 	ic->has_avx = __builtin_cpu_supports("avx");
 	ic->null_entry.code = &ic->zero_code;
 	ic->draft = block_draft_new();
-	pool_size = MIN(MAX(mem_ram_total(vm->mem) / 8, POOL_LEAST), POOL_MOST);
-	pool = mmap(NULL, pool_size, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (pool != MAP_FAILED) {
+	pool_size = MIN(MAX(mem_ram_total(vm->mem) / 4, POOL_LEAST), POOL_MOST);
+	pool = map_zeroed(pool_size);
+	if (pool) {
 		ic->pool = pool;
 		ic->pool_size = pool_size;
 		r = thunk_arena_init(&ic->thunks, THUNK_SIZE, err);

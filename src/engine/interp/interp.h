@@ -172,8 +172,8 @@ void *thunk_add(struct thunk_arena *a, const uint8_t *code, unsigned len, uint8_
 /** thunk_at() - THUNK_ bits of the thunk that contains @pc, 0 if none. Async-signal-safe. */
 uint8_t thunk_at(const struct thunk_arena *a, uintptr_t pc);
 
-#define JUMP_CACHE 4096u
-#define BLOCK_HASH 32768u
+#define JUMP_CACHE 32768u
+#define BLOCK_HASH 131072u
 
 struct interp_cpu {
 	/* addressed by thunks */

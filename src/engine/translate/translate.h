@@ -97,8 +97,8 @@ struct tr_jump {
 	uint64_t rip;
 	uint8_t *entry;
 };
-#define TR_JUMPS  4096u
-#define TR_BLOCKS 65536u
+#define TR_JUMPS  32768u
+#define TR_BLOCKS 262144u
 #define TR_ROOM   65536u /* bytes of code that the largest block can need */
 
 /* Routines of string instructions with REP; E and NE: REPE and REPNE. */
