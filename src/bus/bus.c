@@ -56,10 +56,10 @@ static unsigned impl_of(const struct bus_region *r)
 }
 
 /* The widest implemented access that is aligned at @off and no longer than @size; 0 if none. */
-static unsigned piece(unsigned impl, uint64_t off, unsigned size)
+static unsigned piece(const struct bus_region *r, uint64_t off, unsigned size)
 {
 	for (unsigned w = 8; w; w >>= 1)
-		if ((impl & w) && w <= size && !(off & (w - 1)))
+		if ((impl_of(r) & w) && w <= size && (r->unaligned || !(off & (w - 1))))
 			return w;
 	return 0;
 }
@@ -94,7 +94,7 @@ uint64_t bus_region_read(const struct bus_region *r, uint64_t off, unsigned size
 		if (at >= r->size || at < off) {
 			w = 1;
 			part = 0xff;
-		} else if ((w = piece(impl_of(r), at, (unsigned)MIN(size - done, r->size - at)))) {
+		} else if ((w = piece(r, at, (unsigned)MIN(size - done, r->size - at)))) {
 			part = r->read(r->ctx, at, w) & mask_bytes(w);
 		} else {
 			unsigned big = enclosing(r, at);
@@ -121,7 +121,7 @@ void bus_region_write(const struct bus_region *r, uint64_t off, unsigned size, u
 
 		if (at >= r->size || at < off) {
 			w = 1;
-		} else if ((w = piece(impl_of(r), at, (unsigned)MIN(size - done, r->size - at)))) {
+		} else if ((w = piece(r, at, (unsigned)MIN(size - done, r->size - at)))) {
 			r->write(r->ctx, at, w, part & mask_bytes(w));
 		} else {
 			unsigned big = enclosing(r, at);

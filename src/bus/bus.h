@@ -23,6 +23,7 @@ struct bus_region {
 	const char *name;
 	uint64_t size;       /* bytes */
 	uint8_t valid, impl; /* WIDTH_ masks; 0 = WIDTH_124 / same as valid */
+	bool unaligned;      /* accesses of an implemented width arrive whole at any offset */
 	uint64_t (*read)(void *ctx, uint64_t off, unsigned size);
 	void (*write)(void *ctx, uint64_t off, unsigned size, uint64_t val);
 	void *ctx;

@@ -272,7 +272,7 @@ int firmware_files(struct machine *m, struct fw_cfg *fw, struct error *err)
 	if (r == 0)
 		r = fw_cfg_add_i16(fw, FW_CFG_MAX_CPUS, (uint16_t)m->cfg.n_cpus, err);
 	if (r == 0)
-		r = fw_cfg_add_i16(fw, FW_CFG_NOGRAPHIC, 1, err);
+		r = fw_cfg_add_i16(fw, FW_CFG_NOGRAPHIC, !m->cfg.vga, err);
 	if (r == 0)
 		r = memory_map(m, fw, err);
 	if (r == 0 && m->cfg.firmware.bios)

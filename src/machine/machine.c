@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "device/acpi/acpi_pm.h"
+#include "device/video/vga.h"
 #include "host/meminfo.h"
 #include "machine/parts.h"
 
@@ -101,6 +102,8 @@ void machine_free(struct machine *m)
 {
 	if (!m)
 		return;
+	if (m->kbc_input.ctx)
+		display_del_input(m->cfg.display, &m->kbc_input);
 	while (!list_empty(&m->devs)) {
 		struct dev *d = LIST_ENTRY(m->devs.prev, struct dev, node);
 
@@ -164,6 +167,10 @@ int machine_boot(struct machine *m, struct boot_cpu *ret_cpu, struct error *err)
 	machine_memory_map(m, &env.map);
 	if (kinds[m->cfg.kind].firmware)
 		r = kinds[m->cfg.kind].firmware(m, err);
+	/* As a video BIOS would leave it. */
+	if (m->vga)
+		vga_text_mode(m->vga);
+	env.text_screen = m->vga != NULL;
 	if (r == 0)
 		r = acpi_build(&m->acpi, ACPI_AT, ACPI_MAX, &t, err);
 	if (r < 0)

@@ -20,12 +20,14 @@
 #include "bus/bus.h"
 #include "bus/clock.h"
 #include "device/dev.h"
+#include "display/display.h"
 #include "machine/acpi.h"
 #include "machine/boot/boot.h"
 
 struct block;
 struct chr;
 struct net;
+struct vga;
 
 enum machine_kind { MACHINE_PC, MACHINE_MICROVM, MACHINE_KIND_COUNT };
 
@@ -76,6 +78,10 @@ struct machine_config {
 	unsigned n_consoles;
 	struct chr *debugcon; /* port e9h; NULL = none */
 	bool debug_exit, testdev, rng, balloon;
+	bool vga;            /* pc only */
+	const void *vga_rom; /* borrowed by machine_new(): the video BIOS; NULL = none */
+	size_t vga_rom_size;
+	struct display *display;  /* NULL = no screen to look at, no keys from a viewer */
 	struct boot_source *boot; /* borrowed */
 	struct machine_firmware firmware;
 };
@@ -119,6 +125,8 @@ struct machine {
 	/* what firmware may start from */
 	struct machine_boot_path boot_path[MACHINE_BOOT_PATHS];
 	unsigned n_boot_paths;
+	struct vga *vga;
+	struct display_input kbc_input; /* in cfg.display, when there is one */
 };
 
 /**

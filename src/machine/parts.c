@@ -320,13 +320,17 @@ int parts_isa_glue(struct machine *m, struct error *err)
 int parts_input(struct machine *m, struct error *err)
 {
 	struct i8042 *kbc = (struct i8042 *)dev_new(&i8042_class, "kbc", &m->sv);
+	int r;
 
 	parts_isa(m, &kbc->irq_kbd, ISA_IRQ_KBD);
 	parts_isa(m, &kbc->irq_mouse, ISA_IRQ_MOUSE);
 	irq_init(&kbc->a20, a20_kbc, m, 0);
 	irq_init(&kbc->reset, parts_cpu_reset, m, 0);
 	m->acpi.i8042 = true;
-	return parts_add(m, &kbc->dev, err);
+	r = parts_add(m, &kbc->dev, err);
+	if (r == 0)
+		parts_viewer_input(m, kbc);
+	return r;
 }
 
 int parts_fw_cfg(struct machine *m, struct error *err)

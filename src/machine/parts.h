@@ -8,6 +8,8 @@
 
 #include "machine/machine.h"
 
+struct i8042;
+
 #define ISA_IRQ_TIMER   0u
 #define ISA_IRQ_KBD     1u
 #define ISA_IRQ_COM2    3u
@@ -49,6 +51,9 @@ int parts_debug(struct machine *m, struct error *err) MUST_CHECK; /* exit port, 
 /** parts_input() - keyboard controller with A20 gate and CPU reset line. */
 int parts_input(struct machine *m, struct error *err) MUST_CHECK;
 /** parts_fw_cfg() - the device; firmware_files() fills it. */
+/** parts_viewer_input() - let viewers type and point through @kbc. */
+void parts_viewer_input(struct machine *m, struct i8042 *kbc);
+int parts_vga(struct machine *m, struct error *err) MUST_CHECK; /* video.c */
 int parts_fw_cfg(struct machine *m, struct error *err) MUST_CHECK;
 int parts_virtio(struct machine *m, struct error *err) MUST_CHECK; /* virtio.c */
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The "pc" machine: Intel 440FX host bridge and PIIX3, as virtual PCs since the 1990s have them,
- * with virtio devices on PCI bus 0.
+ * with a VGA and virtio devices on PCI bus 0.
  *
- *   00.0 82441FX · 01.0 PIIX3 ISA bridge · 01.3 PIIX4 power management · 02.0 and up virtio
+ *   00.0 82441FX · 01.0 PIIX3 ISA bridge · 01.3 PIIX4 power management · 02.0 VGA · then virtio
  *
  * Interrupts: ISA lines go to the 8259s and to the IOAPIC pin of the same number (IRQ0: pin 2).
  * PIRQ[A-D]# go through the PIIX3's routing registers to ISA IRQs, level-triggered, and thereby to
@@ -123,6 +123,8 @@ int pc_build(struct machine *m, struct error *err)
 		r = parts_debug(m, err);
 	if (r == 0)
 		r = parts_fw_cfg(m, err);
+	if (r == 0)
+		r = parts_vga(m, err);
 	if (r == 0)
 		r = parts_virtio(m, err);
 	describe(m);

@@ -21,6 +21,10 @@ static const char *const net_rom_paths[] = {"/usr/lib/ipxe/qemu/pxe-virtio.rom",
 					    "/usr/share/qemu/pxe-virtio.rom",
 					    "/usr/share/ipxe/qemu/pxe-virtio.rom", NULL};
 
+static const char *const vga_rom_paths[] = {"/usr/share/seabios/vgabios-stdvga.bin",
+					    "/usr/share/qemu/vgabios-stdvga.bin",
+					    "/usr/share/vgabios/vgabios-stdvga.bin", NULL};
+
 static int read_all(int fd, uint8_t *p, size_t len)
 {
 	size_t at = 0;
@@ -79,11 +83,14 @@ const char *vm_find_bios(void)
 
 int vm_firmware_load(struct vm *vm, const struct vm_config *cfg, struct error *err)
 {
-	const char *path = cfg->firmware, *rom;
-	int r;
+	const char *path = cfg->firmware, *rom = find(vga_rom_paths);
+	int r = 0;
 
-	if (!path)
-		return 0;
+	/* Directly started kernels take the character set out of it, if it is there. */
+	if (rom && cfg->machine == MACHINE_PC && !cfg->no_vga)
+		r = load(rom, &vm->vga_rom, err);
+	if (r < 0 || !path)
+		return r;
 	if (!strcmp(path, "bios")) {
 		path = vm_find_bios();
 		if (!path)
@@ -105,5 +112,6 @@ void vm_firmware_done(struct vm *vm)
 {
 	free(vm->bios.bytes);
 	free(vm->net_rom.bytes);
-	vm->bios = vm->net_rom = (struct vm_image){0};
+	free(vm->vga_rom.bytes);
+	vm->bios = vm->net_rom = vm->vga_rom = (struct vm_image){0};
 }

@@ -44,11 +44,12 @@ struct vm {
 	struct machine *machine;
 	struct boot_source boot;
 	struct boot_cpu boot_cpu;
-	struct vm_image bios, net_rom;
+	struct vm_image bios, net_rom, vga_rom;
 	struct chr *serial[MACHINE_SERIALS], *console[MACHINE_CONSOLES_MAX], *debugcon,
 		*firmware_log;
 	struct block *block[MACHINE_DISKS_MAX];
 	struct net *net;
+	struct display *display; /* NULL without a screen */
 
 	struct cpu_model model;
 	struct cpu_set cpus;

@@ -224,6 +224,11 @@ struct chr *vm_console(struct vm *vm, unsigned n)
 	return n < MACHINE_CONSOLES_MAX ? vm->console[n] : NULL;
 }
 
+struct display *vm_display(struct vm *vm)
+{
+	return vm->display;
+}
+
 unsigned vm_n_cpus(const struct vm *vm)
 {
 	return vm->n_cpus;
@@ -357,6 +362,7 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 				      .cpu_init = call_cpu_init,
 				      .debug_exit = call_debug_exit,
 				      .ctx = vm};
+	int r;
 
 	for (unsigned i = 0; i < cfg->n_disks; i++)
 		mc.disk[i].block = vm->block[i];
@@ -364,6 +370,15 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 		mc.serial[i] = vm->serial[i];
 	for (unsigned i = 0; i < cfg->n_consoles; i++)
 		mc.console[i] = vm->console[i];
+	mc.vga = cfg->machine == MACHINE_PC && !cfg->no_vga;
+	if (mc.vga) {
+		r = display_new(&vm->display, err);
+		if (r < 0)
+			return r;
+		mc.display = vm->display;
+		mc.vga_rom = vm->vga_rom.bytes;
+		mc.vga_rom_size = vm->vga_rom.len;
+	}
 	return machine_new(&mc, &sv, &calls, &vm->machine, err);
 }
 
@@ -494,6 +509,7 @@ static void free_locked(struct vm *vm)
 			block_close(vm->block[i]);
 	if (vm->net)
 		net_close(vm->net);
+	display_free(vm->display);
 	for (unsigned i = 0; i < MACHINE_CONSOLES_MAX; i++)
 		if (vm->console[i])
 			chr_close(vm->console[i]);

@@ -64,6 +64,7 @@ struct vm_config {
 	const char *console[MACHINE_CONSOLES_MAX];
 	unsigned n_consoles;
 	const char *debugcon;
+	bool no_vga; /* pc: leave the VGA out */
 	bool debug_exit, testdev, no_reboot;
 	uint32_t trace; /* TRACE_ masks */
 };
@@ -127,6 +128,8 @@ const char *vm_boot_protocol(const struct vm *vm);
 /** vm_serial() - back end of serial port @n, for the menu; NULL when none. */
 struct chr *vm_serial(struct vm *vm, unsigned n);
 struct chr *vm_console(struct vm *vm, unsigned n);
+/** vm_display() - its screen; NULL when it has none. */
+struct display *vm_display(struct vm *vm);
 
 /* ---- For control/ (debugger). Bus lock held, top level of the loop ---- */
 unsigned vm_n_cpus(const struct vm *vm);

@@ -31,6 +31,7 @@
 #include "device/timer/hpet.h"
 #include "device/timer/i8254.h"
 #include "device/timer/mc146818.h"
+#include "device/video/vga.h"
 
 enum { RAM_BYTES = 1 << 20, STEP_MAX_NS = 20000000, RANGES = 3, OPS = 400 };
 
@@ -39,6 +40,7 @@ struct env {
 	struct mem_space *mem;
 	struct ram_block *ram;
 	struct bus bus;
+	struct display *display;
 };
 
 struct world {
@@ -47,6 +49,7 @@ struct world {
 	const struct target *target;
 	struct dev *dev;
 	unsigned calls; /* of interrupt sinks */
+	struct pci_bus pci;
 	const uint8_t *p, *end;
 };
 
@@ -230,6 +233,56 @@ static void wire_con(struct world *w, struct dev *d)
 	d->base = DEBUGCON_PORT;
 }
 
+static unsigned route(void *ctx, uint8_t devfn, unsigned pin)
+{
+	return 0;
+}
+
+/* A small one: a device is made anew for each input. */
+static void wire_vga(struct world *w, struct dev *d)
+{
+	struct vga *v = (struct vga *)d;
+
+	pci_bus_init(&w->pci, &w->env->bus, route, w);
+	v->bus = &w->pci;
+	v->vram_size = MIB;
+	v->display = w->env->display;
+}
+
+/* Configuration cycles, the window, and somebody who looks. */
+static void poke_vga(struct world *w, unsigned what)
+{
+	static const uint8_t config[] = {PCI_COMMAND, PCI_BAR0, PCI_BAR0 + 8, PCI_ROM_ADDRESS};
+	struct bus *bus = &w->env->bus;
+	const struct pci_bar *regs = &DEV(vga)->f.bar[2];
+	uint64_t at = 0xa0000 + take(w, 3) % 0x20000;
+	char *text;
+
+	if ((what & 8) && regs->mapped)
+		at = regs->at + (at & 0x7ff);
+	switch (what & 3) {
+	case 0:
+		pci_bus_config_write(&w->pci, PCI_DEVFN(2, 0), config[what >> 2 & 3],
+				     what >> 2 & 3 ? 4 : 2,
+				     what >> 2 & 3 ? (uint32_t)take(w, 2) << 16 : 3);
+		break;
+	case 1:
+		display_update(w->env->display);
+		text = display_text(w->env->display);
+		free(text);
+		break;
+	case 2:
+		bus_unlock(bus);
+		bus_mmio_write(bus, at, what & 4 ? 4 : 1, take(w, 4));
+		bus_lock(bus);
+		break;
+	default:
+		bus_unlock(bus);
+		(void)bus_mmio_read(bus, at, what & 4 ? 4 : 1);
+		bus_lock(bus);
+	}
+}
+
 /* clang-format off */
 static const struct target targets[] = {
 	{&i8259_class,       {{0x20, 2}, {0xa0, 2}, {0x4d0, 2}}, wire_pic, poke_pic},
@@ -249,6 +302,7 @@ static const struct target targets[] = {
 	{&i8237_class,       {{0x00, 16}, {0xc0, 32}, {0x81, 15}}, NULL, poke_dma},
 	{&fw_cfg_class,      {{0x510, 2}, {0x514, 8}}, wire_fw, poke_fw},
 	{&fw_cfg_mmio_class, {{0x9000000, 24, true}}, wire_fw, poke_fw},
+	{&vga_class,         {{0x3b0, 0x30}, {0x1ce, 4}, {0x3c0, 16}}, wire_vga, poke_vga},
 };
 /* clang-format on */
 
@@ -412,6 +466,7 @@ static struct env *env_new(void)
 			  &err) == 0);
 	check(bus_init(&e->bus, e->mem, &err) == 0);
 	e->bus.msi.deliver = count_msi;
+	check(display_new(&e->display, &err) == 0);
 	return e;
 }
 

@@ -79,6 +79,7 @@ static bool bar_wanted(const struct pci_func *f, unsigned n, uint64_t *ret_at)
 		limit = 0x10000;
 		break;
 	case PCI_BAR_MEM32:
+	case PCI_BAR_MEM32_PREF:
 		if (!(cmd & PCI_COMMAND_MEMORY))
 			return false;
 		at = ld_le32(reg) & ~0xfu;
@@ -104,9 +105,22 @@ static void bar_unmap(struct pci_func *f, struct pci_bar *bar)
 		return;
 	if (bar->kind == PCI_BAR_IO)
 		bus_unmap_pio(f->bus->bus, bar->region);
-	else
+	else if (bar->region)
 		bus_unmap_mmio(f->bus->bus, bar->region);
+	else
+		mem_unmap(f->bus->bus->mem, bar->map);
+	bar->map = NULL;
 	bar->mapped = false;
+}
+
+static int bar_map(struct pci_bus *pb, struct pci_bar *bar, uint64_t at, struct error *err)
+{
+	if (bar->kind == PCI_BAR_IO)
+		return bus_map_pio(pb->bus, bar->region, (uint32_t)at, err);
+	if (bar->region)
+		return bus_map_mmio(pb->bus, bar->region, at, MEM_PRIO_LOW, err);
+	return mem_map_ram(pb->bus->mem, bar->block->name, at, bar->block, 0, bar->size, false,
+			   MEM_PRIO_LOW, &bar->map, err);
 }
 
 /* Where the expansion ROM should be mapped now: its own enable bit and COMMAND's memory bit both
@@ -164,10 +178,7 @@ static void bus_remap(struct pci_bus *pb, struct pci_func *changed)
 			struct error err = {0};
 			if (bar->mapped || !bar_wanted(f, n, &at))
 				continue;
-			int r = bar->kind == PCI_BAR_IO
-					? bus_map_pio(pb->bus, bar->region, (uint32_t)at, &err)
-					: bus_map_mmio(pb->bus, bar->region, at, MEM_PRIO_LOW,
-						       &err);
+			int r = bar_map(pb, bar, at, &err);
 			if (r < 0) {
 				if (f == changed)
 					guest_error(f->dev, "BAR %u at %#" PRIx64 ": %s", n, at,
@@ -295,20 +306,32 @@ void pci_func_init(struct pci_func *f, struct dev *dev, struct pci_regs *r,
 	}
 }
 
-void pci_bar_add(struct pci_func *f, unsigned n, enum pci_bar_kind kind, struct bus_region *region)
+static void bar_define(struct pci_func *f, unsigned n, enum pci_bar_kind kind, uint64_t size)
 {
-	uint64_t size = region->size;
 	bool wide = kind == PCI_BAR_MEM64 || kind == PCI_BAR_MEM64_PREF;
 	/* Low bits as PCI 3.0, 6.2.5.1: bit 0 I/O; bits 2:1 = 10b 64-bit; bit 3 prefetchable. */
-	uint32_t flags = kind == PCI_BAR_IO ? 1 : kind == PCI_BAR_MEM32 ? 0 : 4;
+	uint32_t flags = kind == PCI_BAR_IO ? 1 : wide ? 4 : 0;
 
 	check(n + wide < PCI_BARS && size >= (kind == PCI_BAR_IO ? 4 : 16) && !(size & (size - 1)));
-	if (kind == PCI_BAR_MEM64_PREF)
+	if (kind == PCI_BAR_MEM64_PREF || kind == PCI_BAR_MEM32_PREF)
 		flags |= 8;
-	f->bar[n] = (struct pci_bar){.kind = kind, .size = size, .region = region};
 	pci_config_def(f, PCI_BAR0 + 4 * n, 4, flags, (uint32_t) ~(size - 1));
 	if (wide)
 		pci_config_def(f, PCI_BAR0 + 4 * n + 4, 4, 0, (uint32_t)(~(size - 1) >> 32));
+}
+
+void pci_bar_add(struct pci_func *f, unsigned n, enum pci_bar_kind kind, struct bus_region *region)
+{
+	bar_define(f, n, kind, region->size);
+	f->bar[n] = (struct pci_bar){.kind = kind, .size = region->size, .region = region};
+}
+
+void pci_bar_add_ram(struct pci_func *f, unsigned n, enum pci_bar_kind kind,
+		     struct ram_block *block)
+{
+	check(kind != PCI_BAR_IO);
+	bar_define(f, n, kind, block->size);
+	f->bar[n] = (struct pci_bar){.kind = kind, .size = block->size, .block = block};
 }
 
 int pci_rom_add(struct pci_func *f, const uint8_t *bytes, size_t len, struct error *err)

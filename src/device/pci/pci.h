@@ -83,12 +83,21 @@ struct pci_msix_regs {
 };
 extern const struct state_field pci_msix_regs_fields[];
 
-enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM32, PCI_BAR_MEM64, PCI_BAR_MEM64_PREF };
+enum pci_bar_kind {
+	PCI_BAR_NONE,
+	PCI_BAR_IO,
+	PCI_BAR_MEM32,
+	PCI_BAR_MEM32_PREF,
+	PCI_BAR_MEM64,
+	PCI_BAR_MEM64_PREF,
+};
 
 struct pci_bar {
 	enum pci_bar_kind kind;
 	uint64_t size;             /* bytes, power of two; >= 4 (I/O), >= 16 (memory) */
-	struct bus_region *region; /* borrowed from the device */
+	struct bus_region *region; /* borrowed from the device; NULL: memory */
+	struct ram_block *block;   /* borrowed; memory behind the BAR when region is NULL */
+	struct mem_mapping *map;   /* of it, while mapped */
 	uint64_t at;               /* where it is mapped now */
 	bool mapped;
 };
@@ -171,6 +180,10 @@ void pci_func_init(struct pci_func *f, struct dev *dev, struct pci_regs *r,
  * @region: size is taken from it and must be a power of two; borrowed while @f lives.
  */
 void pci_bar_add(struct pci_func *f, unsigned n, enum pci_bar_kind kind, struct bus_region *region);
+/** pci_bar_add_ram() - a memory BAR behind which stands all of @block (a frame buffer): guests
+ * access it as they do RAM. Its size must be a power of two. @block is borrowed. */
+void pci_bar_add_ram(struct pci_func *f, unsigned n, enum pci_bar_kind kind,
+		     struct ram_block *block);
 /**
  * pci_rom_add() - give the function an expansion ROM of @len bytes, copied
  * The register decodes the next power of two, at least 4 KiB; what lies past @len reads as zeros.

@@ -79,6 +79,7 @@ struct boot_env {
 	struct e820 map;       /* sorted, first entry is conventional memory from 0 */
 	uint64_t low_end;      /* end of RAM below 4 GiB, bytes */
 	uint64_t rsdp;         /* guest-physical, 0 = none */
+	bool text_screen;      /* a VGA is in text mode 3, 80 x 25 of 9 x 16 */
 };
 
 enum boot_mode { BOOT_PROT32, BOOT_LONG64, BOOT_RESET };

@@ -21,6 +21,12 @@
 
 /* boot_params, bytes */
 enum {
+	BP_VIDEO_MODE = 0x006,
+	BP_VIDEO_COLS = 0x007,
+	BP_VIDEO_EGA_BX = 0x00a,
+	BP_VIDEO_LINES = 0x00e,
+	BP_VIDEO_IS_VGA = 0x00f,
+	BP_VIDEO_POINTS = 0x010,
 	BP_ACPI_RSDP = 0x070,
 	BP_EXT_RAMDISK_IMAGE = 0x0c0,
 	BP_EXT_RAMDISK_SIZE = 0x0c4,
@@ -201,6 +207,14 @@ int boot_linux_params(const struct boot_source *src, const struct boot_env *env,
 	st_le64(bp + BP_SETUP_DATA, 0);
 	st_le32(bp + BP_CMD_LINE_PTR, BOOT_CMDLINE);
 	st_le64(bp + BP_ACPI_RSDP, env->rsdp);
+	if (env->text_screen) {
+		bp[BP_VIDEO_MODE] = 3;
+		bp[BP_VIDEO_COLS] = 80;
+		bp[BP_VIDEO_LINES] = 25;
+		bp[BP_VIDEO_IS_VGA] = 1;
+		st_le16(bp + BP_VIDEO_EGA_BX, 3); /* colour, 256 KiB */
+		st_le16(bp + BP_VIDEO_POINTS, 16);
+	}
 	bp[BP_E820_ENTRIES] = (uint8_t)env->map.n;
 	for (unsigned i = 0; i < env->map.n; i++) {
 		uint8_t *e = bp + BP_E820_TABLE + i * E820_ENTRY_SIZE;

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The picture, who looks at it, and who gets the input (display/display.h).
+ *
+ * Damage is found by comparing: a line handed over is compared with the picture, from both ends, so
+ * an unchanged line costs one pass over memory and a changed one gives the columns that differ.
+ * Lines in a row are told as one rectangle. This works for every mode, and for frame buffers that a
+ * guest writes without anybody seeing it, and it needs no dirty log, whose every collection would
+ * flush the soft TLBs of all vCPUs.
+ */
+#include "display/display.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int display_new(struct display **ret_d, struct error *err)
+{
+	struct display *d = xnew(struct display);
+	void *at = MAP_FAILED;
+
+	d->fd = memfd_create("bothy-screen", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (d->fd >= 0 && ftruncate(d->fd, DISPLAY_BYTES) == 0 &&
+	    fcntl(d->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+		at = mmap(NULL, DISPLAY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, d->fd, 0);
+	if (at == MAP_FAILED) {
+		int r = error_set(err, -errno, "no memory for the screen's picture: %s",
+				  strerror(errno));
+
+		if (d->fd >= 0)
+			close(d->fd);
+		free(d);
+		return r;
+	}
+	d->px = at;
+	d->w = 640;
+	d->h = 480;
+	list_init(&d->viewers);
+	list_init(&d->inputs);
+	*ret_d = d;
+	return 0;
+}
+
+void display_free(struct display *d)
+{
+	if (!d)
+		return;
+	munmap(d->px, DISPLAY_BYTES);
+	close(d->fd);
+	free(d);
+}
+
+void display_set_source(struct display *d, const struct display_source *src)
+{
+	d->source = src ? *src : (struct display_source){0};
+}
+
+void display_update(struct display *d)
+{
+	if (d->source.update)
+		d->source.update(d->source.ctx);
+}
+
+char *display_text(struct display *d)
+{
+	return d->source.text ? d->source.text(d->source.ctx) : NULL;
+}
+
+int display_set_size(struct display *d, unsigned w, unsigned h)
+{
+	if (!d->source.set_size || !w || !h || w > DISPLAY_MAX_W || h > DISPLAY_MAX_H)
+		return -EOPNOTSUPP;
+	return d->source.set_size(d->source.ctx, w, h);
+}
+
+/* ---- drawing ---- */
+
+static void tell_run(struct display *d)
+{
+	struct display_rect r = {(uint16_t)d->run_x0, (uint16_t)d->run_y,
+				 (uint16_t)(d->run_x1 - d->run_x0), (uint16_t)d->run_h};
+
+	if (!d->run_h)
+		return;
+	d->run_h = 0;
+	LIST_FOR_EACH_SAFE(it, &d->viewers)
+	{
+		struct display_viewer *v = LIST_ENTRY(it, struct display_viewer, node);
+
+		if (v->damaged)
+			v->damaged(v, &r);
+	}
+}
+
+static void add_damage(struct display *d, unsigned y, unsigned x0, unsigned x1)
+{
+	if (d->run_h && d->run_y + d->run_h == y) {
+		d->run_h++;
+		d->run_x0 = MIN(d->run_x0, x0);
+		d->run_x1 = MAX(d->run_x1, x1);
+		return;
+	}
+	tell_run(d);
+	d->run_y = y;
+	d->run_h = 1;
+	d->run_x0 = x0;
+	d->run_x1 = x1;
+}
+
+void display_begin(struct display *d, unsigned w, unsigned h)
+{
+	w = MAX(1u, MIN(w, DISPLAY_MAX_W));
+	h = MAX(1u, MIN(h, DISPLAY_MAX_H));
+	d->run_h = 0;
+	if (w == d->w && h == d->h)
+		return;
+	d->w = w;
+	d->h = h;
+	memset(d->px, 0, (size_t)w * h * 4);
+	d->at_known = false;
+	LIST_FOR_EACH_SAFE(it, &d->viewers)
+	{
+		struct display_viewer *v = LIST_ENTRY(it, struct display_viewer, node);
+
+		if (v->resized)
+			v->resized(v, w, h);
+	}
+}
+
+void display_line(struct display *d, unsigned y, const uint32_t *px)
+{
+	uint32_t *to;
+	unsigned x0 = 0, x1 = d->w;
+
+	if (y >= d->h)
+		return;
+	to = d->px + (size_t)y * d->w;
+	if (!memcmp(to, px, d->w * 4u))
+		return;
+	while (to[x0] == px[x0] && x0 + 1 < x1)
+		x0++;
+	while (x1 - 1 > x0 && to[x1 - 1] == px[x1 - 1])
+		x1--;
+	memcpy(to + x0, px + x0, (x1 - x0) * 4u);
+	add_damage(d, y, x0, x1);
+}
+
+void display_end(struct display *d)
+{
+	tell_run(d);
+}
+
+void display_set_cursor(struct display *d, const struct display_cursor *c)
+{
+	d->has_cursor = c != NULL;
+	if (c)
+		d->cursor = *c;
+	LIST_FOR_EACH_SAFE(it, &d->viewers)
+	{
+		struct display_viewer *v = LIST_ENTRY(it, struct display_viewer, node);
+
+		if (v->cursor)
+			v->cursor(v, c);
+	}
+}
+
+void display_add_viewer(struct display *d, struct display_viewer *v)
+{
+	list_append(&d->viewers, &v->node);
+}
+
+void display_del_viewer(struct display *d, struct display_viewer *v)
+{
+	list_remove(&v->node);
+}
+
+/* ---- input ---- */
+
+void display_add_input(struct display *d, struct display_input *in)
+{
+	list_prepend(&d->inputs, &in->node);
+}
+
+void display_del_input(struct display *d, struct display_input *in)
+{
+	list_remove(&in->node);
+}
+
+static struct display_input *find_input(const struct display *d, bool pointer)
+{
+	LIST_FOR_EACH(it, &d->inputs)
+	{
+		struct display_input *in = LIST_ENTRY(it, struct display_input, node);
+
+		if ((pointer ? in->pointer != NULL : in->key != NULL) &&
+		    (!in->ready || in->ready(in->ctx)))
+			return in;
+	}
+	return NULL;
+}
+
+void display_key(struct display *d, uint8_t code, bool down)
+{
+	struct display_input *in = find_input(d, false);
+	uint8_t bit = (uint8_t)(1u << (code & 7));
+
+	if (down)
+		d->down[code >> 3] |= bit;
+	else
+		d->down[code >> 3] &= (uint8_t)~bit;
+	if (in)
+		in->key(in->ctx, code, down);
+}
+
+void display_release_keys(struct display *d)
+{
+	for (unsigned code = 0; code < 256; code++)
+		if (d->down[code >> 3] & (1u << (code & 7)))
+			display_key(d, (uint8_t)code, false);
+}
+
+bool display_absolute(const struct display *d)
+{
+	const struct display_input *in = find_input(d, true);
+
+	return in && in->absolute;
+}
+
+void display_move(struct display *d, unsigned x, unsigned y, unsigned buttons, int dz, int dh)
+{
+	struct display_input *in = find_input(d, true);
+	struct display_pointer p = {.x = MIN(x, d->w - 1),
+				    .y = MIN(y, d->h - 1),
+				    .w = d->w,
+				    .h = d->h,
+				    .dz = dz,
+				    .dh = dh,
+				    .buttons = buttons};
+
+	if (d->at_known) {
+		p.dx = (int)p.x - (int)d->at_x;
+		p.dy = (int)p.y - (int)d->at_y;
+	}
+	d->at_x = p.x;
+	d->at_y = p.y;
+	d->at_known = true;
+	d->buttons = buttons;
+	if (in)
+		in->pointer(in->ctx, &p);
+}
+
+void display_move_by(struct display *d, int dx, int dy, unsigned buttons, int dz, int dh)
+{
+	struct display_input *in = find_input(d, true);
+	struct display_pointer p = {.dx = MAX(-4096, MIN(dx, 4096)),
+				    .dy = MAX(-4096, MIN(dy, 4096)),
+				    .w = d->w,
+				    .h = d->h,
+				    .dz = dz,
+				    .dh = dh,
+				    .buttons = buttons};
+
+	d->at_x = (unsigned)MAX(0, MIN((int)d->at_x + p.dx, (int)d->w - 1));
+	d->at_y = (unsigned)MAX(0, MIN((int)d->at_y + p.dy, (int)d->h - 1));
+	d->at_known = true;
+	d->buttons = buttons;
+	p.x = d->at_x;
+	p.y = d->at_y;
+	if (in)
+		in->pointer(in->ctx, &p);
+}
