@@ -41,6 +41,11 @@ void diff_guest_run(struct diff_guest *g, struct native_case *c);
 /** diff_guest_run_seq() - the same for @n bytes of straight code in place of c->code. */
 void diff_guest_run_seq(struct diff_guest *g, struct native_case *c, const uint8_t *code,
 			unsigned n);
+/** diff_guest_exits() - times the guest has stored to DIFF_EXIT. */
+uint64_t diff_guest_exits(const struct diff_guest *g);
 #define DIFF_SEQ_BYTES 1024u
+/* A page where a store makes the engine return to its caller: at +6000 of NATIVE_BASE, where the
+ * host has a hole. */
+#define DIFF_EXIT (NATIVE_BASE + 0x6000u)
 
 #endif

@@ -8,7 +8,8 @@
  * breakpoints that surround it, as engines run code when nobody watches.
  *
  * Physical: 0 tables (GDT, LDT, IDT, TSS, kernel stack), 64K page tables, 128K code pages, 256K
- * data pages. All of it is also mapped at KERNEL for the supervisor.
+ * data pages. All of it is also mapped at KERNEL for the supervisor. DIFF_EXIT is a device: a store
+ * there makes the engine leave run() behind that instruction, half of the time with an empty TLB.
  */
 #include "diff.h"
 
@@ -31,6 +32,7 @@
 #define P_TABLES   0x10000
 #define P_CODE     0x20000
 #define P_DATA     0x40000 /* NATIVE_DATA .. as in native_case.mem */
+#define IO_EXIT    0xd0000000u
 #define SEL_KCS    0x10
 #define SEL_TSS    0x40
 #define SEL_LDT    0x50
@@ -48,7 +50,22 @@ struct diff_guest {
 	struct x86_seg cs[3], ds[3], fs[3], gs[3]; /* by mode 16, 32, 64; ds also SS and ES */
 	uint64_t next_table;
 	bool free;
+	struct bus_region exit; /* DIFF_EXIT */
+	uint64_t exits;         /* stores there */
 };
+
+static uint64_t exit_read(void *ctx, uint64_t off, unsigned size)
+{
+	return 0;
+}
+
+static void exit_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
+{
+	struct diff_guest *g = ctx;
+
+	g->exits++;
+	vcpu_request(&g->v, VCPU_REQ_KICK | (g->exits & 1 ? (uint32_t)VCPU_REQ_FLUSH : 0u));
+}
 
 static void put64(struct diff_guest *g, uint64_t pa, uint64_t val)
 {
@@ -141,6 +158,7 @@ static void build_memory(struct diff_guest *g)
 			continue;
 		map_page(g, va, P_DATA + i, nx | 4 | (va == NATIVE_RO ? 0 : 2));
 	}
+	map_page(g, DIFF_EXIT, IO_EXIT, 6);
 	/* IDT: interrupt gates; only #BP and #OF may be called from CPL 3 */
 	for (unsigned i = 0; i < 256; i++) {
 		uint64_t handler = KERNEL + P_HANDLERS + i * 16,
@@ -190,8 +208,16 @@ struct diff_guest *diff_guest_new(const char *engine, struct error *err)
 		return NULL; /* a test program: it ends */
 	g->clock = clock_new(NULL);
 	clock_start(g->clock);
+	g->exit = (struct bus_region){.name = "exit",
+				      .size = 0x1000,
+				      .valid = WIDTH_ANY,
+				      .read = exit_read,
+				      .write = exit_write,
+				      .ctx = g};
 	bus_lock(&g->bus);
 	r = cpu_set_init(&g->cpus, &g->bus, err);
+	if (!r)
+		r = bus_map_mmio(&g->bus, &g->exit, IO_EXIT, MEM_PRIO_IO, err);
 	bus_unlock(&g->bus);
 	if (r || cpu_model_init(&g->model, "max", 1, 1000000000, err))
 		return NULL;
@@ -230,6 +256,7 @@ void diff_guest_free(struct diff_guest *g)
 	x86_vcpu_done(&g->v);
 	bus_lock(&g->bus);
 	cpu_set_done(&g->cpus);
+	bus_unmap_mmio(&g->bus, &g->exit);
 	bus_unlock(&g->bus);
 	clock_free(g->clock);
 	bus_done(&g->bus);
@@ -387,6 +414,8 @@ static void run_code(struct diff_guest *g, struct native_case *c, const void *co
 	/* a repeated string instruction may take several steps */
 	for (unsigned i = 0; i < (c->step ? 1 : 5000); i++) {
 		check(g->vm.ops->run(&g->vm, &g->v, &ex) == 0);
+		if (ex.reason == VCPU_EXIT_KICK)
+			continue;
 		if (ex.reason != VCPU_EXIT_DEBUG || s->rip != start)
 			break;
 	}
@@ -422,4 +451,9 @@ void diff_guest_run_seq(struct diff_guest *g, struct native_case *c, const uint8
 {
 	check(n <= DIFF_SEQ_BYTES && c->code_off + n < NATIVE_CODE_SIZE);
 	run_code(g, c, code, n, true);
+}
+
+uint64_t diff_guest_exits(const struct diff_guest *g)
+{
+	return g->exits;
 }

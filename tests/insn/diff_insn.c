@@ -2,8 +2,8 @@
 /*
  * Differential execution of single random instructions: the host CPU against an engine.
  *
- *	diff_insn [-engine E] [-free] [-audit | -seq] [-mode 64|32|16] [-n N] [-seed S] [-case ID]
- *[-k K]
+ *	diff_insn [-engine E] [-free] [-audit | -seq [-exits]] [-mode 64|32|16] [-n N] [-seed S]
+ *		  [-case ID] [-k K] [-v]
  *
  * Compared: general registers, RFLAGS (undefined flags too: an engine that runs the host's own
  * instruction has the host's), x87, MMX, SSE, AVX, MXCSR, memory, selectors, and for faults the
@@ -14,7 +14,9 @@
  * -free: without the debugger's single step, so that engines run code as they usually do.
  *
  * -seq: straight sequences of random instructions with short forward jumps among them, on the
- * interpreter and on the engine; the two must end in the same state or at the same fault.
+ * interpreter and on the engine; the two must end in the same state or at the same fault. -exits:
+ * between instructions (all, or some) the engine is made to return to its caller, as for a device
+ * or a signal, and entered again in the middle of what it had translated.
  *
  * -audit needs no engine: each case runs twice on the host, the second time with other values in
  * everything the decoder says is not read. Registers and flags that are written must come out the
@@ -34,7 +36,7 @@ struct options {
 	const char *engine;
 	unsigned mode, most;
 	uint64_t n, seed, only;
-	bool verbose, audit, free, seq;
+	bool verbose, audit, free, seq, exits;
 };
 
 struct run {
@@ -472,6 +474,10 @@ static bool parse(struct options *o, int argc, char **argv)
 			o->seq |= a[1] == 's';
 			continue;
 		}
+		if (!strcmp(a, "-exits")) {
+			o->exits = true;
+			continue;
+		}
 		if (!strcmp(a, "-audit")) {
 			o->audit = true;
 			continue;
@@ -526,11 +532,28 @@ static unsigned put_mov(uint8_t *code, unsigned bits, unsigned g, uint64_t val)
 	return n + w;
 }
 
+/* mov [DIFF_EXIT], al: leaves flags and registers alone */
+static unsigned put_exit(uint8_t *code, unsigned bits)
+{
+	unsigned n = 0;
+
+	if (bits == 64) {
+		code[n++] = 0x88;
+		code[n++] = 0x04;
+		code[n++] = 0x25;
+	} else {
+		code[n++] = 0xa2;
+	}
+	st_le32(code + n, bits == 16 ? DIFF_EXIT - NATIVE_BASE : DIFF_EXIT);
+	return n + (bits == 16 ? 2 : 4);
+}
+
 static unsigned make_sequence(struct run *r, uint64_t id, struct native_case *c, uint8_t *code)
 {
 	static struct native_case piece;
 	uint64_t rng = id | 1;
 	unsigned n = 0, pieces = 4 + (unsigned)(diff_xorshift(&rng) % 40);
+	unsigned leave = r->o.exits ? 1 + (unsigned)(diff_xorshift(&rng) % 4) : 0;
 	struct insn in;
 
 	diff_generate(c, id, r->o.mode, diff_guest_model(r->guest), &in);
@@ -551,6 +574,8 @@ static unsigned make_sequence(struct run *r, uint64_t id, struct native_case *c,
 			if (in.flags & INSN_STACK)
 				n += put_mov(code + n, r->o.mode, X86_RSP, g[X86_RSP]);
 		}
+		if (leave && diff_xorshift(&rng) % leave == 0)
+			n += put_exit(code + n, r->o.mode);
 		if (diff_xorshift(&rng) % 4 == 0) { /* jcc over the instruction */
 			code[n++] = (uint8_t)(0x70 | (diff_xorshift(&rng) & 15));
 			code[n++] = piece.code_len;
@@ -590,8 +615,8 @@ static void one_sequence(struct run *run, uint64_t id)
 	compare_memory(&r, &in, &a, &b, &start);
 	if (!r.n)
 		return;
-	printf("diff_insn -engine %s -seq -mode %u -case 0x%llx:%s\n", run->o.engine, run->o.mode,
-	       (unsigned long long)id, r.text);
+	printf("diff_insn -engine %s -seq%s -mode %u -case 0x%llx:%s\n", run->o.engine,
+	       run->o.exits ? " -exits" : "", run->o.mode, (unsigned long long)id, r.text);
 	for (unsigned off = 0; run->o.verbose && off < n; off += in.len) {
 		char text[128];
 
@@ -662,6 +687,8 @@ int main(int argc, char **argv)
 	       "mismatches\n",
 	       (unsigned long long)r.done, (unsigned long long)r.faults,
 	       (unsigned long long)r.killed, r.mismatches);
+	if (r.o.exits)
+		printf("%llu exits\n", (unsigned long long)diff_guest_exits(r.guest));
 	native_free(r.native);
 	diff_guest_free(r.guest);
 	if (r.reference)
