@@ -59,6 +59,8 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@bench/suite $(ARGS)
 	@bench/run
+	@tests/guest/linux.py build/bothy idle pc
+	@tests/guest/linux.py build/bothy memory microvm
 	@[ ! -x bench/micro/run ] || bench/micro/run
 
 # Each target for RUNS inputs or SECONDS_EACH seconds, whichever comes first. TARGET=name picks one.
