@@ -23,7 +23,8 @@ struct cli_command {
 	const struct cli_option *options; /* ends with .name = NULL */
 	int (*run)(int argc, char **argv);
 };
-extern const struct cli_command cli_run, cli_doctor;
+extern const struct cli_command cli_run, cli_doctor, cli_screenshot, cli_screen, cli_sendkey,
+	cli_type;
 const struct cli_command *const *cli_commands(void); /* NULL-terminated */
 
 /* Walks argv of one command. */

@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "cli/run_config.h"
 #include "control/gdb.h"
+#include "control/qmp.h"
 #include "host/loop.h"
 
 #define GRACE_NS (10 * NS_PER_SEC)
@@ -39,6 +40,7 @@ struct run {
 	struct loop_fd *watch;
 	struct loop_timer *grace;
 	struct gdb_stub *gdb;
+	struct qmp *qmp;
 	struct vcpu **cpus; /* for the stub */
 	int signal;         /* that asked for the end; 0 = none */
 	bool forced;
@@ -212,6 +214,21 @@ static int connect_gdb(struct run *run, struct error *err)
 	return r;
 }
 
+static int connect_control(struct run *run, struct error *err)
+{
+	char *path;
+	int r;
+
+	if (!run->rc->name)
+		return 0;
+	path = qmp_path(run->rc->name, true, err);
+	if (!path)
+		return err->code;
+	r = qmp_open(run->vm, run->rc->name, path, &run->qmp, err);
+	free(path);
+	return r;
+}
+
 static int status_of(const struct run *run, const struct vm_result *res)
 {
 	switch (res->end) {
@@ -240,6 +257,8 @@ static int start(struct run *run, ns_t since)
 		error_set(&err, r, "cannot watch signals: %s", strerror(-r));
 	else
 		r = connect_gdb(run, &err);
+	if (r == 0)
+		r = connect_control(run, &err);
 	bus_unlock(vm_bus(run->vm));
 	if (r < 0)
 		return cli_die(EXIT_HOST, "%s", err.text);
@@ -254,6 +273,7 @@ static int start(struct run *run, ns_t since)
 		vm_print_stats(run->vm, stderr);
 	vm_set_debugger(run->vm, NULL, NULL);
 	gdb_close(run->gdb);
+	qmp_close(run->qmp);
 	free(run->cpus);
 	loop_del_fd(run->watch);
 	loop_timer_free(run->grace);

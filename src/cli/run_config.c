@@ -37,6 +37,7 @@ enum {
 	O_DEBUG_EXIT,
 	O_TESTDEV,
 	O_NO_REBOOT,
+	O_NAME,
 	O_GDB,
 	O_DEBUG,
 	O_STATS,
@@ -69,6 +70,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_DEBUG_EXIT] = {"debug-exit", 0, NULL, "a write of V to port 0xf4 ends bothy with status V*2+1"},
 	[O_TESTDEV]    = {"testdev", 0, NULL, "device for test kernels (IRQ and memory probes)"},
 	[O_NO_REBOOT]  = {"no-reboot", 0, NULL, "end where the guest would restart"},
+	[O_NAME]       = {"name", 0, "NAME", "name of the VM: other bothy commands reach it by this"},
 	[O_GDB]        = {"gdb", 0, "WHERE[,wait]", "listen for gdb on unix:PATH or tcp:127.0.0.1:PORT; wait: stop at the first instruction"},
 	[O_DEBUG]      = {"debug", 'd', "MASKS", "trace in_asm, exec, int, mmu, io, guest_errors to stderr"},
 	[O_STATS]      = {"stats", 0, NULL, "print counters at the end"},
@@ -404,6 +406,7 @@ static int set_option(struct run_config *rc, int option, const char *value)
 	case O_FIRMWARE: rc->firmware = value; return 0;
 	case O_BOOT: return set_boot(rc, value);
 	case O_FIRMWARE_LOG: rc->vm.firmware_log = value; return check_chr("firmware-log", value);
+	case O_NAME: rc->name = value; return 0;
 	case O_GDB: return set_gdb(rc, value);
 	case O_DEBUG: return set_masks(rc, value);
 	default: return set_flag(rc, option);

@@ -13,6 +13,7 @@ struct run_config {
 	const char *firmware; /* as given: auto, none, bios, a path; NULL = auto */
 	const char *gdb;      /* "unix:PATH", "tcp:ADDR:PORT"; NULL = none */
 	bool gdb_wait;        /* stop before the first instruction */
+	const char *name;     /* of the VM: it gets a control socket; NULL = none */
 	bool stats, help;
 	unsigned verbose;
 	/* copies of the parts of arguments, freed together */

@@ -17,7 +17,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-int display_new(struct display **ret_d, struct error *err)
+#include "display/keymap.h"
+#include "host/loop.h"
+
+#define KEY_POLL_NS   (5 * NS_PER_MS)
+#define KEY_PATIENCE  NS_PER_SEC /* for a guest that does not read its keyboard */
+#define TYPE_PAUSE_MS 12
+
+static void key_timer(void *ctx);
+
+int display_new(struct loop *loop, struct display **ret_d, struct error *err)
 {
 	struct display *d = xnew(struct display);
 	void *at = MAP_FAILED;
@@ -38,6 +47,8 @@ int display_new(struct display **ret_d, struct error *err)
 	d->px = at;
 	d->w = 640;
 	d->h = 480;
+	if (loop)
+		d->key_timer = loop_timer_new(loop, key_timer, d);
 	list_init(&d->viewers);
 	list_init(&d->inputs);
 	*ret_d = d;
@@ -48,6 +59,8 @@ void display_free(struct display *d)
 {
 	if (!d)
 		return;
+	if (d->key_timer)
+		loop_timer_free(d->key_timer);
 	munmap(d->px, DISPLAY_BYTES);
 	close(d->fd);
 	free(d);
@@ -202,7 +215,7 @@ static struct display_input *find_input(const struct display *d, bool pointer)
 	return NULL;
 }
 
-void display_key(struct display *d, uint8_t code, bool down)
+static void key_now(struct display *d, uint8_t code, bool down)
 {
 	struct display_input *in = find_input(d, false);
 	uint8_t bit = (uint8_t)(1u << (code & 7));
@@ -213,6 +226,83 @@ void display_key(struct display *d, uint8_t code, bool down)
 		d->down[code >> 3] &= (uint8_t)~bit;
 	if (in)
 		in->key(in->ctx, code, down);
+}
+
+static bool key_room(const struct display *d, ns_t now)
+{
+	const struct display_input *in = find_input(d, false);
+
+	if (now < d->key_next)
+		return false;
+	return !in || !in->room || in->room(in->ctx) || now - d->key_since > KEY_PATIENCE;
+}
+
+/* Pass on what the guest has room for. */
+static void push_keys(struct display *d)
+{
+	ns_t now = host_now_ns();
+
+	while (d->key_n && key_room(d, now)) {
+		struct display_event e = d->key[d->key_head];
+
+		d->key_head = (d->key_head + 1) % DISPLAY_KEYS;
+		d->key_n--;
+		d->key_since = now;
+		d->key_next = now + e.pause_ms * NS_PER_MS;
+		key_now(d, e.code, e.down);
+	}
+	if (d->key_n)
+		loop_timer_arm(d->key_timer, now + KEY_POLL_NS);
+}
+
+static void key_timer(void *ctx)
+{
+	push_keys(ctx);
+}
+
+void display_key_slowly(struct display *d, uint8_t code, bool down, unsigned pause_ms)
+{
+	if (!d->key_timer) {
+		key_now(d, code, down);
+		return;
+	}
+	if (d->key_n == DISPLAY_KEYS)
+		return;
+	if (!d->key_n)
+		d->key_since = host_now_ns();
+	d->key[(d->key_head + d->key_n++) % DISPLAY_KEYS] =
+		(struct display_event){code, down, (uint16_t)pause_ms};
+	push_keys(d);
+}
+
+void display_key(struct display *d, uint8_t code, bool down)
+{
+	display_key_slowly(d, code, down, 0);
+}
+
+int display_type(struct display *d, const char *text)
+{
+	size_t need = 0;
+	bool shift;
+
+	for (const char *c = text; *c; c++) {
+		if (!key_from_char((unsigned char)*c, &shift))
+			return -EINVAL;
+		need += shift ? 4 : 2;
+	}
+	if (need > DISPLAY_KEYS - d->key_n)
+		return -ENOSPC;
+	for (const char *c = text; *c; c++) {
+		uint8_t code = key_from_char((unsigned char)*c, &shift);
+
+		if (shift)
+			display_key_slowly(d, KEY_SHIFT, true, TYPE_PAUSE_MS);
+		display_key_slowly(d, code, true, TYPE_PAUSE_MS);
+		display_key_slowly(d, code, false, TYPE_PAUSE_MS);
+		if (shift)
+			display_key_slowly(d, KEY_SHIFT, false, TYPE_PAUSE_MS);
+	}
+	return 0;
 }
 
 void display_release_keys(struct display *d)

@@ -69,8 +69,21 @@ struct display_input {
 	void (*key)(void *ctx, uint8_t code, bool down);
 	void (*pointer)(void *ctx, const struct display_pointer *p);
 	bool (*ready)(void *ctx); /* a driver listens; NULL: always */
+	bool (*room)(void *ctx);  /* the guest has read all keys so far; NULL: always */
 	bool absolute;
 	void *ctx;
+};
+
+struct loop;
+struct loop_timer;
+
+#define DISPLAY_KEYS 4096u /* keys that may wait for the guest */
+
+/* A key on its way. */
+struct display_event {
+	uint8_t code;
+	bool down;
+	uint16_t pause_ms; /* after it */
 };
 
 struct display {
@@ -87,10 +100,17 @@ struct display {
 	unsigned at_x, at_y, buttons;
 	bool at_known;
 	uint8_t down[32]; /* keys held, one bit each */
+	/* keys that wait until the guest has read those before */
+	struct loop_timer *key_timer; /* NULL: nothing waits */
+	struct display_event key[DISPLAY_KEYS];
+	unsigned key_head, key_n;
+	ns_t key_next;  /* host ns: not before */
+	ns_t key_since; /* host ns: the first one waits since */
 };
 
-/** display_new() - a black screen of 640 x 480 without source. */
-int display_new(struct display **ret_d, struct error *err) MUST_CHECK;
+/** display_new() - a black screen of 640 x 480 without source. @loop: paces keys; NULL: they go to
+ * the guest at once. */
+int display_new(struct loop *loop, struct display **ret_d, struct error *err) MUST_CHECK;
 void display_free(struct display *d);
 
 /** display_set_source() - NULL: none. @src is copied. */
@@ -118,8 +138,14 @@ void display_del_viewer(struct display *d, struct display_viewer *v);
 
 void display_add_input(struct display *d, struct display_input *in);
 void display_del_input(struct display *d, struct display_input *in);
-/** display_key() - a key went down or up. */
+/** display_key() - a key went down or up. It waits until the guest has read those before it, at
+ * most a second each; more than DISPLAY_KEYS that wait are lost. */
 void display_key(struct display *d, uint8_t code, bool down);
+/** display_key_slowly() - likewise, with @pause_ms after it: for text that a guest polls. */
+void display_key_slowly(struct display *d, uint8_t code, bool down, unsigned pause_ms);
+/** display_type() - press and release the keys for ASCII @text. -EINVAL if some character has no
+ * key, -ENOSPC when too many keys wait; then nothing is typed. */
+int display_type(struct display *d, const char *text) MUST_CHECK;
 /** display_release_keys() - lift what is held (the viewer is gone). */
 void display_release_keys(struct display *d);
 /** display_move() - the pointer is at (@x, @y) of the picture with @buttons held; @dz and @dh wheel

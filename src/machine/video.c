@@ -14,6 +14,13 @@ static void kbc_key(void *ctx, uint8_t code, bool down)
 	i8042_key(ctx, code, down);
 }
 
+static bool kbc_room(void *ctx)
+{
+	const struct i8042 *kbc = ctx;
+
+	return !kbc->s.kbd.fifo.n && !(kbc->s.full && !kbc->s.from_aux);
+}
+
 /* Viewers count buttons as the PS/2 mouse does: left, right, middle, two at the side. */
 static void kbc_pointer(void *ctx, const struct display_pointer *p)
 {
@@ -24,7 +31,8 @@ void parts_viewer_input(struct machine *m, struct i8042 *kbc)
 {
 	if (!m->cfg.display)
 		return;
-	m->kbc_input = (struct display_input){.key = kbc_key, .pointer = kbc_pointer, .ctx = kbc};
+	m->kbc_input = (struct display_input){
+		.key = kbc_key, .pointer = kbc_pointer, .room = kbc_room, .ctx = kbc};
 	display_add_input(m->cfg.display, &m->kbc_input);
 }
 

@@ -372,7 +372,7 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 		mc.console[i] = vm->console[i];
 	mc.vga = cfg->machine == MACHINE_PC && !cfg->no_vga;
 	if (mc.vga) {
-		r = display_new(&vm->display, err);
+		r = display_new(vm->loop, &vm->display, err);
 		if (r < 0)
 			return r;
 		mc.display = vm->display;

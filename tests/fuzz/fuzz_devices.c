@@ -466,7 +466,7 @@ static struct env *env_new(void)
 			  &err) == 0);
 	check(bus_init(&e->bus, e->mem, &err) == 0);
 	e->bus.msi.deliver = count_msi;
-	check(display_new(&e->display, &err) == 0);
+	check(display_new(NULL, &e->display, &err) == 0);
 	return e;
 }
 

@@ -65,7 +65,7 @@ static struct box *box_new(void)
 
 	b->h = harness_new();
 	pci_bus_init(&b->bus, &b->h->bus, route, b);
-	assert_int_equal(display_new(&b->d, &err), 0);
+	assert_int_equal(display_new(NULL, &b->d, &err), 0);
 	b->viewer.resized = note_resized;
 	b->viewer.damaged = note_damage;
 	display_add_viewer(b->d, &b->viewer);
