@@ -26,7 +26,8 @@ static int dispatch(struct vcpu *v)
 	const struct x86_tlb_entry *e;
 	uint32_t key;
 
-	if (!b || b->rip != v->s.rip || !b->native || x86_poll_needed(v) || interp_needs_single(v))
+	if (!b || b->rip != v->s.rip || !b->native || ic->unchained || x86_poll_needed(v) ||
+	    interp_needs_single(v))
 		return X86_OK;
 	key = interp_key(v);
 	if (b->key != key || !(key & X86_MODE_FLAT) || !block_valid(b))
