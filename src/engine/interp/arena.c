@@ -3,13 +3,17 @@
  * The arena of instruction thunks, in a code map (engine/emit/codemap.h). Thunks are position
  * independent and identical ones are stored once, so a whole Linux boot needs a few thousand.
  *
- * Bounded: when the arena is full the engine drops all blocks and starts it afresh. One per vCPU,
+ * Bounded: when the arena is full the engine drops all blocks and starts it afresh as soon as it is
+ * back in the run loop; until then thunks share one place at the end. One per vCPU,
  * used by the vCPU's thread only; thunk_at() is for that thread's signal handler.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/interp/interp.h"
+
+/* For a thunk that runs once, when there is no room for one that stays. */
+#define THUNK_ROOM 512u
 
 int thunk_arena_init(struct thunk_arena *a, size_t size, struct error *err)
 {
@@ -42,6 +46,7 @@ void thunk_arena_reset(struct thunk_arena *a)
 	memset(a->unit, 0, a->size / THUNK_UNIT);
 	memset(a->hash, 0, a->n_hash * sizeof(a->hash[0]));
 	memset(a->rw, 0xcc, a->used); /* INT3: nothing old can run on */
+	memset(a->rw + a->size - THUNK_ROOM, 0xcc, THUNK_ROOM);
 	a->used = 0;
 	a->n_used = 0;
 }
@@ -57,34 +62,42 @@ static uint32_t hash_bytes(const uint8_t *p, unsigned len)
 	return (uint32_t)(h ^ h >> 32);
 }
 
-void *thunk_add(struct thunk_arena *a, const uint8_t *code, unsigned len, uint8_t flags)
+static void *put(struct thunk_arena *a, size_t at, const uint8_t *code, unsigned len, uint8_t flags)
+{
+	memcpy(a->rw + at, code, len);
+	a->unit[at / THUNK_UNIT] = flags | THUNK_START;
+	a->len[at / THUNK_UNIT] = len;
+	return a->rx + at;
+}
+
+void *thunk_add(struct thunk_arena *a, const uint8_t *code, unsigned len, uint8_t flags,
+		bool *ret_lasting)
 {
 	uint32_t i = hash_bytes(code, len) & (a->n_hash - 1);
 	unsigned units = (len + THUNK_UNIT - 1) / THUNK_UNIT;
 	uint32_t first = (uint32_t)(a->used / THUNK_UNIT);
 
+	*ret_lasting = true;
 	for (; a->hash[i]; i = (i + 1) & (a->n_hash - 1)) {
 		uint32_t n = a->hash[i] - 1;
 
 		if (a->len[n] == len && !memcmp(a->rw + n * THUNK_UNIT, code, len))
 			return a->rx + n * THUNK_UNIT;
 	}
-	if (a->used + units * THUNK_UNIT > a->size)
-		return NULL;
-	memcpy(a->rw + a->used, code, len);
+	*ret_lasting = a->used + units * THUNK_UNIT + THUNK_ROOM <= a->size;
+	if (!*ret_lasting)
+		return put(a, a->size - THUNK_ROOM, code, len, flags);
 	a->used += units * THUNK_UNIT;
-	a->unit[first] = flags | THUNK_START;
-	a->len[first] = len;
 	a->hash[i] = first + 1;
 	a->n_used++;
-	return a->rx + first * THUNK_UNIT;
+	return put(a, first * THUNK_UNIT, code, len, flags);
 }
 
 uint8_t thunk_at(const struct thunk_arena *a, uintptr_t pc)
 {
 	uintptr_t n = (pc - (uintptr_t)a->rx) / THUNK_UNIT;
 
-	if (pc < (uintptr_t)a->rx || pc >= (uintptr_t)a->rx + a->used)
+	if (pc < (uintptr_t)a->rx || pc >= (uintptr_t)a->rx + a->size)
 		return 0;
 	while (!a->unit[n] && n)
 		n--;

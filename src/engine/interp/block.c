@@ -147,11 +147,6 @@ struct draft {
 	bool ends, crosses, full;
 };
 
-static unsigned code_bits(uint32_t key)
-{
-	return key & X86_MODE_CS64 ? 64 : key & X86_MODE_CS32 ? 32 : 16;
-}
-
 static void trace_asm(struct vcpu *v, const struct insn *in, uint64_t rip)
 {
 	char text[120];
@@ -169,7 +164,7 @@ static bool draft_insn(struct vcpu *v, struct draft *d, const uint8_t *p, unsign
 	struct uop *u = &d->uop[d->n];
 	struct uop_cold *c = &d->cold[d->n];
 	struct insn in;
-	enum decode_result r = insn_decode(p, MIN(avail, 15u), code_bits(key), &in);
+	enum decode_result r = insn_decode(p, MIN(avail, 15u), key_bits(key), &in);
 
 	*u = (struct uop){.n = (uint8_t)d->n, .scale = 1};
 	*c = (struct uop_cold){.off = (uint16_t)d->n_bytes};
@@ -288,7 +283,7 @@ static struct block *build_odd(struct vcpu *v, struct draft *d, uint64_t rip, ui
 	*ret_r = fetch_part(v, lin, first, bytes, &e1);
 	if (*ret_r)
 		return NULL;
-	if (first < 15 && insn_decode(bytes, first, code_bits(key), &in) == DECODE_SHORT) {
+	if (first < 15 && insn_decode(bytes, first, key_bits(key), &in) == DECODE_SHORT) {
 		*ret_r = fetch_part(v, code_lin(v, rip + first, key), 15 - first, bytes + first,
 				    &e2);
 		if (*ret_r)

@@ -170,14 +170,50 @@ bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct 
 		u->fn = uop_fninit;
 		return true;
 	}
-	u->thunk = emit_thunk(ic, in);
-	if (!u->thunk)
-		return false;
+	u->thunk = in->flags & INSN_MEM ? uop_lazy_mem : (mem_fn)(uintptr_t)uop_lazy;
 	if (in->flags & (INSN_FPU | INSN_MMX) || (in->map == MAP_1 && in->opcode == 0x9b))
 		u->fn = uop_x87;
 	else if (in->flags & INSN_MEM)
 		u->fn = mem_handler(key, in);
 	else
-		u->fn = (uop_fn)(uintptr_t)u->thunk;
+		u->fn = uop_lazy;
 	return true;
+}
+
+/* ---- thunks are made when they are first called ---- */
+
+mem_fn uop_thunk(struct vcpu *v, const struct uop *u)
+{
+	const struct block *b = uop_block(u);
+	unsigned off = b->cold[u->n].off;
+	struct uop *to = (struct uop *)u; /* of the block pool, which is the vCPU's own */
+	bool lasting;
+	struct insn in;
+	mem_fn thunk;
+
+	if (u->thunk != uop_lazy_mem && u->thunk != (mem_fn)(uintptr_t)uop_lazy)
+		return u->thunk;
+	check(insn_decode(b->bytes + off, b->n_bytes - off, key_bits(b->key), &in) == DECODE_OK);
+	if (in.feature != X86_FEAT_NONE && !cpu_model_has(v->model, in.feature))
+		(void)insn_without_lzcnt(&in);
+	thunk = emit_thunk(icpu(v), &in, &lasting);
+	if (!lasting) {
+		icpu(v)->flush_wanted = true;
+		return thunk;
+	}
+	to->thunk = thunk;
+	if (u->fn == uop_lazy)
+		to->fn = (uop_fn)(uintptr_t)thunk;
+	return thunk;
+}
+
+int uop_lazy(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	return ((uop_fn)(uintptr_t)uop_thunk(v, u))(v, u, tab, fl);
+}
+
+int uop_lazy_mem(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		 uint8_t *mem, struct x86_tlb_entry *e)
+{
+	return uop_thunk(v, u)(v, u, tab, fl, mem, e);
 }

@@ -166,7 +166,7 @@ static void put_store_check(struct emit *m)
 	static_assert(offsetof(struct interp_cpu, stored_slow) == 0, "jmp [rax]");
 }
 
-void *emit_thunk(struct interp_cpu *ic, const struct insn *in)
+void *emit_thunk(struct interp_cpu *ic, const struct insn *in, bool *ret_lasting)
 {
 	uint8_t buf[320];
 	struct emit m = {.buf = buf, .size = sizeof(buf), .used = 1u << RDI | 1u << RSI, .mem = R8};
@@ -234,5 +234,6 @@ void *emit_thunk(struct interp_cpu *ic, const struct insn *in)
 	}
 	return thunk_add(
 		&ic->thunks, m.buf, m.n,
-		(uint8_t)((save_fl && save_tab ? THUNK_FAULTS : 0) | (mxcsr ? THUNK_MXCSR : 0)));
+		(uint8_t)((save_fl && save_tab ? THUNK_FAULTS : 0) | (mxcsr ? THUNK_MXCSR : 0)),
+		ret_lasting);
 }

@@ -166,9 +166,10 @@ struct thunk_arena {
 int thunk_arena_init(struct thunk_arena *a, size_t size, struct error *err) MUST_CHECK;
 void thunk_arena_done(struct thunk_arena *a);
 void thunk_arena_reset(struct thunk_arena *a);
-/** thunk_add() - copy of @code in the arena, shared with an equal one; NULL when the arena is full.
- */
-void *thunk_add(struct thunk_arena *a, const uint8_t *code, unsigned len, uint8_t flags);
+/** thunk_add() - copy of @code in the arena, shared with an equal one; *ret_lasting false: the
+ * arena is full, the copy lasts until the next call. */
+void *thunk_add(struct thunk_arena *a, const uint8_t *code, unsigned len, uint8_t flags,
+		bool *ret_lasting);
 /** thunk_at() - THUNK_ bits of the thunk that contains @pc, 0 if none. Async-signal-safe. */
 uint8_t thunk_at(const struct thunk_arena *a, uintptr_t pc);
 
@@ -259,6 +260,12 @@ static inline uint64_t fl_merge(uint64_t rflags, uint32_t fl)
 	return (rflags & ~(uint64_t)X86_ARITH) | (fl >> 8 & 0xd5) | (uint64_t)(fl & 1) << 11;
 }
 
+/* bits of code decoded under a block key */
+static inline unsigned key_bits(uint32_t key)
+{
+	return key & X86_MODE_CS64 ? 64 : key & X86_MODE_CS32 ? 32 : 16;
+}
+
 /* interp.c */
 uint32_t interp_key(const struct vcpu *v);
 /** interp_needs_single() - must every instruction be looked at on its own? */
@@ -320,12 +327,18 @@ void uop_fault(struct uop *u, uint8_t vector);
 bool uop_fn_ends(uop_fn fn);
 /** insn_unavailable() - -1, or the vector that @in raises in mode @key whatever its operands. */
 int insn_unavailable(const struct vcpu *v, uint32_t key, const struct insn *in);
+/** uop_thunk() - the thunk of a COPY uop of a block, made now if it has not been called yet. */
+mem_fn uop_thunk(struct vcpu *v, const struct uop *u);
+/* stand for it until then */
+int uop_lazy(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+int uop_lazy_mem(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
+		 uint8_t *mem, struct x86_tlb_entry *e);
 /** insn_is_nop() - a COPY instruction that does nothing. */
 bool insn_is_nop(const struct insn *in);
 
 /* emit.c */
-/** emit_thunk() - NULL when the arena is full. */
-void *emit_thunk(struct interp_cpu *ic, const struct insn *in);
+/** emit_thunk() - of @in; *ret_lasting false: the arena is full, it is good for one call now. */
+void *emit_thunk(struct interp_cpu *ic, const struct insn *in, bool *ret_lasting);
 
 /* ops_mem.c: addresses, memory handlers, slow paths */
 uop_fn mem_handler(uint32_t key, const struct insn *in);

@@ -179,7 +179,7 @@ static int call_thunk(struct vcpu *v, const struct uop *u, struct x86_tlb_entry 
 	struct uop loose[2] = {*u, {.fn = bounce_end, .n = UOP_LOOSE}};
 
 	loose[0].n = UOP_LOOSE;
-	return u->thunk(v, loose, tab, fl, buf, &icpu(v)->null_entry);
+	return uop_thunk(v, u)(v, loose, tab, fl, buf, &icpu(v)->null_entry);
 }
 
 static __attribute__((noinline)) int bounce_locked(struct vcpu *v, const struct uop *u,
