@@ -242,7 +242,7 @@ static bool put_special(struct xlat *x, const struct insn *in)
 
 	/* The interpreter's fast handlers stand for exactly what can be done here. */
 	if (!branch_handler(x->b->key, in, rip, &u)) {
-		if (!xlat_string(x, in))
+		if (!xlat_string(x, in) && !xlat_data(x, in))
 			xlat_call_uop(x);
 		return false;
 	}

@@ -61,7 +61,7 @@ void xlat_lea(struct xlat *x, const struct insn *in)
 bool xlat_plan(const struct insn *in, struct copy_plan *p)
 {
 	struct reenc_field f[4];
-	bool big = in->flags & (INSN_MEM | INSN_W);
+	bool big = in->flags & INSN_W;
 
 	*p = (struct copy_plan){.fields = insn_gpr_fields(in)};
 	reenc_fields(in, p->fields, f);
@@ -84,6 +84,7 @@ bool xlat_plan(const struct insn *in, struct copy_plan *p)
 			return false;
 		p->mem_gpr[p->n_mem_gprs++] = (uint8_t)g;
 	}
+	p->via_rdi = p->high8 && in->flags & INSN_MEM;
 	return !(p->high8 && big);
 }
 
@@ -119,8 +120,15 @@ unsigned xlat_put_copy(struct xlat *x, const struct insn *in, const struct copy_
 		m->map[g] = (uint8_t)h;
 		tr_gs(m, true, 0x8b, h, offsetof(struct vcpu, s.gpr) + 8 * g);
 	}
+	if (p->via_rdi) {
+		tr_gs(m, true, 0x89, RDI, tr_word(W_STR_A));
+		tr_rr(m, true, 0x89, S1, RDI);
+		m->mem = RDI;
+	}
 	at = m->n;
 	reenc_insn(m, in, p->fields);
+	if (p->via_rdi)
+		tr_gs(m, true, 0x8b, RDI, tr_word(W_STR_A));
 	for (unsigned k = 0; k < p->n_mem_gprs; k++)
 		if (in->gpr_written & 1u << p->mem_gpr[k])
 			tr_gs(m, true, 0x89, m->map[p->mem_gpr[k]],
@@ -188,9 +196,12 @@ bool xlat_copy(struct xlat *x, const struct insn *in)
 		xlat_x87(x, in);
 		return true;
 	}
+	if (x->b->cold[x->i].fn == uop_cmpxchg16)
+		return xlat_cmpxchg(x, in);
 	if (!copy_ok(x, in, &p))
 		return false;
-	if (in->flags & INSN_MEM && !xlat_disp_fits(&(struct ea){.disp = in->disp}, 64))
+	if (in->flags & INSN_MEM && !(in->flags & INSN_MOFFS) &&
+	    !xlat_disp_fits(&(struct ea){.disp = in->disp}, 64))
 		return false;
 	if (in->flags & (INSN_SSE | INSN_AVX))
 		xlat_ensure_vec(x);

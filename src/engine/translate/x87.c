@@ -187,18 +187,13 @@ static bool put_mem(struct xlat *x, const struct insn *in, const struct copy_pla
 
 static bool can(const struct xlat *x, const struct insn *in, struct copy_plan *p)
 {
-	uint32_t key = x->b->key;
-
 	if (x->b->cold[x->i].fn != uop_x87 || !xlat_plan(in, p))
 		return false;
 	if (!(in->flags & INSN_MEM))
 		return true;
 	if (p->n_mem_gprs) /* MOVD's register in memory besides the pointer */
 		return false;
-	if (x->is64)
-		return in->addrsize == 8;
-	return key & X86_MODE_FLAT && in->addrsize == 4 && in->seg != X86_FS && in->seg != X86_GS &&
-	       !(in->flags & INSN_MEM_WRITE && in->seg == X86_CS && key & X86_MODE_PE);
+	return xlat_operand_ok(x, in);
 }
 
 static void put_reg(struct xlat *x, const struct insn *in, const struct copy_plan *p)

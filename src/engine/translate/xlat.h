@@ -68,6 +68,7 @@ struct copy_plan {
 	unsigned n_mem_gprs; /* operands that live in memory */
 	uint8_t mem_gpr[2];
 	bool high8, force_rex;
+	bool via_rdi; /* AH..BH and memory: no REX, so the pointer must be in a low register */
 };
 
 static inline void need_m(struct xlat *x)
@@ -135,6 +136,14 @@ enum xlat_end xlat_system(struct xlat *x, const struct insn *in);
 /** xlat_string() - a string instruction (not INS, OUTS); false: nothing emitted, call the handler.
  */
 bool xlat_string(struct xlat *x, const struct insn *in);
+
+/* data.c */
+/** xlat_data() - other specials that work on data; false: nothing done, call the handler. */
+bool xlat_data(struct xlat *x, const struct insn *in);
+/** xlat_cmpxchg() - CMPXCHG8B, CMPXCHG16B; false: nothing emitted. */
+bool xlat_cmpxchg(struct xlat *x, const struct insn *in);
+/** xlat_operand_ok() - can xlat_ptr() have the memory operand: 64-bit or flat 32-bit addresses. */
+bool xlat_operand_ok(const struct xlat *x, const struct insn *in);
 
 /* x87.c */
 /** xlat_x87() - an x87 or MMX instruction, or FWAIT; the interpreter's handler if need be. */
