@@ -72,6 +72,11 @@ void xlat_exit(struct xlat *x, unsigned which, uint64_t rip)
 	x->tb->exit[which].far = true;
 }
 
+void xlat_jump(struct xlat *x, unsigned which, uint64_t rip)
+{
+	put_exit(x, which, rip);
+}
+
 static void put_jcc(struct xlat *x, const struct insn *in, uint64_t to, uint64_t next)
 {
 	need_e(x);
@@ -274,6 +279,8 @@ static bool put_one(struct xlat *x)
 
 	if (end != XLAT_NOT)
 		return end == XLAT_DONE;
+	if (xlat_loop(x, in))
+		return true;
 	if (uop_fn_ends(x->b->cold[x->i].fn)) {
 		need_m(x);
 		tail_uop(x, x->i);

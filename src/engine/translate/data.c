@@ -255,3 +255,51 @@ bool xlat_data(struct xlat *x, const struct insn *in)
 	default: return false;
 	}
 }
+
+/* ---- LOOP, LOOPE, LOOPNE, JCXZ ---- */
+
+/* The number of bytes up to the rel32 just emitted, as a rel8 at offset @at. */
+static void land(struct xlat *x, unsigned at)
+{
+	check(x->m.n - (at + 1) < 128);
+	x->m.buf[at] = (uint8_t)(x->m.n - (at + 1));
+}
+
+bool xlat_loop(struct xlat *x, const struct insn *in)
+{
+	uint64_t next = x->b->rip + x->b->cold[x->i].off + in->len, to = next + in->imm;
+	bool loop = in->special == SP_LOOP, zf = loop && in->opcode != 0xe2;
+	struct emit *m = &x->m;
+	unsigned skip, skip_zf = 0;
+
+	if ((in->special != SP_LOOP && in->special != SP_JCXZ) ||
+	    x->b->cold[x->i].fn != uop_special_branch || !(x->b->key & X86_MODE_FLAT) ||
+	    !(x->is64 || x->b->key & X86_MODE_CS32) || in->opsize != x->w || in->addrsize != x->w)
+		return false;
+	if (!x->is64) {
+		to = (uint32_t)to;
+		next = (uint32_t)next;
+	}
+	if (!x86_canonical(to))
+		return false;
+	if (zf)
+		need_e(x);
+	if (((to ^ x->b->rip) | (next ^ x->b->rip)) & ~0xfffull)
+		need_m(x); /* the exits want it, and must not save behind the JRCXZ */
+	if (loop)
+		tr_mem(m, x->is64, 0x8d, RCX, RCX, NO_REG, 0, -1);
+	if (!x->is64)
+		emit8(m, 0x67);
+	EMIT(m, 0xe3, 0); /* jrcxz, jecxz */
+	skip = m->n - 1;
+	if (zf) { /* LOOPNE: not taken with ZF = 1 */
+		EMIT(m, in->opcode == 0xe0 ? 0x74 : 0x75, 0);
+		skip_zf = m->n - 1;
+	}
+	xlat_jump(x, loop ? 0 : 1, loop ? to : next);
+	land(x, skip);
+	if (zf)
+		land(x, skip_zf);
+	xlat_jump(x, loop ? 1 : 0, loop ? next : to);
+	return true;
+}

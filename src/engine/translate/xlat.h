@@ -142,6 +142,8 @@ bool xlat_string(struct xlat *x, const struct insn *in);
 bool xlat_data(struct xlat *x, const struct insn *in);
 /** xlat_cmpxchg() - CMPXCHG8B, CMPXCHG16B; false: nothing emitted. */
 bool xlat_cmpxchg(struct xlat *x, const struct insn *in);
+/** xlat_loop() - LOOP & co, JCXZ, which complete the block; false: nothing emitted. */
+bool xlat_loop(struct xlat *x, const struct insn *in);
 /** xlat_operand_ok() - can xlat_ptr() have the memory operand: 64-bit or flat 32-bit addresses. */
 bool xlat_operand_ok(const struct xlat *x, const struct insn *in);
 
@@ -154,5 +156,7 @@ void xlat_x87_store(struct xlat *x, unsigned due);
 /* block.c */
 /** xlat_exit() - the end of the block: go on at @rip as if it were in another page. */
 void xlat_exit(struct xlat *x, unsigned which, uint64_t rip);
+/** xlat_jump() - leave the block by exit @which (0, 1) for @rip, a direct target. */
+void xlat_jump(struct xlat *x, unsigned which, uint64_t rip);
 
 #endif
