@@ -55,8 +55,8 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_FIRMWARE]   = {"firmware", 0, "KIND", "auto (default: bios without --kernel), bios, none, or the FILE of a BIOS image"},
 	[O_BOOT]       = {"boot", 0, "ORDER", "what to start from: floppy, cdrom, disk, net, in that order; and menu, to ask"},
 	[O_FIRMWARE_LOG] = {"firmware-log", 0, "WHERE", "the firmware's own messages (port 0x402)"},
-	[O_DISK]       = {"disk", 0, "FILE[,ro][,unsafe]", "raw disk image (virtio); may be repeated"},
-	[O_CDROM]      = {"cdrom", 0, "FILE", "image as a read-only disk (virtio)"},
+	[O_DISK]       = {"disk", 0, "FILE[,ro][,unsafe][,if=KIND]", "raw disk image; if=virtio (default) or ide; may be repeated"},
+	[O_CDROM]      = {"cdrom", 0, "FILE", "image as the disc of an IDE CD drive"},
 	[O_MEMORY]     = {"memory", 'm', "SIZE", "guest memory, e.g. 512M or 2G; default a quarter of the free, at most 2G"},
 	[O_CPUS]       = {"cpus", 'c', "N", "number of processors; default 1"},
 	[O_NET]        = {"net", 0, "KIND", "nat (default; nat,host: may reach this host's loopback), none, tap:INTERFACE, stream:SOCKET"},
@@ -106,7 +106,8 @@ void run_config_done(struct run_config *rc)
 
 static int add_disk(struct run_config *rc, const char *value, bool cdrom)
 {
-	struct vm_disk d = {.read_only = cdrom};
+	struct vm_disk d = {.read_only = cdrom,
+			    .kind = cdrom ? MACHINE_DISK_CDROM : MACHINE_DISK_VIRTIO};
 	char *path;
 
 	if (rc->vm.n_disks == MACHINE_DISKS_MAX)
@@ -118,6 +119,10 @@ static int add_disk(struct run_config *rc, const char *value, bool cdrom)
 			d.read_only = true;
 		else if (!strcmp(comma, ",unsafe"))
 			d.unsafe = true;
+		else if (!strcmp(comma, ",if=ide"))
+			d.kind = MACHINE_DISK_IDE;
+		else if (!strcmp(comma, ",if=virtio"))
+			d.kind = MACHINE_DISK_VIRTIO;
 		else
 			break;
 		*comma = 0;

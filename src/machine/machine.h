@@ -39,8 +39,18 @@ enum machine_kind { MACHINE_PC, MACHINE_MICROVM, MACHINE_KIND_COUNT };
 #define MACHINE_CONSOLES_MAX 4u
 #define MACHINE_SERIALS      2u
 
+/* What a disk is to the guest. All but virtio need the "pc" machine. */
+enum machine_disk_kind {
+	MACHINE_DISK_VIRTIO,
+	MACHINE_DISK_IDE,
+	MACHINE_DISK_CDROM, /* IDE, removable */
+	MACHINE_DISK_FLOPPY,
+	MACHINE_DISK_KIND_COUNT
+};
+
 struct machine_disk {
-	struct block *block; /* borrowed, like every back end */
+	enum machine_disk_kind kind;
+	struct block *block; /* borrowed, like every back end; NULL: a CD drive without a disc */
 	char serial[21];     /* "" = derived from the slot */
 };
 
@@ -121,6 +131,7 @@ struct machine {
 	struct acpi_pm *pm;
 	struct pci_bus *pci;
 	struct fw_cfg *fw_cfg;
+	struct piix3_ide *ide;
 	struct uart16550 *com[MACHINE_SERIALS];
 	/* what firmware may start from */
 	struct machine_boot_path boot_path[MACHINE_BOOT_PATHS];

@@ -16,7 +16,10 @@ struct i8042;
 #define ISA_IRQ_COM1    4u
 #define ISA_IRQ_RTC     8u
 #define ISA_IRQ_SCI     9u
+#define ISA_IRQ_FLOPPY  6u
 #define ISA_IRQ_MOUSE   12u
+#define ISA_IRQ_IDE0    14u
+#define ISA_IRQ_IDE1    15u
 #define MACHINE_PM_BASE 0x600u
 
 /** parts_add() - realize @d, made by dev_new(), and take it into the machine; freed on failure. */
@@ -55,6 +58,8 @@ int parts_input(struct machine *m, struct error *err) MUST_CHECK;
 void parts_viewer_input(struct machine *m, struct i8042 *kbc);
 int parts_vga(struct machine *m, struct error *err) MUST_CHECK; /* video.c */
 int parts_fw_cfg(struct machine *m, struct error *err) MUST_CHECK;
+/** parts_storage() - IDE and diskette drives; after timers, DMA controller and PCI bus. */
+int parts_storage(struct machine *m, struct error *err) MUST_CHECK;
 int parts_virtio(struct machine *m, struct error *err) MUST_CHECK; /* virtio.c */
 
 /* The machine kinds: build (RAM is there), and what firmware would do before a kernel. */

@@ -3,7 +3,8 @@
  * The "pc" machine: Intel 440FX host bridge and PIIX3, as virtual PCs since the 1990s have them,
  * with a VGA and virtio devices on PCI bus 0.
  *
- *   00.0 82441FX · 01.0 PIIX3 ISA bridge · 01.3 PIIX4 power management · 02.0 VGA · then virtio
+ *   00.0 82441FX · 01.0 PIIX3 ISA bridge · 01.1 PIIX3 IDE · 01.3 PIIX4 power management · 02.0
+ *   VGA · then virtio
  *
  * Interrupts: ISA lines go to the 8259s and to the IOAPIC pin of the same number (IRQ0: pin 2).
  * PIRQ[A-D]# go through the PIIX3's routing registers to ISA IRQs, level-triggered, and thereby to
@@ -31,6 +32,7 @@
 #define PCI_IO_LAST   0xffffu
 
 #define PIIX3_DEVFN PCI_DEVFN(1, 0)
+#define IDE_DEVFN   PCI_DEVFN(1, 1)
 #define PM_DEVFN    PCI_DEVFN(1, 3)
 
 /* ISA interrupts for PIRQA# .. PIRQD# */
@@ -126,6 +128,8 @@ int pc_build(struct machine *m, struct error *err)
 	if (r == 0)
 		r = parts_vga(m, err);
 	if (r == 0)
+		r = parts_storage(m, err);
+	if (r == 0)
 		r = parts_virtio(m, err);
 	describe(m);
 	return r < 0 ? r : firmware_files(m, m->fw_cfg, err);
@@ -202,6 +206,10 @@ int pc_firmware(struct machine *m, struct error *err)
 		pci_bus_config_write(m->pci, PIIX3_DEVFN, 0x60 + i, 1, pirq_isa[i]);
 	pci_bus_config_write(m->pci, PM_DEVFN, 0x40, 4, MACHINE_PM_BASE | 1);
 	pci_bus_config_write(m->pci, PM_DEVFN, 0x80, 1, 1);
+	if (m->ide) {
+		pci_bus_config_write(m->pci, IDE_DEVFN, 0x40, 4, 0x80008000); /* decode both */
+		r = assign_function(m->pci, IDE_DEVFN, &io, &mem, err);
+	}
 	for (unsigned devfn = PCI_DEVFN(2, 0); devfn < PCI_DEVFN_COUNT && r == 0; devfn++)
 		if (m->pci->func[devfn])
 			r = assign_function(m->pci, (uint8_t)devfn, &io, &mem, err);

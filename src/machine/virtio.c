@@ -176,7 +176,7 @@ int parts_virtio(struct machine *m, struct error *err)
 	int r = 0;
 
 	for (unsigned i = 0; i < m->cfg.n_disks && r == 0; i++)
-		r = add_disk(m, i, err);
+		r = m->cfg.disk[i].kind == MACHINE_DISK_VIRTIO ? add_disk(m, i, err) : 0;
 	if (r == 0 && m->cfg.net)
 		r = add_net(m, err);
 	for (unsigned i = 0; i < m->cfg.n_consoles && r == 0; i++)

@@ -365,7 +365,8 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 	int r;
 
 	for (unsigned i = 0; i < cfg->n_disks; i++)
-		mc.disk[i].block = vm->block[i];
+		mc.disk[i] =
+			(struct machine_disk){.kind = cfg->disk[i].kind, .block = vm->block[i]};
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		mc.serial[i] = vm->serial[i];
 	for (unsigned i = 0; i < cfg->n_consoles; i++)

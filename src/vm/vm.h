@@ -34,6 +34,7 @@ struct vm;
 struct vm_disk {
 	const char *path;
 	bool read_only, unsafe;
+	enum machine_disk_kind kind;
 };
 
 struct vm_module {
