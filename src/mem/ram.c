@@ -205,6 +205,24 @@ struct ram_block *mem_block_at(struct mem_space *space, uint64_t ram_offset)
 	return found;
 }
 
+struct ram_block *mem_block_of(struct mem_space *space, const void *host)
+{
+	struct ram_block *found = NULL;
+
+	pthread_rwlock_rdlock(&space->lock);
+	LIST_FOR_EACH(it, &space->blocks)
+	{
+		struct ram_block *b = LIST_ENTRY(it, struct ram_block, node);
+
+		if ((uintptr_t)host - (uintptr_t)b->host < b->size) {
+			found = b;
+			break;
+		}
+	}
+	pthread_rwlock_unlock(&space->lock);
+	return found;
+}
+
 uint64_t mem_ram_total(const struct mem_space *space)
 {
 	struct mem_space *s = (struct mem_space *)space; /* for its lock */

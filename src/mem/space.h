@@ -149,9 +149,11 @@ void mem_dirty_stop(struct mem_space *space);
 void mem_dirty_fetch(struct mem_space *space, struct ram_block *block, uint64_t *bits);
 bool mem_dirty_on(const struct mem_space *space);
 
-/** mem_block_find() - by name, NULL if none. mem_block_at() - by global ram_offset. */
+/** mem_block_find() - by name, NULL if none. mem_block_at() - by global ram_offset.
+ * mem_block_of() - by an address in its host mapping. */
 struct ram_block *mem_block_find(struct mem_space *space, const char *name);
 struct ram_block *mem_block_at(struct mem_space *space, uint64_t ram_offset);
+struct ram_block *mem_block_of(struct mem_space *space, const void *host);
 /** mem_ram_total() - end of the ram_offset name space, bytes. */
 uint64_t mem_ram_total(const struct mem_space *space);
 /** mem_discard() - give pages [off, off+len) of a block back to the host (balloon); they read as 0

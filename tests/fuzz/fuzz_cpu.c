@@ -53,10 +53,12 @@ static const struct intr_source pic = {.ack = pic_ack};
 
 static struct rig *rig_new(void)
 {
-	struct rig *r = xnew(struct rig);
+	struct rig *r = aligned_alloc(64, align_up(sizeof(*r), 64));
 	struct mem_mapping *map;
 	struct error err;
 
+	check(r);
+	memset(r, 0, sizeof(*r));
 	check(!mem_space_new(&r->mem, &err) && !mem_ram_new(r->mem, "ram", RAM, &r->block, &err) &&
 	      !bus_init(&r->bus, r->mem, &err));
 	r->clock = clock_new(NULL);

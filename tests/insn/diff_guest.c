@@ -197,11 +197,14 @@ static void build_state(struct diff_guest *g)
 
 struct diff_guest *diff_guest_new(const char *engine, struct error *err)
 {
-	struct diff_guest *g = xnew(struct diff_guest);
+	struct diff_guest *g = aligned_alloc(64, align_up(sizeof(*g), 64));
 	struct mem_mapping *map;
 	struct engine_caps caps;
 	int r;
 
+	if (!g)
+		return NULL;
+	memset(g, 0, sizeof(*g));
 	if (mem_space_new(&g->mem, err) || mem_ram_new(g->mem, "ram", RAM_SIZE, &g->ram, err) ||
 	    mem_map_ram(g->mem, "ram", 0, g->ram, 0, RAM_SIZE, false, MEM_PRIO_RAM, &map, err) ||
 	    bus_init(&g->bus, g->mem, err))

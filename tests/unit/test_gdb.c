@@ -80,7 +80,9 @@ static int setup(void **state)
 	f->clock = clock_new(NULL);
 	assert_int_equal(cpu_set_init(&f->set, &f->bus, &err), 0);
 	assert_int_equal(cpu_model_init(&f->model, "max", 1, 1000000000, &err), 0);
-	f->v = xnew(struct vcpu);
+	f->v = aligned_alloc(64, align_up(sizeof(*f->v), 64));
+	assert_non_null(f->v);
+	memset(f->v, 0, sizeof(*f->v));
 	f->v->bus = &f->bus;
 	f->v->mem = f->mem;
 	f->v->clock = f->clock;

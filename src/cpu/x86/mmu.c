@@ -60,6 +60,26 @@ void x86_tlb_free(struct x86_tlb *tlb)
 	free(tlb);
 }
 
+static void slots_flush(struct vcpu *v, unsigned class)
+{
+	struct x86_slots *t = &v->slots;
+	struct x86_slot *all = &t->s[0][0];
+
+	for (unsigned i = 0; i < t->n_filled[class]; i++) {
+		unsigned n = t->filled[class][i];
+
+		all[n].lim = 0;
+		(&t->listed[0][0])[n] = false;
+	}
+	t->n_filled[class] = 0;
+}
+
+void x86_slots_flush(struct vcpu *v)
+{
+	slots_flush(v, 0);
+	slots_flush(v, 1);
+}
+
 static uint16_t gen_take(struct x86_tlb *t)
 {
 	if (t->next_gen >= GEN_MAX) {
@@ -76,6 +96,7 @@ static void gen_use(struct vcpu *v, bool fresh)
 	uint64_t key = v->s.cr3 & ~BIT(63);
 	unsigned slot;
 
+	x86_slots_flush(v);
 	if (!(v->s.cr4 & X86_CR4_PCIDE)) {
 		t->generation = gen_take(t);
 		return;
@@ -156,6 +177,7 @@ void x86_tlb_flush_page(struct vcpu *v, gva_t lin)
 	struct x86_tlb *t = v->tlb;
 	unsigned shift = 0;
 
+	x86_slots_flush(v);
 	if (bit_test(t->large_1g, ARRAY_SIZE(t->large_1g), lin >> 30))
 		shift = 30;
 	else if (bit_test(t->large_4m, ARRAY_SIZE(t->large_4m), lin >> 22))
@@ -173,6 +195,7 @@ void x86_tlb_drop_writes(struct vcpu *v, struct x86_tlb_entry *const *e, unsigne
 {
 	struct x86_tlb *t = v->tlb;
 
+	x86_slots_flush(v);
 	if (n != UINT_MAX) {
 		for (unsigned i = 0; i < n; i++)
 			e[i]->tag_write = TAG_NONE;
@@ -189,6 +212,11 @@ void x86_tlb_context(struct vcpu *v)
 
 	if (table == X86_TLB_USER && (v->s.cr0 & X86_CR0_AM) && (v->s.rflags & X86_AC))
 		table = X86_TLB_ALIGN;
+	/* Slots know nothing of alignment. */
+	if (table == X86_TLB_ALIGN && v->tlb->data_table != table)
+		slots_flush(v, 0);
+	/* Supervisor slots outlive STAC and CLAC, so none of them may hold a user page. */
+	v->slots.hold = (v->s.cr4 & X86_CR4_SMAP) && table == X86_TLB_SUPER;
 	v->tlb->data_table = (uint8_t)table;
 }
 
@@ -353,9 +381,35 @@ static void note_large(struct x86_tlb *t, gva_t lin, uint64_t page_size)
 		bit_set(t->large_4m, ARRAY_SIZE(t->large_4m), lin >> 22);
 }
 
+/*
+ * How far the mapping of a page goes on linearly: inside the large page (without paging: the first
+ * 4 GiB) and the run of the memory map. Not where pages must be told apart: dirty logging, watch
+ * points, the local APIC's page, A20 closed.
+ */
+static void entry_reach(const struct vcpu *v, struct x86_tlb_entry *e, const struct x86_walk *w,
+			const struct mem_ref *ref)
+{
+	uint64_t size = v->s.cr0 & X86_CR0_PG ? w->page_size : 4 * GIB,
+		 start = w->gpa & ~(size - 1);
+	uint64_t end = start + size, lapic = v->s.lapic.base & 0xffffff000ull;
+	gpa_t page = PAGE(w->gpa);
+
+	e->before = e->after = 0;
+	if (size == 4 * KIB || mem_dirty_on(v->mem) || v->tlb->watch || v->debug.n_watch ||
+	    v->s.dr7 & 0xff || !mem_get_a20(v->mem))
+		return;
+	start = MAX(start, ref->start);
+	end = MIN(end, ref->start + ref->len);
+	start = align_up(start, MEM_PAGE_SIZE);
+	if (start > page || end < page + MEM_PAGE_SIZE || (lapic >= start && lapic < end))
+		return;
+	e->before = (uint32_t)((page - start) >> MEM_PAGE_SHIFT);
+	e->after = (uint32_t)((end - page) >> MEM_PAGE_SHIFT) - 1;
+}
+
 /* Enter a RAM or ROM page. */
 static void tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access,
-		      const struct x86_walk *w, const struct part *p)
+		      const struct x86_walk *w, const struct part *p, const struct mem_ref *ref)
 {
 	struct x86_tlb *t = v->tlb;
 	struct x86_tlb_entry *e = &t->e[table][SLOT(lin)];
@@ -363,14 +417,16 @@ static void tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access
 	uint64_t off = p->block_off & ~0xfffull;
 
 	if (!(e->tag_read == tag || e->tag_exec == tag || e->tag_write == tag) ||
-	    e->gpa != PAGE(p->gpa) || e->block != p->block || e->block_off != off) {
+	    e->gpa != PAGE(p->gpa) || e->block != p->block || x86_entry_off(e) != off) {
+		if (entry_page(e) == PAGE(lin))
+			x86_slots_flush(v); /* remapped: slots may hold what was there */
 		entry_drop(e);
 		e->host = p->block->host + off;
 		e->block = p->block;
-		e->block_off = off;
 		e->code = &p->block->code[off >> MEM_PAGE_SHIFT];
 		e->gpa = PAGE(p->gpa);
 	}
+	entry_reach(v, e, w, ref);
 	note_large(t, lin, w->page_size);
 	if (access & X86_ACC_EXEC)
 		e->tag_exec = tag;
@@ -412,7 +468,7 @@ static int part_find(struct vcpu *v, unsigned table, gva_t lin, unsigned len, un
 		p->host = e->host + (lin & 0xfff);
 		p->gpa = e->gpa | (lin & 0xfff);
 		p->block = e->block;
-		p->block_off = e->block_off + (lin & 0xfff);
+		p->block_off = x86_entry_off(e) + (lin & 0xfff);
 		return X86_OK;
 	}
 	v->count.tlb_misses++;
@@ -434,7 +490,7 @@ static int part_find(struct vcpu *v, unsigned table, gva_t lin, unsigned len, un
 	p->block = ref.block;
 	p->block_off = ref.block_off;
 	p->host = ref.block->host + ref.block_off;
-	tlb_enter(v, table, lin, access, &w, p);
+	tlb_enter(v, table, lin, access, &w, p, &ref);
 	return X86_OK;
 }
 
@@ -693,7 +749,7 @@ uint8_t *x86_ptr_slow(struct vcpu *v, gva_t lin, unsigned size, unsigned access,
 
 void x86_stored_slow(struct vcpu *v, struct x86_tlb_entry *e, gva_t lin, unsigned size)
 {
-	mem_block_written(v->mem, e->block, e->block_off + (lin & 0xfff), size);
+	mem_block_written(v->mem, e->block, x86_entry_off(e) + (lin & 0xfff), size);
 	v->code_changed = true;
 }
 

@@ -30,7 +30,9 @@ struct x86_tlb_entry {
 	uint64_t tag_read, tag_write, tag_exec; /* page | generation; ~0 = invalid */
 	uint8_t *host;                          /* of the page's first byte */
 	struct ram_block *block;
-	uint64_t block_off;    /* of the page in block */
+	/* pages on either side that the same mapping continues into, with host addresses as
+	 * linear as the guest's (large pages; no paging) */
+	uint32_t before, after;
 	_Atomic uint8_t *code; /* the page's code byte */
 	gpa_t gpa;             /* of the page */
 };
@@ -84,6 +86,17 @@ static inline void x86_side_effect(struct vcpu *v)
 	if (UNLIKELY(v->tlb->watch != NULL))
 		v->tlb->watch->io(v);
 }
+
+/** x86_entry_off() - where the page lies in its block. */
+static inline uint64_t x86_entry_off(const struct x86_tlb_entry *e)
+{
+	return (uint64_t)(e->host - e->block->host);
+}
+
+/** x86_slots_flush() - empty all slots (vcpu.h). Done by everything here that changes the
+ * generation or drops an entry; call it yourself when a page becomes code (its stores must be
+ * seen). */
+void x86_slots_flush(struct vcpu *v);
 
 struct x86_tlb *x86_tlb_new(void);
 void x86_tlb_free(struct x86_tlb *tlb);

@@ -34,14 +34,14 @@ void x86_pair_free(struct x86_tlb *t)
 
 static bool window_map(struct x86_tlb *t, unsigned i, const struct x86_tlb_entry *e)
 {
-	if (t->pair.page[i].block == e->block && t->pair.page[i].off == e->block_off)
+	if (t->pair.page[i].block == e->block && t->pair.page[i].off == x86_entry_off(e))
 		return true;
 	t->pair.page[i].block = NULL;
 	if (mmap(t->pair.host + i * PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		 e->block->fd, (off_t)e->block_off) == MAP_FAILED)
+		 e->block->fd, (off_t)x86_entry_off(e)) == MAP_FAILED)
 		return false;
 	t->pair.page[i].block = e->block;
-	t->pair.page[i].off = e->block_off;
+	t->pair.page[i].off = x86_entry_off(e);
 	return true;
 }
 

@@ -106,6 +106,42 @@ struct vcpu_debug {
 	uint8_t hit_access; /* 0 = step, 1 x, 2 w, 4 r */
 };
 
+/*
+ * Slots: what translated code looks at before the soft TLB. A slot says which range of linear
+ * addresses lies in one run of host memory; translated code compares an address with the slot of
+ * its own instruction, or of the address's page number where the former missed too often. Sets by
+ * privilege (user, supervisor) and by direction. Slots are filled from TLB entries of the current
+ * generation only, and all of them are emptied whenever an entry could stop being valid:
+ * x86_slots_flush() (cpu/x86/mmu.h) says when.
+ */
+struct x86_slot {
+	uint64_t base;  /* linear address of the range's first byte, a page boundary */
+	uint64_t lim;   /* offsets below it hit: length - 7 or - 63; 0 = empty */
+	uint64_t delta; /* host address - linear address */
+	uint64_t host;  /* host address of the first byte */
+};
+enum {
+	X86_SLOTS_SMALL = 256, /* of places in the code, for accesses of up to 8 bytes */
+	X86_SLOTS_BIG = 64,    /* the same for accesses of up to 64 bytes */
+	X86_SLOTS_HASH = 256,  /* found by page number: one table for either size */
+	X86_SLOT_HASH_SMALL = X86_SLOTS_SMALL + X86_SLOTS_BIG,
+	X86_SLOT_HASH_BIG = X86_SLOT_HASH_SMALL + X86_SLOTS_HASH,
+	X86_SLOTS = X86_SLOT_HASH_BIG + X86_SLOTS_HASH
+};
+enum { X86_SLOT_WRITE = 1, X86_SLOT_SUPER = 2, X86_SLOT_SETS = 4 };
+
+struct x86_slots {
+	_Alignas(64) struct x86_slot s[X86_SLOT_SETS][X86_SLOTS];
+	uint64_t code[X86_SLOT_SETS][X86_SLOTS]; /* of write slots: address of base's code byte */
+	/* slots that may not be empty, by number over all sets: user, supervisor */
+	uint32_t n_filled[2];
+	uint16_t filled[2][2 * X86_SLOTS];
+	/* how often misses follow each other closely, and when the last one was (TSC) */
+	uint32_t heat[X86_SLOT_SETS][X86_SLOTS], missed[X86_SLOT_SETS][X86_SLOTS];
+	bool listed[X86_SLOT_SETS][X86_SLOTS];
+	bool hold; /* supervisor accesses may reach user pages now: such slots are not kept */
+};
+
 struct vcpu {
 	struct x86_state s; /* first: generated code addresses it from the vcpu pointer */
 	uint64_t next_rip;
@@ -118,7 +154,7 @@ struct vcpu {
 	bool irq_waiting;         /* an interrupt waits for IF: setting IF asks for a poll */
 	struct x86_tlb *tlb;      /* owned */
 	uint64_t zero;     /* always 0: the base or index of an address that has none (engines) */
-	uint64_t word[16]; /* of the translator's code, which reaches this struct by the GS base */
+	uint64_t word[32]; /* of the translator's code, which reaches this struct by the GS base */
 	/* Of engines that run x87 code in the host's x87 registers (engine/interp/interp.h). */
 	struct {
 		uint64_t fdp;  /* offset of the last memory operand */
@@ -143,6 +179,7 @@ struct vcpu {
 	struct vcpu_debug debug;
 	struct vcpu_counters count;
 	uint32_t trace; /* TRACE_ masks of -d */
+	struct x86_slots slots;
 };
 
 /* mode bits: everything a decoded block depends on. The first eight are the translation key. */

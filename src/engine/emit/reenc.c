@@ -255,18 +255,29 @@ static void put_modrm(struct emit *m, const struct code *c)
 {
 	if (!c->modrm)
 		return;
-	if (c->mem)
-		emit8(m, (uint8_t)((c->reg & 7) << 3 | (m->mem & 7)));
-	else
+	if (!c->mem) {
 		emit8(m, (uint8_t)(0xc0 | (c->reg & 7) << 3 | (c->rm & 7)));
+	} else if (!m->mem_sib) {
+		emit8(m, (uint8_t)((c->reg & 7) << 3 | (m->mem & 7)));
+	} else {
+		unsigned mod = !m->mem_disp ? 0 : m->mem_disp == (int8_t)m->mem_disp ? 1 : 2;
+
+		emit8(m, (uint8_t)(mod << 6 | (c->reg & 7) << 3 | 4));
+		emit8(m, (uint8_t)(m->mem_scale << 6 | (m->mem_index & 7) << 3 | (m->mem & 7)));
+		if (mod == 1)
+			emit8(m, (uint8_t)m->mem_disp);
+		else if (mod == 2)
+			emit32(m, (uint32_t)m->mem_disp);
+	}
 }
 
 static void put_vex(struct emit *m, const struct insn *in, const struct code *c, unsigned vvvv)
 {
 	unsigned b = c->mem ? m->mem >> 3 : c->modrm ? c->rm >> 3 : 0;
+	unsigned x = c->mem && m->mem_sib ? m->mem_index >> 3 : 0;
 	unsigned map = in->map == MAP_0F ? 1 : in->map == MAP_0F38 ? 2 : 3;
 
-	EMIT(m, 0xc4, (uint8_t)((c->reg >> 3 ? 0 : 0x80) | 0x40 | (b ? 0 : 0x20) | map),
+	EMIT(m, 0xc4, (uint8_t)((c->reg >> 3 ? 0 : 0x80) | (x ? 0 : 0x40) | (b ? 0 : 0x20) | map),
 	     (uint8_t)((in->flags & INSN_W ? 0x80 : 0) | (~vvvv & 15) << 3 |
 		       (in->flags & INSN_VEX_L ? 4 : 0) | in->pp));
 	emit8(m, in->opcode);
@@ -286,6 +297,8 @@ static void put_legacy(struct emit *m, const struct insn *in, const struct code 
 	if (c->modrm) {
 		rex |= (uint8_t)(c->reg >> 3 << 2);
 		rex |= (uint8_t)(c->mem ? m->mem >> 3 : c->rm >> 3);
+		if (c->mem && m->mem_sib)
+			rex |= (uint8_t)(m->mem_index >> 3 << 1);
 	}
 	if (c->low != NO_REG)
 		rex |= (uint8_t)(c->low >> 3);

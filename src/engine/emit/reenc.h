@@ -44,6 +44,10 @@ struct emit {
 	bool high8;      /* names AH..BH: no REX may be emitted */
 	bool force_rex;  /* names SPL..DIL: REX is needed even without bits */
 	uint8_t mem; /* host register that points to the memory operand; not RSP, RBP, R12, R13 */
+	/* with mem_sib the operand is [mem + index << scale + disp] instead of [mem] */
+	bool mem_sib;
+	uint8_t mem_index, mem_scale; /* mem_index is not RSP */
+	int32_t mem_disp;
 };
 
 static inline void emit_bytes(struct emit *m, const void *p, unsigned n)
@@ -93,7 +97,7 @@ uint32_t insn_flags_needed(const struct insn *in);
 bool insn_may_fault(const struct insn *in);
 /** reenc_fields() - the four possible fields, those that name a register switched on. */
 void reenc_fields(const struct insn *in, unsigned fields, struct reenc_field f[4]);
-/** reenc_insn() - emit the instruction with registers from m->map, memory operand [m->mem].
+/** reenc_insn() - emit the instruction with registers from m->map, memory operand as m->mem says.
  * @fields: insn_gpr_fields(). */
 void reenc_insn(struct emit *m, const struct insn *in, unsigned fields);
 

@@ -70,7 +70,7 @@ static unsigned hash_of(const uint8_t *code, uint64_t rip, uint32_t key)
 
 static struct interp_page *page_meta(struct interp_vm *ivm, const struct x86_tlb_entry *e)
 {
-	uint64_t n = (e->block->ram_offset + e->block_off) >> MEM_PAGE_SHIFT;
+	uint64_t n = (e->block->ram_offset + x86_entry_off(e)) >> MEM_PAGE_SHIFT;
 
 	check(n < ivm->n_pages);
 	return &ivm->pages[n];
@@ -97,6 +97,9 @@ static bool mark_code(struct interp_cpu *ic, struct interp_page *meta, _Atomic u
 
 	pthread_mutex_lock(&ic->ivm->code_lock);
 	if ((atomic_load(&meta->granules) & mask) != mask || !atomic_load(code)) {
+		/* Translated code's stores look no more at pages that its slots cover. */
+		if (!atomic_load(code))
+			x86_slots_flush(ic->v);
 		atomic_fetch_or(&meta->granules, mask);
 		atomic_store(code, 1);
 		fence_all_threads(ic);

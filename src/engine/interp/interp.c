@@ -209,6 +209,9 @@ static int check_smp(struct interp_vm *ivm, struct error *err)
 				 "vCPU needs; use -c 1",
 				 strerror(errno));
 	ivm->smp = true;
+	/* translated code of one vCPU alone is not good any more: leave run() */
+	for (unsigned i = 0; i < ivm->vm->cpus->n; i++)
+		vcpu_request(ivm->vm->cpus->cpu[i], VCPU_REQ_KICK);
 	return 0;
 }
 

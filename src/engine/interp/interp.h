@@ -307,7 +307,7 @@ static inline uint64_t interp_granules(unsigned off, unsigned len)
 static inline bool interp_hits_code(const struct interp_vm *ivm, const struct x86_tlb_entry *e,
 				    unsigned off, unsigned len)
 {
-	uint64_t n = (e->block->ram_offset + e->block_off) >> MEM_PAGE_SHIFT, marked;
+	uint64_t n = (e->block->ram_offset + x86_entry_off(e)) >> MEM_PAGE_SHIFT, marked;
 
 	if (n >= ivm->n_pages || off + len > MEM_PAGE_SIZE)
 		return true;

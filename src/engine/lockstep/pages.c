@@ -54,7 +54,7 @@ static void add_page(struct ls_pages *p, const struct interp_vm *ivm, const stru
 	struct ls_page *g;
 
 	for (unsigned i = 0; i < p->n; i++)
-		if (p->page[i].block == e->block && p->page[i].off == e->block_off)
+		if (p->page[i].block == e->block && p->page[i].off == x86_entry_off(e))
 			return;
 	if (p->n == LS_PAGES) {
 		p->overflow = true;
@@ -62,7 +62,7 @@ static void add_page(struct ls_pages *p, const struct interp_vm *ivm, const stru
 	}
 	g = &p->page[p->n++];
 	g->block = e->block;
-	g->off = e->block_off;
+	g->off = x86_entry_off(e);
 	memcpy(g->before, host(g), MEM_PAGE_SIZE);
 	g->code = atomic_load(e->code);
 	g->granules = granules(ivm, g) ? atomic_load(granules(ivm, g)) : 0;

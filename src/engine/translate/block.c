@@ -134,10 +134,8 @@ static void push_return(struct xlat *x)
 	struct stub *slow;
 
 	stack_ptr(x, true, STUB_END, &slow);
-	tr_gs(&x->m, true, 0x89, S2, tr_word(W_ENTRY));
 	tr_imm64(&x->m, S2, x->is64 ? rip : (uint32_t)rip);
 	tr_mem(&x->m, x->is64, 0x89, S2, S1, NO_REG, 0, 0);
-	tr_gs(&x->m, true, 0x8b, S2, tr_word(W_ENTRY));
 	move_sp(x, -(int)x->w);
 	xlat_stored(x, STUB_STORED_GO);
 }
@@ -202,12 +200,8 @@ static void put_push(struct xlat *x, const struct insn *in)
 	if (in->special == SP_PUSH_IMM) {
 		tr_mem(&x->m, x->is64, 0xc7, 0, S1, NO_REG, 0, 0);
 		emit32(&x->m, (uint32_t)in->imm);
-	} else if (tr_host[in->rm] != NO_REG) {
-		tr_mem(&x->m, x->is64, 0x89, tr_host[in->rm], S1, NO_REG, 0, 0);
 	} else {
-		tr_gs(&x->m, true, 0x89, S2, tr_word(W_ENTRY));
 		tr_mem(&x->m, x->is64, 0x89, xlat_get(x, in->rm, S2), S1, NO_REG, 0, 0);
-		tr_gs(&x->m, true, 0x8b, S2, tr_word(W_ENTRY));
 	}
 	move_sp(x, -(int)x->w);
 	xlat_stored(x, STUB_STORED);
@@ -298,9 +292,11 @@ static void put_body(struct xlat *x)
 	const struct block *b = x->b;
 	uint64_t end = b->rip + b->n_bytes;
 
-	for (x->i = 0; x->i < b->n_insns; x->i++)
+	for (x->i = 0; x->i < b->n_insns; x->i++) {
 		if (put_one(x))
 			return;
+		xlat_slots_forget(x, &x->in[x->i]);
+	}
 	x->i = b->n_insns - 1u;
 	if (b->key & X86_MODE_FLAT) {
 		put_exit(x, 0, x->is64 ? end : (uint32_t)end);
@@ -497,6 +493,8 @@ static void put_stub(struct xlat *x, const struct stub *s)
 
 	if (s->site)
 		st_le32(m->buf + s->site, m->n - (s->site + 4));
+	if (s->slot)
+		xlat_try(x, s);
 	if (s->at)
 		tb->fault[tb->n_faults++] =
 			(struct tr_fault){.at = (uint16_t)s->at, .stub = (uint16_t)m->n};
@@ -515,7 +513,7 @@ static void put_stub(struct xlat *x, const struct stub *s)
 		break;
 	case STUB_STORED:
 	case STUB_STORED_GO:
-		tr_gs(m, true, 0x89, S2, tr_word(W_ENTRY));
+		xlat_stored_stub(x, s);
 		call_back(x, s, s->kind == STUB_STORED ? tr_stored : tr_stored_go);
 		break;
 	case STUB_EXIT: tail_to(x, (uintptr_t)&tb->exit[s->insn], tr_chain); break;

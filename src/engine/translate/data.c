@@ -75,10 +75,8 @@ static bool put_stack(struct xlat *x, const struct ea *from, const struct ea *to
 		join(x, load, NULL);
 		return true;
 	}
-	tr_gs(m, true, 0x89, S2, tr_word(W_ENTRY));
 	tr_gs(m, true, 0x8b, S2, tr_word(W_STR_A));
 	tr_mem(m, x->is64, 0x89, S2, S1, NO_REG, 0, 0);
-	tr_gs(m, true, 0x8b, S2, tr_word(W_ENTRY));
 	move_sp(x, by);
 	xlat_stored(x, STUB_STORED);
 	join(x, load, store);
@@ -132,8 +130,6 @@ static bool put_bt(struct xlat *x, const struct insn *in)
 	if (!xlat_operand_ok(x, in) || !xlat_disp_fits(&a, 64) ||
 	    !xlat_ptr(x, &a, size, store, &slow))
 		return false;
-	if (store)
-		tr_gs(m, true, 0x89, S2, tr_word(W_ENTRY));
 	load_sext(x, in->reg, size);
 	EMIT(m, 0x49, 0xc1, 0xfb, (uint8_t)(log2 + 3)); /* sar r11, bits of an operand */
 	tr_mem(m, true, 0x8d, S2, S1, S2, log2, 0);
@@ -154,10 +150,8 @@ static bool put_bt(struct xlat *x, const struct insn *in)
 	EMIT(m, size == 8 ? 0x4d : 0x45, 0x0f, in->opcode, 0x1a); /* [r10], r11 */
 	x->e = true;
 	x->m_ok = false;
-	if (store) {
-		tr_gs(m, true, 0x8b, S2, tr_word(W_ENTRY));
+	if (store)
 		xlat_stored(x, STUB_STORED);
-	}
 	join(x, slow, far);
 	return true;
 }

@@ -228,6 +228,9 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 	t->tail = begin(t, &m);
 	put_tail(&m, v, t->map.rx, save);
 	tr_string_glue(t, &m);
+	while (m.n & 15)
+		emit8(&m, 0xcc);
+	tr_slot_glue(t, &m);
 	t->first = t->used = align_up(m.n, 64);
 	v->word[W_VEC] = 0;
 	v->word[W_MXCSR] = 0x1f80;
@@ -259,9 +262,12 @@ int tr_goto(struct vcpu *v, const struct block *b)
 
 static void stored(struct vcpu *v, const struct uop *u, unsigned size)
 {
-	struct x86_tlb_entry *e = (struct x86_tlb_entry *)(uintptr_t)v->word[W_ENTRY];
+	struct ram_block *rb = mem_block_of(v->mem, (void *)(uintptr_t)v->word[W_PTR]);
 
-	x86_stored_slow(v, e, (gva_t)(v->word[W_PTR] - (uintptr_t)e->host), size);
+	check(rb);
+	x86_slots_flush(v); /* the next one finds the code byte before it stores */
+	mem_block_written(v->mem, rb, v->word[W_PTR] - (uintptr_t)rb->host, size);
+	v->code_changed = true;
 }
 
 int tr_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)

@@ -113,7 +113,6 @@ unsigned xlat_put_copy(struct xlat *x, const struct insn *in, const struct copy_
 	memcpy(m->map, tr_host, sizeof(m->map));
 	m->high8 = p->high8;
 	m->force_rex = p->force_rex;
-	m->mem = S1;
 	for (unsigned k = 0; k < p->n_mem_gprs; k++) {
 		unsigned g = p->mem_gpr[k], h = mem || k ? S2 : S1;
 
@@ -163,13 +162,11 @@ bool xlat_copy_ok(const struct xlat *x, const struct insn *in)
 static bool copy_mem(struct xlat *x, const struct insn *in, const struct copy_plan *p)
 {
 	struct ea a = xlat_ea(x, in);
-	bool store = in->flags & INSN_MEM_WRITE, entry = store && p->n_mem_gprs;
+	bool store = in->flags & INSN_MEM_WRITE;
 	struct stub *slow;
 
-	if (!xlat_ptr(x, &a, in->mem_size, store, &slow))
+	if (!xlat_operand(x, &a, in->mem_size, store, !p->n_mem_gprs && !p->via_rdi, &slow))
 		return false;
-	if (entry)
-		tr_gs(&x->m, true, 0x89, S2, tr_word(W_ENTRY));
 	if (insn_flags_needed(in))
 		need_e(x);
 	slow->at = xlat_put_copy(x, in, p);
@@ -177,8 +174,6 @@ static bool copy_mem(struct xlat *x, const struct insn *in, const struct copy_pl
 		x->e = true;
 		x->m_ok = false;
 	}
-	if (entry)
-		tr_gs(&x->m, true, 0x8b, S2, tr_word(W_ENTRY));
 	if (store)
 		xlat_stored(x, STUB_STORED);
 	slow->restore = x->e;

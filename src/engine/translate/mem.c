@@ -3,10 +3,26 @@
  * Memory accesses of translated code: addresses, the check before an access, and what follows a
  * store. Intel SDM vol. 1, 3.7.5.
  *
- * A memory access looks its page up in the soft TLB (cpu/x86/mmu.h) inline: index from the first
- * byte's page, tag compared with the last byte's, so that crossing a page misses. The access itself
- * is the guest's instruction on the host pointer; after a store the page's code byte is looked at.
- * Everything else (a miss, MMIO, a crossing, segments with a base or limit) is the interpreter's.
+ * The check compares the address with a slot (struct x86_slot in cpu/x86/vcpu.h), a range of linear
+ * addresses that lies in one run of host memory:
+ *
+ *	lea S1, [address]; sub S1, slot.base; cmp S1, slot.lim; jae miss
+ *
+ * One comparison is tag, page crossing and range at once, because lim leaves room for the widest
+ * access of the slot's class. Then comes the guest's own instruction, on [delta + guest registers]
+ * (nothing is added to the latency of an address in one register) or on a host pointer. Each place
+ * in the code has a slot of its own as far as they go; places that follow one pointer share it.
+ *
+ * A miss goes to a routine that is native code too (slot.c): it looks the page up in the soft TLB
+ * and fills the slot. What that cannot do (a TLB miss, MMIO, a crossing, a page with code) is the
+ * interpreter's, as are segments with a base or limit. A place that misses time and again in short
+ * order (memory of many small pages used at random) is changed to look its slot up by page number,
+ * tr_by_page(): a few instructions more, and the latency of a load, but no mispredicted branches.
+ *
+ * Stores. Pages that hold code are in no write slot when there is one vCPU: filling looks at the
+ * code bytes, and whoever makes a page code empties the slots (mark_code() in interp/block.c). With
+ * more vCPUs a page can become code between the check and the store, so the code byte is looked at
+ * once more after the store.
  */
 #include "engine/translate/xlat.h"
 
@@ -59,112 +75,303 @@ bool xlat_disp_fits(const struct ea *a, int64_t more)
 	       (!__builtin_add_overflow(a->disp, more, &disp) && disp == (int32_t)disp);
 }
 
-/* op reg, imm32 with the group 1 opcodes */
-static void op_imm(struct emit *m, bool w, unsigned ext, unsigned reg, int32_t imm)
+/* ---- slots ---- */
+
+/* Slots of each class: the stack, FS, GS, known addresses by page, everything else in turn. */
+enum { SLOT_STACK, SLOT_FS, SLOT_GS, SLOT_KNOWN };
+
+static unsigned slot_number(struct xlat *x, const struct ea *a, unsigned n)
 {
-	EMIT(m, (uint8_t)(0x40 | (w ? 8 : 0) | reg >> 3), 0x81,
-	     (uint8_t)(0xc0 | ext << 3 | (reg & 7)));
-	emit32(m, (uint32_t)imm);
+	unsigned known = n / 4, turn = n - SLOT_KNOWN - known, r = a->base;
+	uint64_t page = (uint64_t)a->disp >> 12;
+
+	if (a->seg != NO_REG)
+		return a->seg == X86_FS ? SLOT_FS : SLOT_GS;
+	if (a->base == X86_RSP)
+		return SLOT_STACK;
+	if (a->base == NO_REG && a->index == NO_REG)
+		return SLOT_KNOWN + (unsigned)((page * 0x9e3779b97f4a7c15ull) >> 32) % known;
+	if (r == NO_REG)
+		r = a->index;
+	if (x->slot_of[r] == 0)
+		x->slot_of[r] = ++x->t->slot_turn;
+	return SLOT_KNOWN + known + x->slot_of[r] % turn;
 }
 
-enum { OP_AND = 4 };
-#define INDEX_MASK ((X86_TLB_SIZE - 1) * (unsigned)sizeof(struct x86_tlb_entry))
-static_assert(sizeof(struct x86_tlb_entry) == 64, "the index is the page number times 64");
-
-static void jne_slow(struct xlat *x, struct stub **ret_stub)
+/* The slot of an access, as its number over all sets. */
+static unsigned choose_slot(struct xlat *x, const struct ea *a, unsigned size, bool write)
 {
-	EMIT(&x->m, 0x0f, 0x85);
-	emit32(&x->m, 0);
-	*ret_stub = xlat_stub(x, STUB_SLOW);
+	unsigned set = (x->b->key & X86_MODE_USER ? 0 : X86_SLOT_SUPER) |
+		       (write || a->base == X86_RSP ? X86_SLOT_WRITE : 0);
+	unsigned n = size > 8 ? X86_SLOTS_SMALL + slot_number(x, a, X86_SLOTS_BIG)
+			      : slot_number(x, a, X86_SLOTS_SMALL);
+
+	return set * X86_SLOTS + n;
 }
 
-/* An address known now: entry and page are constants. */
-static void ptr_const(struct xlat *x, uint64_t lin, int32_t tag, struct stub **ret_stub)
+static size_t slot_field(unsigned slot, size_t field)
+{
+	return offsetof(struct vcpu, slots.s) + slot * sizeof(struct x86_slot) + field;
+}
+#define SLOT(x, f) slot_field((x)->slot, offsetof(struct x86_slot, f))
+
+void xlat_slots_forget(struct xlat *x, const struct insn *in)
+{
+	uint32_t gone = in->gpr_written;
+
+	/* a pointer that moves a little stays in its range, mostly */
+	if (in->special == SP_LEA && in->base == in->reg)
+		return;
+	if (in->special == SP_NONE && in->map == MAP_1 && !(in->flags & INSN_MEM) &&
+	    (in->opcode < 0x40 || (in->opcode & 0xf0) == 0x40 || in->opcode == 0x81 ||
+	     in->opcode == 0x83 || in->opcode == 0xff))
+		return;
+	for (unsigned g = 0; gone; g++, gone >>= 1)
+		if (gone & 1)
+			x->slot_of[g] = 0;
+}
+
+static bool is_known(const struct ea *a)
+{
+	return a->base == NO_REG && a->index == NO_REG && a->seg == NO_REG;
+}
+
+/* Can the address be checked here at all? Then EFLAGS are free. */
+static bool begin(struct xlat *x, const struct ea *a, unsigned size, bool write)
+{
+	if (!is_known(a) && !xlat_disp_fits(a, size))
+		return false;
+	need_m(x);
+	x->e = false;
+	x->slot = (uint16_t)choose_slot(x, a, size, write);
+	return true;
+}
+
+/* S1 = the linear address, zero-extended outside 64-bit code */
+static void put_lin(struct xlat *x, const struct ea *a)
+{
+	xlat_put_ea(x, S1, x->is64, a, 0, S1, S2);
+	if (a->seg != NO_REG)
+		tr_gs(&x->m, true, 0x03, S1,
+		      offsetof(struct vcpu, s.seg) + a->seg * sizeof(struct x86_seg) +
+			      offsetof(struct x86_seg, base));
+}
+
+/* The check; then S1 = host pointer if @s1, else S1 = offset in the slot and S2 = delta. */
+static bool put_access(struct xlat *x, const struct ea *a, unsigned size, bool write, bool s1,
+		       struct stub **ret_stub)
 {
 	struct emit *m = &x->m;
-	int32_t entry = (int32_t)((lin >> 12 & (X86_TLB_SIZE - 1)) * sizeof(struct x86_tlb_entry));
+	struct stub *s;
+	unsigned from;
 
-	tr_gs(m, true, 0x8b, S2, tr_word(W_TAB));
-	if (entry)
-		tr_mem(m, true, 0x8d, S2, S2, NO_REG, 0, entry);
-	tr_imm64(m, S1, lin & ~0xfffull);
-	tr_gs(m, true, 0x03, S1, tr_word(W_GEN));
-	tr_mem(m, true, 0x3b, S1, S2, NO_REG, 0, tag);
-	jne_slow(x, ret_stub);
-	tr_mem(m, true, 0x8b, S1, S2, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, host));
-	if (lin & 0xfff)
-		tr_mem(m, true, 0x8d, S1, S1, NO_REG, 0, (int32_t)(lin & 0xfff));
+	if (!begin(x, a, size, write))
+		return false;
+	from = m->n;
+	put_lin(x, a);
+	tr_gs(m, true, 0x2b, S1, SLOT(x, base));
+	tr_gs(m, true, 0x3b, S1, SLOT(x, lim));
+	EMIT(m, 0x0f, 0x83); /* jae */
+	emit32(m, 0);
+	s = xlat_stub(x, STUB_SLOW);
+	s->slot = (uint16_t)(x->slot + 1);
+	s->size = (uint8_t)size;
+	s->write = write;
+	s->check = from;
+	s->hit = m->n;
+	s->ea = *a;
+	s->s1 = s1;
+	if (s1)
+		tr_gs(m, true, 0x03, S1, SLOT(x, host));
+	else
+		tr_gs(m, true, 0x8b, S2, SLOT(x, delta));
+	s->after = m->n;
+	x->s1_offset = !s1;
+	*ret_stub = s;
+	return true;
 }
 
 bool xlat_ptr(struct xlat *x, const struct ea *a, unsigned size, bool write, struct stub **ret_stub)
 {
-	struct emit *m = &x->m;
-	int32_t tag = (int32_t)(write ? offsetof(struct x86_tlb_entry, tag_write)
-				      : offsetof(struct x86_tlb_entry, tag_read));
-	bool constant = a->base == NO_REG && a->index == NO_REG && a->seg == NO_REG;
-	bool again = a->seg == NO_REG && !(in_memory(a->base) && in_memory(a->index));
-	uint64_t lin = x->is64 ? (uint64_t)a->disp : (uint32_t)a->disp;
-
-	if (constant ? (lin & 0xfff) + size > 4096 : !xlat_disp_fits(a, size))
-		return false;
-	need_m(x);
-	x->e = false;
-	if (constant) {
-		ptr_const(x, lin, tag, ret_stub);
-		return true;
-	}
-	xlat_put_ea(x, S2, x->is64, a, 0, S1, S2);
-	if (a->seg != NO_REG)
-		tr_gs(m, true, 0x03, S2,
-		      offsetof(struct vcpu, s.seg) + a->seg * sizeof(struct x86_seg) +
-			      offsetof(struct x86_seg, base));
-	if (!again)
-		tr_gs(m, true, 0x89, S2, tr_word(W_LIN));
-	/* S1 = last byte's page | generation, S2 = entry of the first byte's */
-	if (again && x->is64 && size > 1)
-		xlat_put_ea(x, S1, true, a, size - 1, S1, NO_REG);
-	else
-		tr_mem(m, true, 0x8d, S1, S2, NO_REG, 0, (int32_t)size - 1);
-	EMIT(m, 0x49, 0xc1, 0xeb, 6); /* shr r11, 6 */
-	op_imm(m, false, OP_AND, S2, (int32_t)INDEX_MASK);
-	tr_gs(m, true, 0x03, S2, tr_word(W_TAB));
-	op_imm(m, true, OP_AND, S1, -4096);
-	tr_gs(m, true, 0x03, S1, tr_word(W_GEN));
-	tr_mem(m, true, 0x3b, S1, S2, NO_REG, 0, tag);
-	jne_slow(x, ret_stub);
-	if (again)
-		xlat_put_ea(x, S1, false, a, 0, S1, NO_REG);
-	else
-		tr_gs(m, false, 0x8b, S1, tr_word(W_LIN));
-	op_imm(m, false, OP_AND, S1, 4095);
-	tr_mem(m, true, 0x03, S1, S2, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, host));
-	return true;
+	x->m.mem = S1;
+	x->m.mem_sib = false;
+	return put_access(x, a, size, write, true, ret_stub);
 }
+
+bool xlat_operand(struct xlat *x, const struct ea *a, unsigned size, bool write, bool s2_free,
+		  struct stub **ret_stub)
+{
+	struct emit *m = &x->m;
+	bool one = (a->base == NO_REG) != (a->index == NO_REG) && a->seg == NO_REG;
+	unsigned g = a->base != NO_REG ? a->base : a->index;
+
+	m->mem_sib = s2_free && one && x->is64 && !in_memory(g);
+	m->mem = S1;
+	if (m->mem_sib) {
+		m->mem = S2;
+		m->mem_index = tr_host[g];
+		m->mem_scale = a->base != NO_REG ? 0 : a->scale;
+		m->mem_disp = (int32_t)a->disp;
+	}
+	return put_access(x, a, size, write, !m->mem_sib, ret_stub);
+}
+
+/* ---- misses ---- */
+
+/* 4 bytes: where offset @to is from here on, relative to @from */
+static int32_t rel(unsigned to, unsigned from)
+{
+	return (int32_t)(to - from);
+}
+
+void xlat_try(struct xlat *x, const struct stub *s)
+{
+	struct emit *m = &x->m;
+	unsigned slot = s->slot - 1u, set = slot / X86_SLOTS, slow, at;
+	struct tr_place p = {.disp = s->ea.disp,
+			     .base = s->ea.base,
+			     .index = s->ea.index,
+			     .scale = s->ea.scale,
+			     .seg = s->ea.seg,
+			     .set = (uint8_t)set,
+			     .size = s->size,
+			     .write = s->write,
+			     .is64 = x->is64,
+			     .s1 = s->s1};
+
+	/* mov r11d, slot's offset in the array << 8 | size - 1 */
+	tr_imm64(m, S2, slot * sizeof(struct x86_slot) << 8 | (s->size - 1u));
+	tr_jump_to(m, 0xe8, x->rx, x->t->miss[set][slot % X86_SLOTS >= X86_SLOTS_SMALL][s->write]);
+	if (x->t->smp && s->write) {
+		/* what follows looks at this very slot (xlat_stored()) */
+		EMIT(m, 0x0f, 0x83); /* jnc hit */
+		emit32(m, s->hit - (m->n + 4));
+		return;
+	}
+	EMIT(m, 0x0f, 0x82); /* jc slow */
+	slow = m->n;
+	emit32(m, 0);
+	EMIT(m, 0x0f, 0x85); /* jne hit */
+	emit32(m, s->hit - (m->n + 4));
+	EMIT(m, 0x4c, 0x8d, 0x15); /* lea r10, [rip + place] */
+	emit32(m, 5 + 5);
+	at = m->n + 5 + 5;
+	tr_jump_to(m, 0xe8, x->rx, x->t->by_page);
+	emit8(m, 0xe9);
+	emit32(m, s->check - (m->n + 4));
+	check(m->n == at);
+	p.check = rel(s->check, at);
+	p.after = rel(s->after, at);
+	p.slow = rel(at + (unsigned)sizeof(p), at);
+	emit_bytes(m, &p, sizeof(p));
+	st_le32(m->buf + slow, m->n - (slow + 4));
+}
+
+/* op S1 or S2 (@reg), [slot number S2 / 32 of the set's table] */
+static void by_page_field(struct emit *m, uint8_t op, unsigned reg, size_t table, size_t field)
+{
+	emit8(m, 0x65);
+	tr_mem(m, true, op, reg, S2, NO_REG, 0,
+	       (int32_t)(offsetof(struct vcpu, slots.s) + table + field));
+}
+
+/* The check by page number, on its own: ends in jumps to what follows or to the slow path. */
+static void put_by_page(struct xlat *x, const struct tr_place *p, const uint8_t *rx_place)
+{
+	struct emit *m = &x->m;
+	unsigned first = p->size > 8 ? X86_SLOT_HASH_BIG : X86_SLOT_HASH_SMALL;
+	size_t table = (p->set * X86_SLOTS + first) * sizeof(struct x86_slot);
+	unsigned miss, ok;
+	const struct ea a = {.base = p->base,
+			     .index = p->index,
+			     .scale = p->scale,
+			     .seg = p->seg,
+			     .disp = p->disp};
+
+	put_lin(x, &a);
+	tr_rr(m, true, 0x89, S1, S2);
+	EMIT(m, 0x49, 0xc1, 0xeb, MEM_PAGE_SHIFT - 5, 0x41, 0x81, 0xe3); /* shr r11; and r11d */
+	emit32(m, (X86_SLOTS_HASH - 1) << 5);
+	by_page_field(m, 0x2b, S1, table, offsetof(struct x86_slot, base));
+	by_page_field(m, 0x3b, S1, table, offsetof(struct x86_slot, lim));
+	EMIT(m, 0x0f, 0x83); /* jae miss */
+	miss = m->n;
+	emit32(m, 0);
+	ok = m->n;
+	if (p->s1)
+		by_page_field(m, 0x03, S1, table, offsetof(struct x86_slot, host));
+	else
+		by_page_field(m, 0x8b, S2, table, offsetof(struct x86_slot, delta));
+	tr_jump_to(m, 0xe9, x->rx, rx_place + p->after);
+	st_le32(m->buf + miss, m->n - (miss + 4));
+	tr_mem(m, false, 0x8d, S2, S2, NO_REG, 0, (int32_t)table);
+	EMIT(m, 0x41, 0xc1, 0xe3, 8);                      /* shl r11d, 8 */
+	EMIT(m, 0x41, 0x80, 0xcb, (uint8_t)(p->size - 1)); /* or r11b, size - 1 */
+	tr_jump_to(m, 0xe8, x->rx, x->t->miss[p->set][p->size > 8][p->write]);
+	tr_mem(m, true, 0x8d, S2, S2, NO_REG, 0, -(int32_t)table);
+	EMIT(m, 0x0f, 0x83); /* jnc ok */
+	emit32(m, ok - (m->n + 4));
+	tr_jump_to(m, 0xe9, x->rx, rx_place + p->slow);
+}
+
+int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	struct translator *t = icpu(v)->tr;
+	const uint8_t *rx = place;
+	struct tr_place p;
+	uint8_t *site;
+	struct xlat x;
+
+	memcpy(&p, place, sizeof(p));
+	site = t->map.rw + (rx + p.check - t->map.rx);
+	/* Full soon: then everything is dropped anyway. */
+	if (t->used + TR_ROOM <= t->map.size) {
+		memset(&x, 0, offsetof(struct xlat, stub));
+		x.m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM};
+		x.rx = t->map.rx + t->used;
+		x.t = t;
+		x.is64 = p.is64;
+		put_by_page(&x, &p, rx);
+		check(site >= t->map.rw + t->first && site + 5 <= t->map.rw + t->used);
+		site[0] = 0xe9;
+		st_le32(site + 1, (uint32_t)(x.rx - (rx + p.check + 5)));
+		t->used += align_up(x.m.n, 16);
+	}
+	return tr_resume(v, NULL, tab, fl);
+}
+
+/* ---- stores ---- */
 
 void xlat_stored(struct xlat *x, unsigned kind)
 {
 	struct emit *m = &x->m;
-	int32_t code = (int32_t)offsetof(struct x86_tlb_entry, code);
-	bool swap = !x->m_ok; /* EFLAGS are the only copy: test without touching them */
 	struct stub *s;
 
+	if (!x->t->smp)
+		return;
 	tr_gs(m, true, 0x89, S1, tr_word(W_PTR));
-	if (swap) {
-		tr_rr(m, true, 0x89, RCX, S1);
-		tr_mem(m, true, 0x8b, RCX, S2, NO_REG, 0, code);
-		EMIT(m, 0x0f, 0xb6, 0x09); /* movzx ecx, byte [rcx] */
-		EMIT(m, 0xe3, 5, 0xe9);    /* jrcxz over; jmp stub */
-		emit32(m, 0);
-	} else {
-		tr_mem(m, true, 0x8b, S1, S2, NO_REG, 0, code);
-		EMIT(m, 0x41, 0x80, 0x3a, 0, 0x0f, 0x85); /* cmp byte [r10], 0; jne stub */
-		emit32(m, 0);
-		x->e = false;
+	if (!x->m_ok) {
+		need_m(x); /* uses S1 */
+		tr_gs(m, true, 0x8b, S1, tr_word(W_PTR));
 	}
+	x->e = false;
+	if (!x->s1_offset)
+		tr_gs(m, true, 0x2b, S1, SLOT(x, host));
+	EMIT(m, 0x49, 0xc1, 0xea, MEM_PAGE_SHIFT); /* shr r10, 12 */
+	tr_gs(m, true, 0x03, S1, offsetof(struct vcpu, slots.code) + 8u * x->slot);
+	EMIT(m, 0x41, 0x80, 0x3a, 0, 0x0f, 0x85); /* cmp byte [r10], 0; jne stub */
+	emit32(m, 0);
 	s = xlat_stub(x, kind);
-	s->rcx = s->save = swap;
-	s->restore = x->e;
-	if (swap)
-		tr_rr(m, true, 0x89, S1, RCX);
+	s->slot_host = x->s1_offset ? (uint16_t)(x->slot + 1) : 0;
 	s->back = m->n;
+}
+
+void xlat_stored_stub(struct xlat *x, const struct stub *s)
+{
+	if (!s->slot_host)
+		return;
+	/* the interpreter wants the host pointer */
+	tr_gs(&x->m, true, 0x8b, S1,
+	      slot_field(s->slot_host - 1u, offsetof(struct x86_slot, host)));
+	tr_gs(&x->m, true, 0x01, S1, tr_word(W_PTR));
 }

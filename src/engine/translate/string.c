@@ -384,10 +384,8 @@ static void put_movs(struct xlat *x, const struct ea *src, const struct ea *dst,
 	op_s1(x, 0x8a, size, S2);
 	tr_gs(&x->m, true, 0x89, S2, tr_word(W_STR_A));
 	check(xlat_ptr(x, dst, size, true, &slow[2]));
-	tr_gs(&x->m, true, 0x89, S2, tr_word(W_ENTRY));
 	tr_gs(&x->m, true, 0x8b, S2, tr_word(W_STR_A));
 	op_s1(x, 0x88, size, S2);
-	tr_gs(&x->m, true, 0x8b, S2, tr_word(W_ENTRY));
 	step(x, RSI, size);
 	step(x, RDI, size);
 	xlat_stored(x, STUB_STORED);

@@ -65,6 +65,7 @@ static void on_flush(struct vcpu *v)
 	t->used = t->first;
 	t->n_blocks = 0;
 	t->dropped++;
+	t->smp = icpu(v)->ivm->smp;
 	clear_jumps(t);
 }
 
@@ -124,6 +125,7 @@ static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct er
 	}
 	t->blocks = xnew_n(struct tr_block *, TR_BLOCKS);
 	t->x87_fdp = !ic->x87_lazy_fdp;
+	t->smp = ic->ivm->smp;
 	t->hot = vm->translate_at_once ? 1 : HOT;
 	clear_jumps(t);
 	ic->tr = t;
@@ -177,6 +179,9 @@ static void translate_vcpu_done(struct vcpu *v)
 
 static int translate_run(struct engine_vm *vm, struct vcpu *v, struct vcpu_exit *ret_exit)
 {
+	/* stores are translated otherwise when there are more vCPUs (mem.c) */
+	if (icpu(v)->tr->smp != icpu(v)->ivm->smp)
+		icpu(v)->flush_wanted = true;
 	asm volatile("wrgsbase %0" : : "r"((uint64_t)(uintptr_t)v));
 	return engine_interp.run(vm, v, ret_exit);
 }

@@ -36,21 +36,23 @@ enum { S1 = R10, S2 = R11 };
 
 /* vcpu.word[] */
 enum {
-	W_TAB,   /* TLB table of data accesses */
-	W_GEN,   /* its generation */
-	W_FL,    /* flags */
-	W_KEY,   /* block key in force */
-	W_TMP,   /* RAX while flags are restored */
-	W_LIN,   /* linear address during a check */
-	W_ENTRY, /* TLB entry of a store */
-	W_PTR,   /* host pointer of a store; target of an indirect branch that missed */
+	W_TAB, /* TLB table of data accesses */
+	W_GEN, /* its generation */
+	W_FL,  /* flags */
+	W_KEY, /* block key in force */
+	W_TMP, /* RAX while flags are restored */
+	W_LIN, /* linear address during a check */
+	W_PTR, /* host pointer of a store (mem.c); target of an indirect branch that missed */
 	W_VEC,
 	W_JTAB,  /* jump_slot[] */
 	W_MXCSR, /* scratch */
 	W_STR_A, /* string instructions: RAX and RDX meanwhile */
 	W_STR_D,
-	W_STR_N, /* bytes stored to a page with code */
-	W_GO     /* native code that is gone to */
+	W_STR_N,        /* bytes stored to a page with code */
+	W_GO,           /* native code that is gone to */
+	W_ENTRY,        /* TLB entry, of string.c */
+	W_SETTLED = 23, /* slot.c: 0 = the place should look by page number */
+	W_SPILL = 24    /* six, of slot.c */
 };
 
 /* What handlers return to native code, beyond X86_EXIT. */
@@ -113,8 +115,13 @@ struct translator {
 	uint8_t *tail;     /* the same, leaving native code for good */
 	uint8_t *vec_load; /* clobbers nothing but flags */
 	uint8_t *string[TR_STRING_OPS][4][2]; /* by log2 of the element; 32-, 64-bit addresses */
-	unsigned hot;                         /* executions before a block is translated */
 	bool x87_fdp;                         /* x87 code records FDP: see x87.c */
+	/* slot.c: by set, size above 8, store */
+	uint8_t *miss[X86_SLOT_SETS][2][2];
+	uint8_t *by_page; /* S1 = struct tr_place: calls tr_by_page() */
+	unsigned slot_turn;
+	bool smp;     /* translated for more than one vCPU */
+	unsigned hot; /* executions before a block is translated */
 	uint64_t translated, dropped;
 	unsigned n_blocks;
 	struct tr_block **blocks; /* [TR_BLOCKS], by address */
@@ -148,7 +155,7 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err) MUST
  * may be entered. Flags are in s.rflags. */
 int tr_goto(struct vcpu *v, const struct block *b);
 int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
-/** tr_stored() - a store went to a page with code (W_ENTRY, W_PTR). tr_stored_go(): a push of a
+/** tr_stored() - a store went to a page with code (W_PTR). tr_stored_go(): a push of a
  * branch, whose target is checked anyway. */
 int tr_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 int tr_stored_go(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
@@ -165,6 +172,21 @@ int tr_x87_load(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, 
 void tr_string_glue(struct translator *t, struct emit *m);
 /** tr_string() - slow path of a string instruction whose routine gave up. */
 int tr_string(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+/* An access that has a slot of its own, as translated code keeps it: offsets from here. */
+struct tr_place {
+	int64_t disp;
+	int32_t check, after, slow; /* the check, what follows a hit, the interpreter's */
+	uint8_t base, index, scale, seg;
+	uint8_t set, size;
+	bool write, is64, s1; /* s1: wants the host pointer in S1, else delta in S2 */
+};
+
+/* mem.c */
+/** tr_by_page() - from now on the access of a struct tr_place (not aligned) looks its slot up by
+ * page number. */
+int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uint32_t fl);
+/* slot.c */
+void tr_slot_glue(struct translator *t, struct emit *m);
 
 /* block.c */
 /** tr_translate() - give @b host code; false when it is not worth it or there is no room now. */

@@ -19,6 +19,13 @@ enum stub_kind {
 	STUB_HEAD,   /* leave at the block's first instruction */
 };
 
+/* An address in guest registers. */
+struct ea {
+	uint8_t base, index, scale; /* guest GPRs or NO_REG */
+	uint8_t seg;                /* FS or GS of 64-bit code, else NO_REG */
+	int64_t disp;
+};
+
 /* Out-of-line code, emitted after the body. */
 struct stub {
 	uint8_t kind;
@@ -30,6 +37,15 @@ struct stub {
 	unsigned back; /* offset to come back to */
 	unsigned at;   /* offset of an instruction that can fault, else 0 */
 	uint8_t x87;   /* xlat.x87_due on the way in */
+	/* a slot's check failed (number + 1, else 0); where a hit goes on */
+	uint16_t slot;
+	uint8_t size;
+	bool write;
+	unsigned check, hit,
+		after; /* offsets: its first byte; after its jump; after what a hit does */
+	struct ea ea;
+	bool s1;
+	uint16_t slot_host; /* STUB_STORED: W_PTR is an offset in the range of this one */
 };
 
 #define XLAT_STUBS (BLOCK_MAX_INSNS * 4 + 8)
@@ -47,19 +63,15 @@ struct xlat {
 	bool x87;          /* x87 registers are the guest's from here on */
 	uint8_t x87_due;   /* x87 instruction whose place is not stored yet, + 1; 0 = none */
 	bool is64;
-	unsigned w; /* 8 or 4: width of the stack and of near branches */
-	unsigned i; /* current instruction */
+	uint32_t slot_of[16]; /* what the slot of accesses through a GPR is chosen by, 0 = none */
+	uint16_t slot;        /* of the last check */
+	bool s1_offset;       /* S1 is the offset in the slot, not the host pointer */
+	unsigned w;           /* 8 or 4: width of the stack and of near branches */
+	unsigned i;           /* current instruction */
 	unsigned n_slow;
 	unsigned n_stubs;
 	struct stub stub[XLAT_STUBS];
 	struct insn in[BLOCK_MAX_INSNS];
-};
-
-/* An address in guest registers. */
-struct ea {
-	uint8_t base, index, scale; /* guest GPRs or NO_REG */
-	uint8_t seg;                /* FS or GS of 64-bit code, else NO_REG */
-	int64_t disp;
 };
 
 /* How a COPY instruction uses the fixed registers. */
@@ -116,12 +128,21 @@ void xlat_put_ea(struct xlat *x, unsigned dst, bool wide, const struct ea *a, in
 		 unsigned t1, unsigned t2);
 /** xlat_disp_fits() - can the address plus @more bytes be encoded? */
 bool xlat_disp_fits(const struct ea *a, int64_t more);
-/** xlat_ptr() - S1 = host pointer, S2 = TLB entry of @size bytes at @a; the slow stub in
- * *ret_stub (its .back to be set). EFLAGS are lost. False: must go the slow way. */
+/** xlat_ptr() - S1 = host pointer of @size bytes at @a, to be kept until xlat_stored(); the slow
+ * stub in *ret_stub (its .back to be set). S2 and EFLAGS are lost. False: must go the slow way. */
 bool xlat_ptr(struct xlat *x, const struct ea *a, unsigned size, bool write,
 	      struct stub **ret_stub);
-/** xlat_stored() - after a store with the registers of xlat_ptr(): code pages. */
+/** xlat_operand() - the same with the operand in x->m.mem*; needs S1 and, if @s2_free, S2. */
+bool xlat_operand(struct xlat *x, const struct ea *a, unsigned size, bool write, bool s2_free,
+		  struct stub **ret_stub);
+/** xlat_stored() - after a store: code pages. @kind: STUB_STORED or STUB_STORED_GO. */
 void xlat_stored(struct xlat *x, unsigned kind);
+/** xlat_try() - in the stub of a check that failed: try to fill the slot and go on, natively. */
+void xlat_try(struct xlat *x, const struct stub *s);
+/** xlat_stored_stub() - in the stub of xlat_stored(). */
+void xlat_stored_stub(struct xlat *x, const struct stub *s);
+/** xlat_slots_forget() - after @in: which registers point elsewhere now. */
+void xlat_slots_forget(struct xlat *x, const struct insn *in);
 
 /* system.c */
 enum xlat_end {

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Filling slots: the native routines that translated code calls when an address is not in its slot
+ * (mem.c). They look the page up in the soft TLB as the interpreter's handlers do, write the slot
+ * and return to the access; nothing is spilled but six registers.
+ *
+ * In: S1 = address - slot.base; S2 = offset of the slot << 8 | size of the access - 1. Out: carry
+ * clear, S1 = address - the new slot.base, S2 = offset of the slot, every other register as it was;
+ * or carry set: the interpreter must do it. With carry clear, ZF says that the place had better
+ * look its slot up by page number (xlat_try()).
+ *
+ * The slot is good for this access in any case, also when its lim says that the next one must come
+ * here again: near the end of a range, and for supervisor accesses while user pages are accessible.
+ */
+#include "engine/translate/translate.h"
+
+#define INDEX_MASK ((X86_TLB_SIZE - 1) * (unsigned)sizeof(struct x86_tlb_entry))
+static_assert(sizeof(struct x86_tlb_entry) == 64, "the index is the page number times 64");
+static_assert(sizeof(struct x86_slot) == 32, "the number is the offset / 32");
+
+static const uint8_t spilled[] = {RAX, RCX, RDX, RBX, RSI, RDI};
+
+static void slot_at(struct emit *m, uint8_t op, unsigned reg, size_t off)
+{
+	emit8(m, 0x65);
+	tr_mem(m, true, op, reg, S2, NO_REG, 0, (int32_t)(offsetof(struct vcpu, slots.s) + off));
+}
+#define SLOT_AT(m, op, reg, f) slot_at(m, op, reg, offsetof(struct x86_slot, f))
+#define ENTRY(m, w, op, reg, f)                                                                    \
+	tr_mem(m, w, op, reg, RCX, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, f))
+
+static void spill(struct emit *m, bool store)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(spilled); i++)
+		tr_gs(m, true, store ? 0x89 : 0x8b, spilled[i], tr_word(W_SPILL + i));
+}
+
+/* jcc rel32, to be given its target */
+static unsigned jcc(struct emit *m, uint8_t cc)
+{
+	EMIT(m, 0x0f, (uint8_t)(0x80 | cc));
+	emit32(m, 0);
+	return m->n;
+}
+static void to_here(struct emit *m, unsigned from)
+{
+	st_le32(m->buf + from - 4, m->n - from);
+}
+enum { CC_E = 4, CC_NE = 5, CC_A = 7 };
+
+/* RCX = the TLB entry of address S1; returns the jumps taken when it has no @tag for all bytes. */
+static unsigned put_lookup(struct emit *m, size_t tag)
+{
+	tr_rr(m, true, 0x89, S1, RCX);
+	EMIT(m, 0x48, 0xc1, 0xe9, 6, 0x81, 0xe1); /* shr rcx, 6; and ecx, mask */
+	emit32(m, INDEX_MASK);
+	tr_gs(m, true, 0x03, RCX, tr_word(W_TAB));
+	tr_rr(m, true, 0x01, S1, RAX);
+	EMIT(m, 0x48, 0x25); /* and rax, -4096 */
+	emit32(m, (uint32_t)-4096);
+	tr_gs(m, true, 0x03, RAX, tr_word(W_GEN));
+	tr_mem(m, true, 0x3b, RAX, RCX, NO_REG, 0, (int32_t)tag);
+	return jcc(m, CC_NE);
+}
+
+/*
+ * RDX, RBX = pages before and after that may be stored to without a look at their code bytes: those
+ * in the same aligned eight bytes, if all are clear. RAX = address of the page's code byte.
+ */
+static void put_clear_of_code(struct emit *m)
+{
+	unsigned other, done;
+
+	tr_rr(m, true, 0x89, RAX, RSI);
+	EMIT(m, 0x48, 0x83, 0xe6, 0xf8);       /* and rsi, -8 */
+	EMIT(m, 0x48, 0x83, 0x3e, 0x00);       /* cmp qword [rsi], 0 */
+	other = jcc(m, CC_NE);                 /* */
+	tr_rr(m, false, 0x89, RAX, RSI);       /* */
+	EMIT(m, 0x83, 0xe6, 0x07);             /* and esi, 7 */
+	EMIT(m, 0x39, 0xf2, 0x0f, 0x47, 0xd6); /* cmp edx, esi; cmova edx, esi */
+	EMIT(m, 0x83, 0xf6, 0x07);             /* xor esi, 7 */
+	EMIT(m, 0x39, 0xf3, 0x0f, 0x47, 0xde); /* cmp ebx, esi; cmova ebx, esi */
+	emit8(m, 0xe9);
+	emit32(m, 0);
+	done = m->n;
+	to_here(m, other);
+	EMIT(m, 0x31, 0xd2, 0x31, 0xdb); /* xor edx, edx; xor ebx, ebx */
+	to_here(m, done);
+}
+
+/*
+ * Misses of one slot in quick succession: the instruction uses memory all over the place, or shares
+ * its slot. W_SETTLED is 0 when there were so many that it had better look by page number. The cost
+ * of a wrong guess is small either way.
+ */
+#define HOT_TSC    500u
+#define HOT_MISSES 24u
+static void put_heat(struct emit *m)
+{
+	int32_t last = (int32_t)offsetof(struct vcpu, slots.missed);
+	int32_t heat = (int32_t)offsetof(struct vcpu, slots.heat);
+	unsigned slow, cool;
+
+	tr_rr(m, false, 0x89, S2, RBX);
+	EMIT(m, 0xc1, 0xeb, 3, 0x0f, 0x31); /* shr ebx, 3: 4 bytes each; rdtsc */
+	tr_rr(m, false, 0x89, RAX, RDX);
+	emit8(m, 0x65);
+	tr_mem(m, false, 0x2b, RDX, RBX, NO_REG, 0, last);
+	emit8(m, 0x65);
+	tr_mem(m, false, 0x89, RAX, RBX, NO_REG, 0, last);
+	emit8(m, 0x65);
+	tr_mem(m, false, 0x8b, RAX, RBX, NO_REG, 0, heat);
+	EMIT(m, 0x81, 0xfa); /* cmp edx, HOT_TSC */
+	emit32(m, HOT_TSC);
+	slow = jcc(m, CC_A);
+	EMIT(m, 0xff, 0xc0, 0x3d); /* inc eax; cmp eax, HOT_MISSES */
+	emit32(m, HOT_MISSES);
+	cool = jcc(m, CC_NE);
+	EMIT(m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[W_SETTLED], 0 */
+	emit32(m, (uint32_t)tr_word(W_SETTLED));
+	emit32(m, 0);
+	to_here(m, slow);
+	EMIT(m, 0xd1, 0xe8); /* shr eax, 1 */
+	to_here(m, cool);
+	emit8(m, 0x65);
+	tr_mem(m, false, 0x89, RAX, RBX, NO_REG, 0, heat);
+}
+
+/* Put the slot on the list of those that are not empty. */
+static void put_note(struct emit *m, unsigned class)
+{
+	size_t n = offsetof(struct vcpu, slots.n_filled) + 4 * class;
+	size_t listed = offsetof(struct vcpu, slots.listed);
+	unsigned is;
+
+	tr_rr(m, false, 0x89, S2, RDX);
+	EMIT(m, 0xc1, 0xea, 5); /* shr edx, 5 */
+	emit8(m, 0x65);
+	tr_mem(m, false, 0x80, 7, RDX, NO_REG, 0, (int32_t)listed); /* cmp byte [], 0 */
+	emit8(m, 0);
+	is = jcc(m, CC_NE);
+	emit8(m, 0x65);
+	tr_mem(m, false, 0xc6, 0, RDX, NO_REG, 0, (int32_t)listed); /* mov byte [], 1 */
+	emit8(m, 1);
+	tr_gs(m, false, 0x8b, RAX, n);
+	EMIT(m, 0x65, 0x66); /* mov gs:[rax * 2 + ], dx */
+	tr_mem(m, false, 0x89, RDX, NO_REG, RAX, 1,
+	       (int32_t)(offsetof(struct vcpu, slots.filled) +
+			 class * sizeof(((struct x86_slots *)NULL)->filled[0])));
+	EMIT(m, 0xff, 0xc0); /* inc eax */
+	tr_gs(m, false, 0x89, RAX, n);
+	to_here(m, is);
+}
+
+/* RSI, RDI = page and host page of the address. */
+static void put_page(struct emit *m)
+{
+	tr_rr(m, true, 0x89, S1, RSI);
+	EMIT(m, 0x48, 0x81, 0xe6); /* and rsi, -4096 */
+	emit32(m, (uint32_t)-4096);
+	ENTRY(m, true, 0x8b, RDI, host);
+}
+
+/* Address of the code byte of the slot's first page: RAX. */
+static void put_code_byte(struct emit *m)
+{
+	tr_rr(m, false, 0x89, S2, RCX);
+	EMIT(m, 0xc1, 0xe9, 2); /* shr ecx, 2: 8 bytes each */
+	emit8(m, 0x65);
+	tr_mem(m, true, 0x89, RAX, RCX, NO_REG, 0, (int32_t)offsetof(struct vcpu, slots.code));
+}
+
+/* RSI, RDI, RBX = base, host, lim of the range with pages before and after in RDX, RBX; RAX = code
+ * byte. */
+static void put_range(struct emit *m, bool big, bool write_set)
+{
+	tr_mem(m, true, 0x8d, RBX, RDX, RBX, 0, 1);
+	EMIT(m, 0x48, 0xc1, 0xe3, MEM_PAGE_SHIFT); /* shl rbx, 12 */
+	if (write_set) {
+		tr_rr(m, true, 0x29, RDX, RAX);
+		put_code_byte(m);
+	}
+	EMIT(m, 0x48, 0xc1, 0xe2, MEM_PAGE_SHIFT); /* shl rdx, 12 */
+	tr_rr(m, true, 0x29, RDX, RSI);
+	tr_rr(m, true, 0x29, RDX, RDI);
+	EMIT(m, 0x48, 0x83, 0xeb, big ? 63 : 7); /* sub rbx, */
+}
+
+static void put_miss(struct emit *m, unsigned set, bool big, bool write)
+{
+	bool write_set = set & X86_SLOT_WRITE, super = set & X86_SLOT_SUPER;
+	unsigned miss, code = 0, store, hold = 0;
+
+	spill(m, true);
+	EMIT(m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[W_SETTLED], 1 */
+	emit32(m, (uint32_t)tr_word(W_SETTLED));
+	emit32(m, 1);
+	EMIT(m, 0x41, 0x0f, 0xb6, 0xc3); /* movzx eax, r11b */
+	EMIT(m, 0x41, 0xc1, 0xeb, 8);    /* shr r11d, 8 */
+	SLOT_AT(m, 0x03, S1, base);
+	miss = put_lookup(m, write_set ? offsetof(struct x86_tlb_entry, tag_write)
+				       : offsetof(struct x86_tlb_entry, tag_read));
+	if (write_set) {
+		ENTRY(m, true, 0x8b, RAX, code);
+		EMIT(m, 0x80, 0x38, 0x00); /* cmp byte [rax], 0 */
+		code = jcc(m, CC_NE);
+	}
+	put_heat(m);
+	if (super) {
+		EMIT(m, 0x65, 0x80, 0x3c, 0x25); /* cmp byte gs:[hold], 0 */
+		emit32(m, (uint32_t)offsetof(struct vcpu, slots.hold));
+		emit8(m, 0);
+		hold = jcc(m, CC_NE);
+	}
+	ENTRY(m, false, 0x8b, RDX, before);
+	ENTRY(m, false, 0x8b, RBX, after);
+	if (write_set) {
+		ENTRY(m, true, 0x8b, RAX, code);
+		put_clear_of_code(m);
+	}
+	put_page(m);
+	put_range(m, big, write_set);
+	put_note(m, super);
+	store = m->n;
+	SLOT_AT(m, 0x89, RBX, lim);
+	SLOT_AT(m, 0x89, RSI, base);
+	SLOT_AT(m, 0x89, RDI, host);
+	tr_rr(m, true, 0x29, RSI, RDI);
+	SLOT_AT(m, 0x89, RDI, delta);
+	tr_rr(m, true, 0x29, RSI, S1);
+	spill(m, false);
+	EMIT(m, 0x65, 0x83, 0x3c, 0x25); /* cmp dword gs:[W_SETTLED], 0: no carry */
+	emit32(m, (uint32_t)tr_word(W_SETTLED));
+	EMIT(m, 0, 0xc3);
+	if (write_set && !write) { /* reading the stack: a page that is not to be kept will do */
+		to_here(m, miss);
+		tr_mem(m, true, 0x3b, RAX, RCX, NO_REG, 0,
+		       (int32_t)offsetof(struct x86_tlb_entry, tag_read));
+		miss = jcc(m, CC_NE);
+		to_here(m, code);
+		code = 0;
+	}
+	if (hold)
+		to_here(m, hold);
+	if (super || (write_set && !write)) {
+		/* for this time only */
+		put_page(m);
+		if (write_set) {
+			ENTRY(m, true, 0x8b, RAX, code);
+			put_code_byte(m);
+		}
+		EMIT(m, 0x31, 0xdb); /* xor ebx, ebx */
+		emit8(m, 0xe9);
+		emit32(m, store - (m->n + 4));
+	}
+	to_here(m, miss);
+	if (code)
+		to_here(m, code);
+	spill(m, false);
+	EMIT(m, 0xf9, 0xc3); /* stc; ret */
+}
+
+void tr_slot_glue(struct translator *t, struct emit *m)
+{
+	t->by_page = t->map.rx + m->n;
+	tr_imm64(m, S2, (uintptr_t)tr_by_page);
+	tr_jump_to(m, 0xe9, t->map.rx, t->call);
+	for (unsigned set = 0; set < X86_SLOT_SETS; set++)
+		for (unsigned big = 0; big < 2; big++)
+			for (unsigned write = 0; write < 2; write++) {
+				t->miss[set][big][write] = t->map.rx + m->n;
+				put_miss(m, set, big, write);
+			}
+}
