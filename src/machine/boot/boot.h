@@ -144,6 +144,17 @@ struct boot_elf_info {
 int boot_elf_load(const struct boot_image *img, const struct boot_env *env,
 		  struct boot_elf_info *ret_info, struct error *err) MUST_CHECK;
 
+/* A kernel unpacked by the host. */
+struct boot_unpacked {
+	uint64_t room; /* bytes it may have at most; set by the caller, not 0 */
+	uint8_t *p;    /* owned */
+	uint64_t n;    /* bytes */
+};
+/** boot_unpack() - the @n bytes of a compressed kernel at @p; false: not a format we know, damaged,
+ * or larger than @ret->room. boot_unpacked_free() it. */
+bool boot_unpack(const uint8_t *p, uint64_t n, struct boot_unpacked *ret);
+void boot_unpacked_free(struct boot_unpacked *u);
+
 /** boot_put() - copy to RAM of the map; -ENOMEM with @what when it isn't RAM. */
 int boot_put(const struct boot_env *env, uint64_t to, const void *from, uint64_t len,
 	     const char *what, struct error *err) MUST_CHECK;

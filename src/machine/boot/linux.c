@@ -7,7 +7,9 @@
  * The real-mode setup code is never run: we start at the protected-mode kernel. A kernel whose
  * xloadflags say XLF_KERNEL_64 is entered in long mode at its load address + 200h, any other at its
  * load address in flat 32-bit mode. The kernel decompresses itself, so the whole of init_size from
- * its run address must be RAM; the initrd goes as high as the kernel allows, above that.
+ * its run address must be RAM; the initrd goes as high as the kernel allows, above that. A payload
+ * that the host can unpack (unpack.c) is put where the decompressor would put it, and entered at
+ * its ELF entry with the registers that the decompressor passes on, which are those it was given.
  *
  * UNMODELLED: zImage (loaded low), boot protocol < 2.06, setup_data, EFI handover, kernels loaded
  * above 4 GiB.
@@ -50,6 +52,8 @@ enum {
 	BP_RELOCATABLE = 0x234,
 	BP_XLOADFLAGS = 0x236,
 	BP_CMDLINE_SIZE = 0x238,
+	BP_PAYLOAD_OFFSET = 0x248,
+	BP_PAYLOAD_LENGTH = 0x24c,
 	BP_SETUP_DATA = 0x250,
 	BP_PREF_ADDRESS = 0x258,
 	BP_INIT_SIZE = 0x260,
@@ -232,9 +236,36 @@ int boot_linux_params(const struct boot_source *src, const struct boot_env *env,
 	return r;
 }
 
+/* Unpack the kernel and load it where it was linked; false: the guest's decompressor must do it. */
+static bool load_unpacked(const struct boot_image *img, const struct boot_env *env,
+			  const struct setup *s, uint64_t *ret_entry)
+{
+	const uint8_t *p = img->p;
+	struct boot_unpacked u = {.room = s->run_end - s->load};
+	struct boot_elf_info elf = {0};
+	struct error ignored = {0};
+	uint64_t at, len;
+	bool ok;
+
+	if (s->version < 0x208 || BP_SETUP_SECTS + s->hdr_len < BP_PAYLOAD_LENGTH + 4)
+		return false;
+	at = ld_le32(p + BP_PAYLOAD_OFFSET);
+	len = ld_le32(p + BP_PAYLOAD_LENGTH);
+	if (at > s->payload_len || len > s->payload_len - at ||
+	    !boot_unpack(p + s->payload_at + at, len, &u))
+		return false;
+	ok = boot_elf_load(&(struct boot_image){u.p, u.n, img->name}, env, &elf, &ignored) == 0 &&
+	     elf.is64 == s->entry64 && elf.low >= s->load && elf.high <= s->run_end &&
+	     elf.entry_phys >= elf.low && elf.entry_phys < elf.high;
+	boot_unpacked_free(&u);
+	*ret_entry = elf.entry_phys;
+	return ok;
+}
+
 int boot_linux(const struct boot_source *src, const struct boot_image *img,
 	       const struct boot_env *env, struct boot_cpu *cpu, struct error *err)
 {
+	uint64_t entry;
 	struct setup s = {0};
 	uint8_t hdr[BP_E820_TABLE];
 	int r;
@@ -248,7 +279,11 @@ int boot_linux(const struct boot_source *src, const struct boot_image *img,
 		return r;
 	memcpy(hdr, img->p + BP_SETUP_SECTS, MIN(s.hdr_len, sizeof(hdr)));
 	st_le32(hdr + BP_CODE32_START - BP_SETUP_SECTS, (uint32_t)s.load);
-	r = boot_put(env, s.load, img->p + s.payload_at, s.payload_len, "the Linux kernel", err);
+	if (!load_unpacked(img, env, &s, &entry)) {
+		entry = s.load + (s.entry64 ? 0x200 : 0);
+		r = boot_put(env, s.load, img->p + s.payload_at, s.payload_len, "the Linux kernel",
+			     err);
+	}
 	if (r == 0)
 		r = boot_linux_params(src, env, hdr, s.hdr_len, s.run_end, s.initrd_max,
 				      s.cmdline_max, err);
@@ -256,7 +291,7 @@ int boot_linux(const struct boot_source *src, const struct boot_image *img,
 		r = boot_put_gdt(env, s.entry64 ? BOOT_LONG64 : BOOT_PROT32, cpu, err);
 	if (r == 0 && s.entry64)
 		r = boot_put_tables(env, cpu, err);
-	cpu->rip = s.load + (s.entry64 ? 0x200 : 0);
+	cpu->rip = entry;
 	cpu->gpr[BOOT_RSI] = BOOT_INFO;
 	cpu->protocol = s.entry64 ? "Linux 64-bit" : "Linux 32-bit";
 	return r;
