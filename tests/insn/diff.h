@@ -30,8 +30,9 @@ static inline uint64_t diff_xorshift(uint64_t *s)
 
 /* diff_guest.c */
 struct diff_guest;
-/** diff_guest_new() - a VM with one vCPU of @engine in 64-bit mode, NULL with text in @err. */
-struct diff_guest *diff_guest_new(const char *engine, struct error *err);
+/** diff_guest_new() - a VM with one vCPU of @engine in 64-bit mode, NULL with text in @err.
+ * @exits: the device at DIFF_EXIT is there; else nothing is, as on the host. */
+struct diff_guest *diff_guest_new(const char *engine, bool exits, struct error *err);
 void diff_guest_free(struct diff_guest *g);
 const struct cpu_model *diff_guest_model(const struct diff_guest *g);
 /** diff_guest_free_run() - run instructions without single step where that makes no difference. */

@@ -142,7 +142,7 @@ static void build_segments(struct diff_guest *g)
 	system_descriptor(g, SEL_LDT, KERNEL + P_LDT, 0x1f, 2);
 }
 
-static void build_memory(struct diff_guest *g)
+static void build_memory(struct diff_guest *g, bool exits)
 {
 	memset(g->ram->host + P_CODE, 0xcc, NATIVE_CODE_SIZE);
 	memset(g->ram->host + P_HANDLERS, 0xf4, 0x1000);
@@ -158,7 +158,8 @@ static void build_memory(struct diff_guest *g)
 			continue;
 		map_page(g, va, P_DATA + i, nx | 4 | (va == NATIVE_RO ? 0 : 2));
 	}
-	map_page(g, DIFF_EXIT, IO_EXIT, 6);
+	if (exits)
+		map_page(g, DIFF_EXIT, IO_EXIT, 6);
 	/* IDT: interrupt gates; only #BP and #OF may be called from CPL 3 */
 	for (unsigned i = 0; i < 256; i++) {
 		uint64_t handler = KERNEL + P_HANDLERS + i * 16,
@@ -195,7 +196,7 @@ static void build_state(struct diff_guest *g)
 	s->shadow = 0;
 }
 
-struct diff_guest *diff_guest_new(const char *engine, struct error *err)
+struct diff_guest *diff_guest_new(const char *engine, bool exits, struct error *err)
 {
 	struct diff_guest *g = aligned_alloc(64, align_up(sizeof(*g), 64));
 	struct mem_mapping *map;
@@ -240,7 +241,7 @@ struct diff_guest *diff_guest_new(const char *engine, struct error *err)
 	if (!g->vm.ops || g->vm.ops->vm_init(&g->vm, err) ||
 	    g->vm.ops->vcpu_init(&g->vm, &g->v, err))
 		return NULL;
-	build_memory(g);
+	build_memory(g, exits);
 	build_segments(g);
 	build_state(g);
 	if (g->vm.ops->set_state(&g->v, &g->start))

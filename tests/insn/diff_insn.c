@@ -657,7 +657,7 @@ int main(int argc, char **argv)
 		printf("skipped: %s\n", why);
 		return SKIP;
 	}
-	r.guest = diff_guest_new(r.o.engine, &err);
+	r.guest = diff_guest_new(r.o.engine, r.o.exits, &err);
 	if (!r.guest) {
 		fprintf(stderr, "guest: %s\n", err.text);
 		return 1;
@@ -665,7 +665,7 @@ int main(int argc, char **argv)
 	if (r.o.free)
 		diff_guest_free_run(r.guest);
 	if (r.o.seq) {
-		r.reference = diff_guest_new("interp", &err);
+		r.reference = diff_guest_new("interp", r.o.exits, &err);
 		if (!r.reference) {
 			fprintf(stderr, "guest: %s\n", err.text);
 			return 1;
