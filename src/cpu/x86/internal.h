@@ -35,6 +35,8 @@ int x86_write_t(struct vcpu *v, unsigned table, gva_t lin, unsigned size,
 		const void *buf) MUST_CHECK;
 int x86_probe_t(struct vcpu *v, unsigned table, gva_t lin, unsigned size,
 		unsigned access) MUST_CHECK;
+/** x86_ref() - mem_lookup() through the TLB's memory of the last RAM run. vCPU thread. */
+void x86_ref(struct vcpu *v, gpa_t gpa, struct mem_ref *ret);
 /** x86_walk_t() - page walk as table @table would need it. */
 int x86_walk_t(struct vcpu *v, gva_t lin, unsigned access, unsigned table,
 	       struct x86_walk *ret) MUST_CHECK;

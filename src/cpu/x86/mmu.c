@@ -480,7 +480,7 @@ static int part_find(struct vcpu *v, unsigned table, gva_t lin, unsigned len, un
 		x86_side_effect(v);
 		return X86_OK;
 	}
-	mem_lookup(v->mem, w.gpa, &ref);
+	x86_ref(v, w.gpa, &ref);
 	if (ref.kind != MEM_RAM && ref.kind != MEM_ROM) {
 		p->kind = PART_IO;
 		x86_side_effect(v);

@@ -47,6 +47,31 @@ struct walker {
 	uint64_t rights; /* AND of W and U, G of the leaf; NX as OR */
 };
 
+/* What is at @gpa: from the RAM run used last, without the map's lock, or from the map. */
+void x86_ref(struct vcpu *v, gpa_t gpa, struct mem_ref *ret)
+{
+	struct x86_tlb *t = v->tlb;
+
+	if (LIKELY(gpa - t->run.start < t->run.len)) {
+		*ret = (struct mem_ref){.kind = MEM_RAM,
+					.block = t->run.block,
+					.block_off = t->run.block_off + (gpa - t->run.start),
+					.start = t->run.start,
+					.len = t->run.len};
+		return;
+	}
+	mem_lookup(v->mem, gpa, ret);
+	/* With A20 closed an address can lie outside the run that answers for it. */
+	if (ret->kind == MEM_RAM && gpa >= ret->start && gpa - ret->start < ret->len &&
+	    ret->block_off >= gpa - ret->start) {
+		t->run.start = ret->start;
+		t->run.len = ret->len;
+		t->run.block = ret->block;
+		t->run.block_off = ret->block_off - (gpa - ret->start);
+		t->run.host = ret->block->host + t->run.block_off;
+	}
+}
+
 static uint8_t *pt_host(struct vcpu *v, gpa_t gpa, unsigned size, bool write)
 {
 	struct x86_tlb *t = v->tlb;
@@ -54,20 +79,10 @@ static uint8_t *pt_host(struct vcpu *v, gpa_t gpa, unsigned size, bool write)
 
 	if (LIKELY(gpa - t->run.start < t->run.len && t->run.len - (gpa - t->run.start) >= size))
 		return t->run.host + (gpa - t->run.start);
-	mem_lookup(v->mem, gpa, &ref);
-	if (ref.kind == MEM_ROM && !write)
+	x86_ref(v, gpa, &ref);
+	if (ref.kind == MEM_RAM || (ref.kind == MEM_ROM && !write))
 		return ref.block->host + ref.block_off;
-	if (ref.kind != MEM_RAM)
-		return NULL;
-	/* With A20 closed an address can lie outside the run that answers for it. */
-	if (gpa >= ref.start && gpa - ref.start < ref.len && ref.block_off >= gpa - ref.start) {
-		t->run.start = ref.start;
-		t->run.len = ref.len;
-		t->run.block = ref.block;
-		t->run.block_off = ref.block_off - (gpa - ref.start);
-		t->run.host = ref.block->host + t->run.block_off;
-	}
-	return ref.block->host + ref.block_off;
+	return NULL;
 }
 
 static uint64_t pt_read(struct vcpu *v, gpa_t gpa, unsigned size)
