@@ -40,6 +40,8 @@ static void tlb_clear(struct x86_tlb *t)
 		t->asid[i].key = ASID_FREE;
 	memset(t->large_4m, 0, sizeof(t->large_4m));
 	memset(t->large_1g, 0, sizeof(t->large_1g));
+	memset(t->exec_seen, 0, sizeof(t->exec_seen));
+	t->exec_seq++;
 }
 
 struct x86_tlb *x86_tlb_new(void)
@@ -182,6 +184,8 @@ void x86_tlb_flush_page(struct vcpu *v, gva_t lin)
 		shift = 30;
 	else if (bit_test(t->large_4m, ARRAY_SIZE(t->large_4m), lin >> 22))
 		shift = 22;
+	if (shift || bit_test(t->exec_seen, ARRAY_SIZE(t->exec_seen), lin >> 12))
+		t->exec_seq++;
 	for (unsigned i = 0; i < X86_TLB_ALIGN; i++) {
 		if (entry_page(&t->e[i][SLOT(lin)]) == PAGE(lin))
 			entry_drop(&t->e[i][SLOT(lin)]);
@@ -428,8 +432,10 @@ static void tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access
 	}
 	entry_reach(v, e, w, ref);
 	note_large(t, lin, w->page_size);
-	if (access & X86_ACC_EXEC)
+	if (access & X86_ACC_EXEC) {
 		e->tag_exec = tag;
+		bit_set(t->exec_seen, ARRAY_SIZE(t->exec_seen), lin >> 12);
+	}
 	if (page_watched(v, PAGE(lin)))
 		return;
 	/* A page that may be executed may be read, except under SMAP, whose table is not used for

@@ -58,7 +58,12 @@ struct x86_tlb {
 		uint64_t key; /* CR3 base | PCID; ~0 = free */
 		uint16_t gen;
 	} asid[8];
-	uint32_t next_gen;  /* generation handed out last */
+	uint32_t next_gen; /* generation handed out last */
+	/* Steps whenever code that was fetched may be mapped elsewhere now although the generation
+	 * has stayed, or when generations begin anew: mode, generation and this together say that
+	 * links between pages of code still hold. exec_seen: hashed pages fetched from since the
+	 * last tlb_clear(). */
+	uint64_t exec_seq, exec_seen[512];
 	unsigned asid_next; /* slot replaced next */
 	/* linear regions with entries cut from large pages, hashed: INVLPG must drop them all */
 	uint64_t large_4m[16], large_1g[4];

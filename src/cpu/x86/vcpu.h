@@ -79,6 +79,8 @@ struct x86_exception {
 	uint8_t insn_len;
 };
 
+/* Of instructions and blocks a translating engine counts only those it enters from its run loop:
+ * counting in every block costs more than many blocks do. */
 struct vcpu_counters {
 	uint64_t insns, blocks, exceptions, interrupts, tlb_misses, tlb_flushes, pio, mmio, halts,
 		smc, pauses, exits[VCPU_EXIT_COUNT];

@@ -107,8 +107,45 @@ static bool mark_code(struct interp_cpu *ic, struct interp_page *meta, _Atomic u
 	same = guest_equal(page + off, bytes, len);
 	if (same)
 		*ret_gen = atomic_load(&meta->gen);
+	if (ic->tr)
+		meta->users |= BIT(ic->v->index & 63);
 	pthread_mutex_unlock(&ic->ivm->code_lock);
 	return same;
+}
+
+/*
+ * Tell the vCPUs that have translated code from the page; code_lock held. Whoever writes code for
+ * another processor must make that one serialize (SDM vol. 3, 8.1.3), so a request, which it sees
+ * at its next jump backwards, call, indirect branch or special instruction, comes early enough. The
+ * writing vCPU itself looks before it enters translated code again.
+ */
+static void post_stale(struct interp_vm *ivm, struct interp_page *meta)
+{
+	for (struct interp_cpu *ic = ivm->cpus; ic; ic = ic->next) {
+		uint32_t n = atomic_load_explicit(&ic->n_stale, memory_order_relaxed);
+
+		if (!ic->tr || !(meta->users & BIT(ic->v->index & 63)))
+			continue;
+		if (n < STALE_MOST)
+			ic->stale[n] = meta;
+		if (n <= STALE_MOST)
+			atomic_store_explicit(&ic->n_stale, n + 1, memory_order_release);
+		if (ic != trap_current())
+			atomic_fetch_or(&ic->v->request, (uint32_t)VCPU_REQ_EVENT);
+	}
+	meta->users = 0;
+}
+
+unsigned interp_fetch_stale(struct interp_cpu *ic, struct interp_page *to[STALE_MOST])
+{
+	unsigned n;
+
+	pthread_mutex_lock(&ic->ivm->code_lock);
+	n = atomic_load_explicit(&ic->n_stale, memory_order_relaxed);
+	memcpy(to, ic->stale, MIN(n, STALE_MOST) * sizeof(to[0]));
+	atomic_store_explicit(&ic->n_stale, 0, memory_order_relaxed);
+	pthread_mutex_unlock(&ic->ivm->code_lock);
+	return n;
 }
 
 void interp_code_written(struct interp_vm *ivm, struct ram_block *rb, uint64_t off, uint64_t len)
@@ -133,6 +170,7 @@ void interp_code_written(struct interp_vm *ivm, struct ram_block *rb, uint64_t o
 			atomic_store(&meta->granules, 0);
 			atomic_store(&rb->code[page], 0);
 			atomic_fetch_add(&meta->gen, 1);
+			post_stale(ivm, meta);
 			pthread_mutex_unlock(&ivm->code_lock);
 		}
 		off += part;
@@ -428,7 +466,7 @@ static void link_block(struct interp_cpu *ic, struct block *b)
 
 /* Code that keeps being rewritten leaves one stale block for each version; a few are kept, because
  * programs like to alternate. */
-#define STALE_MOST 4
+#define VERSIONS_MOST 4
 
 static struct block *lookup(struct vcpu *v, struct block **head, const struct x86_tlb_entry *e,
 			    uint64_t rip)
@@ -441,7 +479,7 @@ static struct block *lookup(struct vcpu *v, struct block **head, const struct x8
 		if (b->rip == rip && b->key == ic->key && b->page == e->host) {
 			if (revalidate(v, b, e))
 				return b;
-			if (++stale > STALE_MOST) {
+			if (++stale > VERSIONS_MOST) {
 				*at = b->hash_next;
 				continue;
 			}
@@ -464,6 +502,8 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 	*ret_r = X86_OK;
 	if (UNLIKELY(ic->flush_wanted))
 		block_flush_all(ic);
+	if (UNLIKELY(atomic_load_explicit(&ic->n_stale, memory_order_acquire)))
+		ic->hooks->stale(v);
 	b = ic->jump[jump_slot(rip)];
 	if (b && b->rip == rip && b->key == key && key & X86_MODE_FLAT && block_valid(b) &&
 	    block_still_mapped(v, b, rip)) {

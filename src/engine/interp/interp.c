@@ -258,12 +258,24 @@ static void interp_vm_done(struct engine_vm *vm)
 
 /* ---- vCPU ---- */
 
+static void forget_cpu(struct interp_cpu *ic)
+{
+	struct interp_cpu **at = &ic->ivm->cpus;
+
+	pthread_mutex_lock(&ic->ivm->code_lock);
+	while (*at != ic)
+		at = &(*at)->next;
+	*at = ic->next;
+	pthread_mutex_unlock(&ic->ivm->code_lock);
+}
+
 static void interp_vcpu_done(struct vcpu *v)
 {
 	struct interp_cpu *ic = icpu(v);
 
 	if (!ic)
 		return;
+	forget_cpu(ic);
 	trap_thread_done(ic);
 	thunk_arena_done(&ic->thunks);
 	if (ic->pool)
@@ -294,6 +306,10 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 	v->engine = ic;
 	ic->v = v;
 	ic->ivm = vm->engine;
+	pthread_mutex_lock(&ic->ivm->code_lock);
+	ic->next = ic->ivm->cpus;
+	ic->ivm->cpus = ic;
+	pthread_mutex_unlock(&ic->ivm->code_lock);
 	ic->stored_slow = uop_stored_slow;
 	ic->x87_no_sel = cpu_model_has(v->model, X86_FEAT_ZERO_FCS_FDS);
 	ic->x87_lazy_fdp = cpu_model_has(v->model, X86_FEAT_FDP_EXCPTN);

@@ -107,6 +107,7 @@ struct block {
 struct interp_page {
 	_Atomic uint64_t gen;      /* counts writes into granules that were decoded; see block.c */
 	_Atomic uint64_t granules; /* 64-byte pieces that blocks were decoded from since */
+	uint64_t users; /* vCPUs (index modulo 64) that translated from them; code_lock */
 };
 
 /*
@@ -120,9 +121,13 @@ struct interp_hooks {
 	void (*revalidated)(struct block *b);
 	/* all blocks are dropped */
 	void (*flush)(struct vcpu *v);
+	/* pages of ic->stale[] were written: their blocks must not be entered any more */
+	void (*stale)(struct vcpu *v);
 	/* a hardware fault at @pc, outside of thunks: where to go on, 0 = not ours. In the signal
-	 * handler. */
+	 * handler, like the next one. */
 	uintptr_t (*trap)(struct vcpu *v, uintptr_t pc);
+	/* a page fault at @pc on @addr: what to load into the stack pointer, 0 = not ours */
+	uintptr_t (*overflow)(struct vcpu *v, uintptr_t pc, uintptr_t addr);
 };
 
 struct interp_vm {
@@ -131,6 +136,7 @@ struct interp_vm {
 	uint64_t n_pages;
 	pthread_mutex_t split_lock; /* LOCKed accesses that no single host access can do */
 	pthread_mutex_t code_lock;  /* marking and clearing of interp_page; leaf */
+	struct interp_cpu *cpus;    /* all of them, by interp_cpu.next; code_lock */
 	_Atomic bool smp;           /* more than one vCPU thread */
 };
 
@@ -175,6 +181,7 @@ uint8_t thunk_at(const struct thunk_arena *a, uintptr_t pc);
 
 #define JUMP_CACHE 32768u
 #define BLOCK_HASH 131072u
+#define STALE_MOST 32u
 
 struct interp_cpu {
 	/* addressed by thunks */
@@ -182,6 +189,11 @@ struct interp_cpu {
 
 	struct vcpu *v;
 	struct interp_vm *ivm;
+	struct interp_cpu *next;
+	/* Pages with translated code that were written: posted under code_lock by whoever wrote,
+	 * fetched by interp_fetch_stale(). */
+	_Atomic uint32_t n_stale; /* STALE_MOST + 1: there were more, so all */
+	struct interp_page *stale[STALE_MOST];
 	const struct interp_hooks *hooks; /* NULL = none */
 	struct translator *tr;            /* engine/translate; NULL = none */
 	bool flush_wanted;                /* drop all blocks when the next one is looked for */
@@ -294,6 +306,9 @@ static inline unsigned jump_slot(uint64_t rip)
 	return (unsigned)(rip ^ rip >> 12) & (JUMP_CACHE - 1);
 }
 void interp_code_written(struct interp_vm *ivm, struct ram_block *rb, uint64_t off, uint64_t len);
+/** interp_fetch_stale() - empty ic->stale[] into @to. Return: how many, or more than STALE_MOST for
+ * "any page". vCPU thread. */
+unsigned interp_fetch_stale(struct interp_cpu *ic, struct interp_page *to[STALE_MOST]);
 
 /* The 64-byte granules of a page that [off, off+len) touches; len is not 0. */
 static inline uint64_t interp_granules(unsigned off, unsigned len)
@@ -385,6 +400,8 @@ void trap_process_done(void);
 int trap_thread_init(struct interp_cpu *ic, struct error *err) MUST_CHECK;
 void trap_thread_done(struct interp_cpu *ic);
 void trap_set_current(struct interp_cpu *ic);
+/** trap_current() - the vCPU whose run() is on this thread, or NULL. */
+const struct interp_cpu *trap_current(void);
 
 /*
  * Continue with the next uop. Handlers must have no local whose address escapes, or the compiler
@@ -406,6 +423,16 @@ static inline int uop_leave(struct vcpu *v, uint64_t rip, uint32_t fl)
 	v->s.rflags = fl_merge(v->s.rflags, fl);
 	v->s.rip = rip;
 	return X86_OK;
+}
+
+/* Instructions of the block of @u that did not run are not counted. Translated code does not count
+ * at all, and then there is nothing to take back. */
+static inline void uop_uncount(struct vcpu *v, const struct uop *u)
+{
+	const struct block *b = uop_block(u);
+
+	if (!b->native || icpu(v)->unchained)
+		v->count.insns -= b->n_insns - u->n;
 }
 
 static inline int block_enter(struct vcpu *v, const struct block *b, struct x86_tlb_entry *tab,

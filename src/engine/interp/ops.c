@@ -46,7 +46,7 @@ INLINE int jump(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, 
  * counted. */
 static int fault(struct vcpu *v, const struct uop *u, uint32_t fl)
 {
-	v->count.insns -= uop_block(u)->n_insns - u->n;
+	uop_uncount(v, u);
 	v->s.rflags = fl_merge(v->s.rflags, fl);
 	return X86_FAULT;
 }
@@ -617,7 +617,7 @@ INLINE int special(struct vcpu *v, const struct uop *u, uint32_t fl)
 		x87_sync(icpu(v));
 	r = special_handlers[in->special](v, in);
 	if (UNLIKELY(r == X86_FAULT))
-		v->count.insns -= uop_block(u)->n_insns - u->n;
+		uop_uncount(v, u);
 	return r;
 }
 
@@ -716,7 +716,7 @@ int uop_hw_fault(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
 		asm volatile("vzeroupper" : : : "memory");
 	if (u->n != UOP_LOOSE) {
 		v->s.rip = uop_rip(u);
-		v->count.insns -= uop_block(u)->n_insns - u->n;
+		uop_uncount(v, u);
 	}
 	v->s.rflags = fl_merge(v->s.rflags, fl);
 	switch (ic->fault_trap) {

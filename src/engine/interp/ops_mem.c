@@ -114,7 +114,7 @@ static int fault(struct vcpu *v, const struct uop *u, uint32_t fl)
 		if (c->flags & INSN_FWAIT && v->s.fpu.fsw & 0x80)
 			x86_raise(v, X86_MF);
 	}
-	v->count.insns -= uop_block(u)->n_insns - u->n;
+	uop_uncount(v, u);
 	v->s.rflags = fl_merge(v->s.rflags, fl);
 	return X86_FAULT;
 }

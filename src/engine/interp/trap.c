@@ -57,6 +57,14 @@ static void on_trap(int sig, siginfo_t *si, void *ctx)
 	uint8_t flags = ic ? thunk_at(&ic->thunks, pc) : 0;
 	unsigned trap = (unsigned)g[REG_TRAPNO];
 
+	if (!flags && ic && ic->hooks && si->si_code > 0 && trap == X86_PFV) {
+		uintptr_t sp = ic->hooks->overflow(ic->v, pc, (uintptr_t)si->si_addr);
+
+		if (sp) {
+			g[REG_RSP] = (greg_t)sp;
+			return;
+		}
+	}
 	if (!flags && ic && ic->hooks && si->si_code > 0 && trap != X86_PFV && trap != X86_MC) {
 		uintptr_t to = ic->hooks->trap(ic->v, pc);
 
@@ -152,4 +160,9 @@ void trap_thread_done(struct interp_cpu *ic)
 void trap_set_current(struct interp_cpu *ic)
 {
 	trap_cpu = ic;
+}
+
+const struct interp_cpu *trap_current(void)
+{
+	return trap_cpu;
 }

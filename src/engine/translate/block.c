@@ -2,20 +2,24 @@
 /*
  * Translating a block: layout, entries, control flow, stubs. A block in the code cache:
  *
- *	.quad -generation
- *	entry_i:  from other pages and through the jump table: is it still this mode and mapping?
- *	entry_m, entry_e:  flags to where the body wants them; page generation; requests
+ *	entries (enum tr_entry): is it still this mode and mapping? requests; flags to where the
+ *	body wants them
  *	body, stubs
  *
  * Exits to a known address are jumps that lead to a stub first and, once the successor has code, to
- * the successor (tr_chain()). Inside a page an exit goes to entry_m or entry_e: what was mapped and
- * valid when this block was entered still is, because whatever changes mappings leaves native code;
- * other vCPUs' changes arrive as requests. The generation is compared at each entry all the same:
- * stores of this or another vCPU may have made the successor stale.
+ * the successor (tr_chain()). Inside a page nothing is checked: what was mapped when this block was
+ * entered still is, because whatever changes mappings leaves native code. Jumps to other pages,
+ * through the jump table and from return sites go to TR_FAR, which compares W_EPOCH with the one in
+ * which the block was last found mapped.
  *
- * A stale block leaves to the run loop, which finds the bytes unchanged and gives it the new
- * generation, or builds another one; when that gets hot, tr_replace() makes the old entries jump to
- * the new ones, since nobody knows who jumps there.
+ * Requests are looked at by jumps backwards, by calls and by everything that enters at TR_FAR. A
+ * loop must contain one of these: jumps forwards and returns to return sites end.
+ *
+ * Stale blocks are never entered: when a page with translated code is written, the entries of its
+ * blocks become jumps to code that leaves (tr_stale()); at once for this vCPU's stores, at the next
+ * request for others'. The run loop finds the bytes unchanged and revives the block, or builds
+ * another one; when that gets hot, tr_replace() makes the old entries jump to the new ones, since
+ * nobody knows who jumps there.
  */
 #include "engine/translate/xlat.h"
 
@@ -39,7 +43,7 @@ static bool is_far(const struct xlat *x, uint64_t rip)
 }
 
 /* The rel32 just emitted leaves the block for @rip. */
-static void exit_site(struct xlat *x, unsigned which, uint64_t rip)
+static void exit_site(struct xlat *x, unsigned which, uint64_t rip, bool poll)
 {
 	struct stub *s = xlat_stub(x, STUB_EXIT);
 
@@ -51,7 +55,13 @@ static void exit_site(struct xlat *x, unsigned which, uint64_t rip)
 					      .which = (uint8_t)which,
 					      .e = x->e,
 					      .m = x->m_ok,
-					      .far = is_far(x, rip)};
+					      .far = is_far(x, rip),
+					      .poll = poll};
+}
+
+static uint64_t rip_now(const struct xlat *x)
+{
+	return x->b->rip + x->b->cold[x->i].off;
 }
 
 static void put_exit(struct xlat *x, unsigned which, uint64_t rip)
@@ -60,7 +70,7 @@ static void put_exit(struct xlat *x, unsigned which, uint64_t rip)
 		need_m(x);
 	emit8(&x->m, 0xe9);
 	emit32(&x->m, 0);
-	exit_site(x, which, rip);
+	exit_site(x, which, rip, rip <= rip_now(x));
 }
 
 void xlat_exit(struct xlat *x, unsigned which, uint64_t rip)
@@ -68,7 +78,7 @@ void xlat_exit(struct xlat *x, unsigned which, uint64_t rip)
 	need_m(x);
 	emit8(&x->m, 0xe9);
 	emit32(&x->m, 0);
-	exit_site(x, which, rip);
+	exit_site(x, which, rip, false);
 	x->tb->exit[which].far = true;
 }
 
@@ -84,7 +94,7 @@ static void put_jcc(struct xlat *x, const struct insn *in, uint64_t to, uint64_t
 		need_m(x);
 	EMIT(&x->m, 0x0f, (uint8_t)(0x80 | (in->opcode & 15)));
 	emit32(&x->m, 0);
-	exit_site(x, 0, to);
+	exit_site(x, 0, to, to <= rip_now(x));
 	put_exit(x, 1, next);
 }
 
@@ -93,19 +103,9 @@ static void put_jcc(struct xlat *x, const struct insn *in, uint64_t to, uint64_t
 /* S1 = target: S2 = its slot of the jump table, or leave. */
 static void lookup(struct xlat *x)
 {
-	struct emit *m = &x->m;
-
-	tr_rr(m, true, 0x89, S1, S2);
-	EMIT(m, 0x49, 0xc1, 0xeb, 12); /* shr r11, 12 */
-	tr_rr(m, false, 0x31, S1, S2);
-	EMIT(m, 0x41, 0x81, 0xe3); /* and r11d, TR_JUMPS - 1 */
-	emit32(m, TR_JUMPS - 1);
-	EMIT(m, 0x41, 0xc1, 0xe3, 4); /* shl r11d, 4 */
-	static_assert(sizeof(struct tr_jump) == 16, "shifted by 4");
-	tr_gs(m, true, 0x03, S2, tr_word(W_JTAB));
-	tr_mem(m, true, 0x3b, S1, S2, NO_REG, 0, 0);
-	EMIT(m, 0x0f, 0x85);
-	emit32(m, 0);
+	tr_lookup(&x->m);
+	EMIT(&x->m, 0x0f, 0x85);
+	emit32(&x->m, 0);
 	xlat_stub(x, STUB_MISS);
 }
 
@@ -127,17 +127,54 @@ static void stack_ptr(struct xlat *x, bool write, unsigned kind, struct stub **r
 	(*ret_stub)->kind = (uint8_t)kind;
 }
 
+static uint64_t return_rip(const struct xlat *x)
+{
+	uint64_t rip = x->b->rip + x->b->cold[x->i + 1].off;
+
+	return x->is64 ? rip : (uint32_t)rip;
+}
+
 /* The return address goes to the stack; slow: the whole instruction does. */
 static void push_return(struct xlat *x)
 {
-	uint64_t rip = x->b->rip + x->b->cold[x->i + 1].off;
 	struct stub *slow;
 
 	stack_ptr(x, true, STUB_END, &slow);
-	tr_imm64(&x->m, S2, x->is64 ? rip : (uint32_t)rip);
+	tr_imm64(&x->m, S2, return_rip(x));
 	tr_mem(&x->m, x->is64, 0x89, S2, S1, NO_REG, 0, 0);
 	move_sp(x, -(int)x->w);
 	xlat_stored(x, STUB_STORED_GO);
+}
+
+/* Where the host's call just emitted comes back to: S1 = where the guest wants to go, flags M. */
+static void return_site(struct xlat *x)
+{
+	struct emit *m = &x->m;
+
+	EMIT(m, 0x49, 0xbb); /* mov r11, imm64 */
+	emit64(m, return_rip(x));
+	tr_rr(m, true, 0x39, S2, S1);
+	EMIT(m, 0x0f, 0x85); /* jne */
+	emit32(m, (uint32_t)(x->t->ras_miss - (x->rx + m->n + 4)));
+	x->e = false;
+	x->m_ok = true;
+	EMIT(m, 0xe9);
+	emit32(m, 0);
+	exit_site(x, 1, return_rip(x), false);
+}
+
+static void put_call(struct xlat *x, uint64_t to)
+{
+	push_return(x);
+	if (to == return_rip(x)) { /* to get at RIP; nobody returns */
+		put_exit(x, 0, to);
+		return;
+	}
+	need_m(x);
+	EMIT(&x->m, 0xe8);
+	emit32(&x->m, 0);
+	exit_site(x, 0, to, true);
+	return_site(x);
 }
 
 /* S1 = target of an indirect branch; false: nothing emitted. */
@@ -173,21 +210,27 @@ static void put_indirect(struct xlat *x, const struct insn *in, bool call)
 		return;
 	}
 	tr_mem(&x->m, true, 0x8b, S1, S2, NO_REG, 0, 8);
-	tr_gs(&x->m, true, 0x89, S1, tr_word(W_LIN));
+	tr_gs(&x->m, true, 0x89, S1, tr_word(W_GO));
 	push_return(x);
-	EMIT(&x->m, 0x65, 0xff, 0x24, 0x25); /* jmp gs:[W_LIN] */
-	emit32(&x->m, (uint32_t)tr_word(W_LIN));
+	need_m(x);
+	EMIT(&x->m, 0x65, 0xff, 0x14, 0x25); /* call gs:[W_GO] */
+	emit32(&x->m, (uint32_t)tr_word(W_GO));
+	return_site(x);
 }
 
+/* The target goes to S1. RSP moves before the target is known to be good: tr_ret_miss(). */
 static void put_ret(struct xlat *x, const struct insn *in)
 {
 	struct stub *slow;
 
 	stack_ptr(x, false, STUB_END, &slow);
 	tr_mem(&x->m, x->is64, 0x8b, S1, S1, NO_REG, 0, 0);
-	lookup(x);
+	need_m(x);
 	move_sp(x, (int)(x->w + (in->opcode == 0xc2 ? in->imm & 0xffff : 0)));
-	EMIT(&x->m, 0x41, 0xff, 0x63, 8); /* jmp [r11 + 8] */
+	EMIT(&x->m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[W_RET], imm32 */
+	emit32(&x->m, (uint32_t)tr_word(W_RET));
+	emit32(&x->m, (uint32_t)((uint8_t *)&x->b->uop[x->i] - x->ic->pool));
+	emit8(&x->m, 0xc3);
 }
 
 /* ---- stack ---- */
@@ -254,10 +297,7 @@ static bool put_special(struct xlat *x, const struct insn *in)
 	case SP_LEAVE: put_leave(x); return false;
 	case SP_JCC: put_jcc(x, in, u.imm, (uint64_t)u.disp); return true;
 	case SP_JMP_REL: put_exit(x, 0, u.imm); return true;
-	case SP_CALL_REL:
-		push_return(x);
-		put_exit(x, 0, u.imm);
-		return true;
+	case SP_CALL_REL: put_call(x, u.imm); return true;
 	case SP_JMP_IND: put_indirect(x, in, false); return true;
 	case SP_CALL_IND: put_indirect(x, in, true); return true;
 	case SP_RET: put_ret(x, in); return true;
@@ -337,22 +377,19 @@ static unsigned choose_type(struct xlat *x)
 	for (x->i = 0; x->i < x->b->n_insns; x->i++) {
 		int t = flag_event(x, &x->in[x->i]);
 
+		x->first_write = x->i;
 		if (t >= 0)
 			return (unsigned)t;
 	}
 	return TR_TYPE_M;
 }
 
-static void head_stub(struct xlat *x, bool save)
-{
-	xlat_stub(x, STUB_HEAD)->save = save;
-}
-
-static void jne_head(struct xlat *x)
+/* jne to a stub */
+static void jne_stub(struct xlat *x, unsigned kind)
 {
 	EMIT(&x->m, 0x0f, 0x85);
 	emit32(&x->m, 0);
-	head_stub(x, false);
+	xlat_stub(x, kind);
 }
 
 static void cmp_gs_imm32(struct emit *m, size_t off, uint32_t imm)
@@ -362,60 +399,71 @@ static void cmp_gs_imm32(struct emit *m, size_t off, uint32_t imm)
 	emit32(m, imm);
 }
 
-/* S1 op= literal at offset @at of the buffer, RIP-relative */
-static void op_literal(struct emit *m, uint8_t op, unsigned at)
+/* Offset of W_EPOCH in the data of the code cache. */
+static size_t epoch_at(const struct xlat *x)
 {
-	EMIT(m, 0x4c, op, 0x15);
-	emit32(m, (uint32_t)(at - (m->n + 4)));
+	return x->t->code_size + 8 * (size_t)x->t->n_blocks;
 }
 
-/* Mode and mapping, for those who come from elsewhere. */
-static void put_entry_i(struct xlat *x)
+/* S1 op= the block's epoch */
+static void op_epoch(struct xlat *x, uint8_t op)
+{
+	EMIT(&x->m, 0x4c, op, 0x15);
+	emit32(&x->m, (uint32_t)(x->t->map.rx + epoch_at(x) - (x->rx + x->m.n + 4)));
+}
+
+/* Out of line: mode and mapping may be what they were all the same. */
+static void put_find_mapped(struct xlat *x, const struct stub *s)
 {
 	struct emit *m = &x->m;
 	const struct block *b = x->b;
 	const struct x86_tlb_entry *e = &x->ic->exec_tab[(b->rip >> 12) & (X86_TLB_SIZE - 1)];
 
 	cmp_gs_imm32(m, tr_word(W_KEY), b->key);
-	jne_head(x);
+	jne_stub(x, STUB_LEAVE);
 	tr_imm64(m, S1, (uintptr_t)e);
 	tr_imm64(m, S2, b->rip & ~0xfffull);
 	tr_gs(m, true, 0x03, S2, tr_word(W_GEN));
 	tr_mem(m, true, 0x3b, S2, S1, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, tag_exec));
-	jne_head(x);
+	jne_stub(x, STUB_LEAVE);
 	tr_imm64(m, S2, (uintptr_t)b->page);
 	tr_mem(m, true, 0x3b, S2, S1, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, host));
-	jne_head(x);
+	jne_stub(x, STUB_LEAVE);
+	tr_gs(m, true, 0x8b, S1, tr_word(W_EPOCH));
+	tr_imm64(m, S2, (uintptr_t)(x->t->map.rw + epoch_at(x)));
+	tr_mem(m, true, 0x89, S1, S2, NO_REG, 0, 0);
+	emit8(m, 0xe9);
+	emit32(m, s->back - (m->n + 4));
 }
 
-/* Generation and requests, flags in memory. */
-static void put_check_m(struct xlat *x, unsigned literal)
+static void put_far_check(struct xlat *x)
 {
-	tr_imm64(&x->m, S1, (uintptr_t)&x->b->meta->gen);
-	tr_mem(&x->m, true, 0x8b, S1, S1, NO_REG, 0, 0);
-	op_literal(&x->m, 0x03, literal);
-	jne_head(x);
-	cmp_gs_imm32(&x->m, offsetof(struct vcpu, request), 0);
-	jne_head(x);
+	if (!(x->b->key & X86_MODE_FLAT))
+		return;
+	tr_gs(&x->m, true, 0x8b, S1, tr_word(W_EPOCH));
+	op_epoch(x, 0x3b);
+	jne_stub(x, STUB_FAR);
+	x->stub[x->n_stubs - 1].back = x->m.n;
 }
 
-/* The same without touching EFLAGS: (generation - ours) + requests is 0 only if both are. */
-static void put_check_e(struct xlat *x, unsigned literal)
+static void put_poll(struct xlat *x, unsigned kind)
+{
+	cmp_gs_imm32(&x->m, offsetof(struct vcpu, request), 0);
+	jne_stub(x, kind);
+}
+
+/* The same without touching EFLAGS. */
+static void put_poll_e(struct xlat *x)
 {
 	struct emit *m = &x->m;
 
 	tr_rr(m, true, 0x89, RCX, S2);
-	tr_imm64(m, S1, (uintptr_t)&x->b->meta->gen);
-	tr_mem(m, true, 0x8b, RCX, S1, NO_REG, 0, 0);
-	op_literal(m, 0x8b, literal);
-	tr_mem(m, true, 0x8d, RCX, RCX, S1, 0, 0);
-	tr_gs(m, false, 0x8b, S1, offsetof(struct vcpu, request));
-	tr_mem(m, true, 0x8d, RCX, RCX, S1, 0, 0);
+	tr_gs(m, false, 0x8b, RCX, offsetof(struct vcpu, request));
 	EMIT(m, 0xe3, 8); /* jrcxz over */
 	tr_rr(m, true, 0x89, S2, RCX);
 	emit8(m, 0xe9);
 	emit32(m, 0);
-	head_stub(x, true);
+	xlat_stub(x, STUB_LEAVE_E);
 	tr_rr(m, true, 0x89, S2, RCX);
 }
 
@@ -424,51 +472,75 @@ static uint8_t *here(const struct xlat *x)
 	return (uint8_t *)(uintptr_t)x->rx + x->m.n;
 }
 
+/* jmp rel32, to be landed by the caller */
+static unsigned jump_over(struct emit *m)
+{
+	EMIT(m, 0xe9);
+	emit32(m, 0);
+	return m->n;
+}
+
+static void land(struct emit *m, unsigned from)
+{
+	st_le32(m->buf + from - 4, m->n - from);
+}
+
+/* TR_TYPE_D: nothing looks at the flags before they are written by the instruction that
+ * x->first_write counts. */
+static void put_head_d(struct xlat *x)
+{
+	uint8_t **entry = x->tb->entry;
+	unsigned over;
+
+	put_far_check(x);
+	entry[TR_M_POLL] = here(x);
+	put_poll(x, STUB_LEAVE);
+	entry[TR_M] = here(x);
+	over = jump_over(&x->m);
+	entry[TR_E_POLL] = here(x);
+	if (x->first_write < LATER_MOST)
+		put_poll(x, STUB_LATER);
+	else
+		put_poll_e(x);
+	entry[TR_E] = here(x);
+	land(&x->m, over);
+	x->e = true;
+}
+
 static void put_head(struct xlat *x)
 {
+	uint8_t **entry = x->tb->entry;
 	struct emit *m = &x->m;
-	struct tr_block *tb = x->tb;
-	unsigned literal = m->n, over;
+	unsigned over;
 
-	tb->neg_gen = (uint64_t *)(void *)(m->buf + m->n);
-	emit64(m, -x->b->gen);
-	tb->entry_i = here(x);
-	if (x->b->key & X86_MODE_FLAT)
-		put_entry_i(x);
-	switch (tb->type) {
+	entry[TR_FAR] = here(x);
+	switch (x->tb->type) {
 	case TR_TYPE_M:
-		EMIT(m, 0xe9); /* over entry_e */
-		over = m->n;
-		emit32(m, 0);
-		tb->entry_e = here(x);
+		put_far_check(x);
+		over = jump_over(m);
+		entry[TR_E] = entry[TR_E_POLL] = here(x);
 		tr_flags_save(m);
-		st_le32(m->buf + over, m->n - (over + 4));
-		tb->entry_m = here(x);
-		put_check_m(x, literal);
+		land(m, over);
+		entry[TR_M_POLL] = here(x);
+		put_poll(x, STUB_LEAVE);
+		entry[TR_M] = here(x);
 		x->m_ok = true;
 		break;
 	case TR_TYPE_E:
-		tb->entry_m = here(x);
+		put_far_check(x);
+		entry[TR_M_POLL] = here(x);
+		put_poll(x, STUB_LEAVE);
+		entry[TR_M] = here(x);
 		tr_flags_restore(m);
-		tb->entry_e = here(x);
-		put_check_e(x, literal);
+		over = jump_over(m);
+		entry[TR_E_POLL] = here(x);
+		put_poll_e(x);
+		land(m, over);
+		entry[TR_E] = here(x);
 		x->e = true;
 		break;
-	default:
-		tb->entry_m = here(x);
-		put_check_m(x, literal);
-		EMIT(m, 0xe9);
-		over = m->n;
-		emit32(m, 0);
-		tb->entry_e = here(x);
-		put_check_e(x, literal);
-		st_le32(m->buf + over, m->n - (over + 4));
-		x->e = true;
-		break;
+	default: put_head_d(x); break;
 	}
-	tr_gs(m, true, 0x8b, S1, offsetof(struct vcpu, count.insns));
-	tr_mem(m, true, 0x8d, S1, S1, NO_REG, 0, x->b->n_insns);
-	tr_gs(m, true, 0x89, S1, offsetof(struct vcpu, count.insns));
 }
 
 /* ---- stubs ---- */
@@ -484,6 +556,21 @@ static void call_back(struct xlat *x, const struct stub *s, const void *fn)
 		tr_flags_restore(m);
 	emit8(m, 0xe9);
 	emit32(m, s->back - (m->n + 4));
+}
+
+/* The first instructions once more, up to the one that writes the flags: leave behind it. They can
+ * not fault, and their code needs no stubs. */
+static void put_later(struct xlat *x)
+{
+	bool vec = x->vec;
+
+	x->e = true;
+	x->m_ok = false;
+	for (x->i = 0; x->i <= x->first_write; x->i++)
+		check(!put_one(x));
+	x->vec = vec;
+	tr_flags_save(&x->m);
+	tail_to(x, rip_now(x), tr_leave);
 }
 
 static void put_stub(struct xlat *x, const struct stub *s)
@@ -517,8 +604,19 @@ static void put_stub(struct xlat *x, const struct stub *s)
 		call_back(x, s, s->kind == STUB_STORED ? tr_stored : tr_stored_go);
 		break;
 	case STUB_EXIT: tail_to(x, (uintptr_t)&tb->exit[s->insn], tr_chain); break;
-	default: tail_to(x, x->b->rip, tr_leave); break;
+	case STUB_FAR: put_find_mapped(x, s); break;
+	case STUB_LATER: put_later(x); break;
+	default: tr_jump_to(m, 0xe9, x->rx, x->tb->leave[s->kind == STUB_LEAVE_E]); break;
 	}
+}
+
+/* Leaving at the head; flags are in E, in M. */
+static void put_leaves(struct xlat *x)
+{
+	x->tb->leave[1] = here(x);
+	tr_flags_save(&x->m);
+	x->tb->leave[0] = here(x);
+	tail_to(x, x->b->rip, tr_leave);
 }
 
 /* ---- the whole block ---- */
@@ -539,26 +637,6 @@ static void decode_all(struct xlat *x)
 	}
 }
 
-void tr_replace(struct block *old, const struct tr_block *to, struct translator *t)
-{
-	struct tr_block *tb = old->tr;
-	uint8_t *from[3] = {tb->entry_i, tb->entry_m, tb->entry_e};
-	uint8_t *dest[3] = {to->entry_i, to->entry_m, to->entry_e};
-
-	for (unsigned i = 0; i < 3; i++) {
-		uint8_t *rw = from[i] - t->map.rx + t->map.rw;
-
-		check(rw >= t->map.rw + t->first && rw + 5 <= t->map.rw + t->used);
-		rw[0] = 0xe9;
-		st_le32(rw + 1, (uint32_t)(dest[i] - (from[i] + 5)));
-	}
-	for (unsigned i = 1; i <= old->n_insns; i++)
-		old->uop[i].fn = old->cold[i].fn;
-	old->native = NULL;
-	old->tr = NULL;
-	old->heat = 0;
-}
-
 static bool worth_it(const struct xlat *x)
 {
 	return x->n_slow * 2 <= x->b->n_insns;
@@ -569,6 +647,7 @@ static void publish(struct xlat *x)
 	struct translator *t = x->t;
 	struct block *b = x->b;
 
+	*(uint64_t *)(void *)(t->map.rw + epoch_at(x)) = ~0ull;
 	x->tb->size = x->m.n;
 	t->used += align_up(x->m.n, 16);
 	t->blocks[t->n_blocks++] = x->tb;
@@ -576,7 +655,8 @@ static void publish(struct xlat *x)
 	for (unsigned i = 1; i <= b->n_insns; i++)
 		b->uop[i].fn = tr_resume;
 	b->tr = x->tb;
-	b->native = x->tb->entry_m;
+	b->native = x->tb->entry[TR_M];
+	tr_list(x->tb);
 	b->uop[0].fn = (uop_fn)(uintptr_t)t->enter;
 }
 
@@ -587,7 +667,7 @@ bool tr_translate(struct vcpu *v, struct block *b)
 	struct xlat x;
 
 	memset(&x, 0, offsetof(struct xlat, stub));
-	x.tb = t->used + TR_ROOM > t->map.size || t->n_blocks == TR_BLOCKS
+	x.tb = t->used + TR_ROOM > t->code_size || t->n_blocks == TR_BLOCKS
 		       ? NULL
 		       : block_pool_alloc(ic, sizeof(struct tr_block) +
 						      BLOCK_MAX_INSNS * sizeof(struct tr_fault));
@@ -595,7 +675,7 @@ bool tr_translate(struct vcpu *v, struct block *b)
 		ic->flush_wanted = true;
 		return false;
 	}
-	*x.tb = (struct tr_block){.b = b, .rx = t->map.rx + t->used};
+	*x.tb = (struct tr_block){.b = b, .t = t, .rx = t->map.rx + t->used};
 	x.m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM};
 	x.rx = x.tb->rx;
 	x.v = v;
@@ -611,6 +691,7 @@ bool tr_translate(struct vcpu *v, struct block *b)
 	x.i = 0;
 	put_head(&x);
 	put_body(&x);
+	put_leaves(&x);
 	for (unsigned i = 0; i < x.n_stubs; i++)
 		put_stub(&x, &x.stub[i]);
 	if (!worth_it(&x))
@@ -619,7 +700,7 @@ bool tr_translate(struct vcpu *v, struct block *b)
 	for (struct block *old = b->hash_next; old; old = old->hash_next)
 		if (old->native && old->rip == b->rip && old->key == b->key &&
 		    old->page == b->page) {
-			tr_replace(old, b->tr, t);
+			tr_replace(old, b->tr);
 			old->uop[0].fn = old->cold[0].fn;
 			ic->hooks->built(v, old);
 		}

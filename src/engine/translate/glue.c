@@ -116,32 +116,118 @@ static void put_vec_save(struct emit *m, bool avx)
 	emit8(m, 0xc3);
 }
 
+/* As the code of put_epoch(). */
+static uint64_t epoch_of(const struct vcpu *v)
+{
+	return (v->tlb->exec_seq << 12 | v->tlb->generation) << 16 | icpu(v)->key;
+}
+
+static void new_epoch(struct vcpu *v, uint64_t epoch)
+{
+	struct interp_cpu *ic = icpu(v);
+	struct translator *t = ic->tr;
+	unsigned was = v->word[W_EPOCH] & X86_MODE_USER ? 1 : 0,
+		 now = epoch & X86_MODE_USER ? 1 : 0;
+
+	if (UNLIKELY(atomic_load_explicit(&ic->n_stale, memory_order_acquire)))
+		tr_stale(v);
+	if (epoch == v->word[W_EPOCH])
+		return;
+	t->ras[was].sp = v->word[W_NSP];
+	if (t->ras[now].epoch != epoch)
+		t->ras[now].sp = t->ras[now].base;
+	t->ras[now].epoch = epoch;
+	v->word[W_NSP] = t->ras[now].sp;
+	v->word[W_RBASE] = t->ras[now].base;
+	v->word[W_EPOCH] = epoch;
+}
+
 static void pop_frame(struct emit *m)
 {
 	EMIT(m, 0x48, 0x83, 0xc4, 0x08);                                     /* add rsp, 8 */
 	EMIT(m, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b); /* pop r15..rbx */
 }
 
-static void put_enter(struct emit *m)
+/* jcc forward, to where land() is called with the result. */
+static unsigned jcc(struct emit *m, uint8_t cc)
 {
-	int32_t to_block = -(int32_t)offsetof(struct block, uop);
+	EMIT(m, 0x0f, (uint8_t)(0x80 | cc));
+	emit32(m, 0);
+	return m->n;
+}
+
+static void land(struct emit *m, unsigned from)
+{
+	st_le32(m->buf + from - 4, m->n - from);
+}
+
+enum { CC_B = 2, CC_E = 4, CC_NE = 5 };
+
+/* W_FL = the flags that ECX has in the interpreter's form. Clobbers EAX and ECX. */
+static void put_flags_in(struct emit *m)
+{
+	EMIT(m, 0x0f, 0xb6, 0xc5); /* movzx eax, ch */
+	EMIT(m, 0x83, 0xe1, 1);    /* and ecx, 1 */
+	EMIT(m, 0xc1, 0xe1, 11);   /* shl ecx, 11 */
+	EMIT(m, 0x0d, 2, 2, 0, 0); /* or eax, 0x202 */
+	EMIT(m, 0x09, 0xc8);       /* or eax, ecx */
+	tr_gs(m, true, 0x89, RAX, tr_word(W_FL));
+}
+
+/* ECX = flags in the interpreter's form. Clobbers EAX. */
+static void put_flags_out(struct emit *m)
+{
+	tr_gs(m, false, 0x8b, RAX, tr_word(W_FL));
+	EMIT(m, 0x0f, 0xb6, 0xc8); /* movzx ecx, al */
+	EMIT(m, 0xc1, 0xe1, 8);    /* shl ecx, 8 */
+	EMIT(m, 0xc1, 0xe8, 11);   /* shr eax, 11 */
+	EMIT(m, 0x83, 0xe0, 1);    /* and eax, 1 */
+	EMIT(m, 0x09, 0xc1);       /* or ecx, eax */
+}
+
+/* R9 = what W_EPOCH is to be. RAX = struct interp_cpu. Sets W_GEN and W_KEY, clobbers R8. */
+static void put_epoch(struct emit *m)
+{
+	tr_gs(m, true, 0x8b, RAX, offsetof(struct vcpu, tlb));
+	tr_mem(m, true, 0x8b, R8, RAX, NO_REG, 0, (int32_t)offsetof(struct x86_tlb, generation));
+	tr_gs(m, true, 0x89, R8, tr_word(W_GEN));
+	tr_mem(m, true, 0x8b, R9, RAX, NO_REG, 0, (int32_t)offsetof(struct x86_tlb, exec_seq));
+	EMIT(m, 0x49, 0xc1, 0xe1, 12); /* shl r9, 12 */
+	tr_rr(m, true, 0x09, R8, R9);
+	EMIT(m, 0x49, 0xc1, 0xe1, 16); /* shl r9, 16 */
+	tr_gs(m, true, 0x8b, RAX, offsetof(struct vcpu, engine));
+	tr_mem(m, false, 0x8b, R8, RAX, NO_REG, 0, (int32_t)offsetof(struct interp_cpu, key));
+	tr_gs(m, false, 0x89, R8, tr_word(W_KEY));
+	tr_rr(m, true, 0x09, R8, R9);
+}
+
+static void put_enter(struct emit *m, const struct vcpu *v)
+{
+	int32_t native =
+		(int32_t)offsetof(struct block, native) - (int32_t)offsetof(struct block, uop);
+	unsigned same, stale;
 
 	EMIT(m, 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57); /* push rbx..r15 */
 	EMIT(m, 0x48, 0x83, 0xec, 0x08);                                     /* sub rsp, 8 */
+	tr_gs(m, true, 0x89, RSP, tr_word(W_CSP));
 	tr_gs(m, true, 0x89, RDX, tr_word(W_TAB));
-	tr_gs(m, false, 0x89, RCX, tr_word(W_FL));
-	tr_gs(m, true, 0x8b, RAX, offsetof(struct vcpu, tlb));
-	tr_mem(m, true, 0x8b, RAX, RAX, NO_REG, 0, (int32_t)offsetof(struct x86_tlb, generation));
-	tr_gs(m, true, 0x89, RAX, tr_word(W_GEN));
-	tr_gs(m, true, 0x8b, RAX, offsetof(struct vcpu, engine));
-	tr_mem(m, false, 0x8b, RAX, RAX, NO_REG, 0, (int32_t)offsetof(struct interp_cpu, key));
-	tr_gs(m, false, 0x89, RAX, tr_word(W_KEY));
-	/* the block counts itself: undo what the caller counted. mov eax, [n_insns] */
-	EMIT(m, 0x0f, 0xb7, 0x86);
-	emit32(m, (uint32_t)(to_block + (int32_t)offsetof(struct block, n_insns)));
-	tr_gs(m, true, 0x29, RAX, offsetof(struct vcpu, count.insns));
-	tr_mem(m, true, 0x8b, S1, RSI, NO_REG, 0,
-	       to_block + (int32_t)offsetof(struct block, native));
+	put_flags_in(m);
+	put_epoch(m);
+	tr_mem(m, false, 0x81, 7, RAX, NO_REG, 0, (int32_t)offsetof(struct interp_cpu, n_stale));
+	emit32(m, 0); /* cmp dword [rax + n_stale], 0 */
+	stale = jcc(m, CC_NE);
+	tr_gs(m, true, 0x3b, R9, tr_word(W_EPOCH));
+	same = jcc(m, CC_E);
+	land(m, stale);
+	tr_rr(m, true, 0x89, RSI, RBX);
+	tr_imm64(m, RDI, (uintptr_t)v);
+	tr_rr(m, true, 0x89, R9, RSI);
+	tr_imm64(m, RAX, (uintptr_t)new_epoch);
+	EMIT(m, 0xff, 0xd0); /* call rax */
+	tr_rr(m, true, 0x89, RBX, RSI);
+	land(m, same);
+	tr_mem(m, true, 0x8b, S1, RSI, NO_REG, 0, native);
+	tr_gs(m, true, 0x8b, RSP, tr_word(W_NSP));
 	gprs(m, false);
 	EMIT(m, 0x41, 0xff, 0xe2); /* jmp r10 */
 }
@@ -152,7 +238,31 @@ static void put_args(struct emit *m, const struct vcpu *v)
 	tr_imm64(m, RDI, (uintptr_t)v);
 	tr_rr(m, true, 0x89, S1, RSI);
 	tr_gs(m, true, 0x8b, RDX, tr_word(W_TAB));
-	tr_gs(m, false, 0x8b, RCX, tr_word(W_FL));
+	put_flags_out(m);
+}
+
+/* Leave the stack of return addresses; EAX = W_VEC. */
+static void to_c_stack(struct emit *m)
+{
+	gprs(m, true);
+	tr_gs(m, true, 0x89, RSP, tr_word(W_NSP));
+	tr_gs(m, true, 0x8b, RSP, tr_word(W_CSP));
+	tr_gs(m, false, 0x8b, RAX, tr_word(W_VEC));
+}
+
+/* call @to if the 32-bit register of @modrm (test r, r) is not 0 */
+static void call_if(struct emit *m, uint8_t modrm, const uint8_t *rx, const uint8_t *to)
+{
+	EMIT(m, 0x85, modrm, 0x74, 5);
+	tr_jump_to(m, 0xe8, rx, to);
+}
+
+/* Back on the stack of return addresses only at the end: an overflow there would empty it. */
+static void back(struct emit *m, const uint8_t *rx, const uint8_t *load)
+{
+	call_if(m, 0xc9, rx, load); /* ecx */
+	tr_gs(m, true, 0x8b, RSP, tr_word(W_NSP));
+	gprs(m, false);
 }
 
 static void put_call(struct emit *m, const struct vcpu *v, const uint8_t *rx, const uint8_t *load,
@@ -160,48 +270,84 @@ static void put_call(struct emit *m, const struct vcpu *v, const uint8_t *rx, co
 {
 	unsigned out, go;
 
-	gprs(m, true);
-	tr_gs(m, false, 0x8b, RAX, tr_word(W_VEC));
-	emit8(m, 0x50);      /* push rax: the stack is aligned now */
-	EMIT(m, 0x85, 0xc0); /* test eax, eax */
-	EMIT(m, 0x74, 5);    /* je over */
-	tr_jump_to(m, 0xe8, rx, save);
+	to_c_stack(m);
+	EMIT(m, 0x50, 0x50); /* push rax twice: the stack stays aligned */
+	call_if(m, 0xc0, rx, save);
 	put_args(m, v);
 	EMIT(m, 0x41, 0xff, 0xd3); /* call r11 */
-	emit8(m, 0x59);            /* pop rcx */
+	EMIT(m, 0x59, 0x59);       /* pop rcx */
 	EMIT(m, 0x83, 0xf8, TR_NEXT);
-	EMIT(m, 0x0f, 0x82); /* jb out */
-	out = m->n;
-	emit32(m, 0);
-	EMIT(m, 0x0f, 0x85); /* jne go */
-	go = m->n;
-	emit32(m, 0);
-	EMIT(m, 0x85, 0xc9); /* test ecx, ecx */
-	EMIT(m, 0x74, 5);
-	tr_jump_to(m, 0xe8, rx, load);
-	gprs(m, false);
+	out = jcc(m, CC_B);
+	go = jcc(m, CC_NE);
+	back(m, rx, load);
 	emit8(m, 0xc3);
-	st_le32(m->buf + go, m->n - (go + 4)); /* the target's own code loads vectors */
-	gprs(m, false);
-	EMIT(m, 0x48, 0x8d, 0x64, 0x24, 0x08); /* lea rsp, [rsp + 8]: drop the return address */
-	EMIT(m, 0x65, 0xff, 0x24, 0x25);       /* jmp gs:[W_GO] */
+	land(m, go);
+	back(m, rx, load);
+	EMIT(m, 0x65, 0xff, 0x24, 0x25); /* jmp gs:[W_GO] */
 	emit32(m, (uint32_t)tr_word(W_GO));
-	st_le32(m->buf + out, m->n - (out + 4));
-	EMIT(m, 0x48, 0x83, 0xc4, 0x08); /* drop the return address */
+	land(m, out);
+	EMIT(m, 0x65, 0x48, 0x83, 0x04, 0x25); /* add qword gs:[W_NSP], 8: the return address */
+	emit32(m, (uint32_t)tr_word(W_NSP));
+	emit8(m, 8);
 	pop_frame(m);
 	emit8(m, 0xc3);
 }
 
 static void put_tail(struct emit *m, const struct vcpu *v, const uint8_t *rx, const uint8_t *save)
 {
-	gprs(m, true);
-	tr_gs(m, false, 0x8b, RAX, tr_word(W_VEC));
-	EMIT(m, 0x85, 0xc0);
-	EMIT(m, 0x74, 5);
-	tr_jump_to(m, 0xe8, rx, save);
+	to_c_stack(m);
+	call_if(m, 0xc0, rx, save);
 	put_args(m, v);
 	pop_frame(m);
 	EMIT(m, 0x41, 0xff, 0xe3); /* jmp r11 */
+}
+
+void tr_lookup(struct emit *m)
+{
+	tr_rr(m, false, 0x89, S1, S2);
+	EMIT(m, 0x41, 0x81, 0xe3); /* and r11d, TR_JUMPS - 1 */
+	emit32(m, TR_JUMPS - 1);
+	EMIT(m, 0x41, 0xc1, 0xe3, 4); /* shl r11d, 4 */
+	static_assert(sizeof(struct tr_jump) == 16, "shifted by 4");
+	tr_gs(m, true, 0x03, S2, tr_word(W_JTAB));
+	tr_mem(m, true, 0x3b, S1, S2, NO_REG, 0, 0);
+}
+
+/*
+ * A return that its return site does not want, or (ras_empty) that had none. The entry that was
+ * popped is still below RSP: nothing has been pushed since. Entries further up are of callers whose
+ * callees returned otherwise.
+ */
+static void put_ras(struct translator *t, struct emit *m)
+{
+	enum { LOOK_AT = 6 };
+	unsigned found[LOOK_AT], miss;
+
+	t->ras_miss = t->map.rx + m->n;
+	for (unsigned i = 0; i < LOOK_AT; i++) {
+		tr_mem(m, true, 0x8b, S2, RSP, NO_REG, 0, (int32_t)(8 * i));
+		tr_mem(m, true, 0x3b, S1, S2, NO_REG, 0, TR_SITE_RIP);
+		found[i] = jcc(m, CC_E);
+	}
+	tr_mem(m, true, 0x8d, RSP, RSP, NO_REG, 0, -8);
+	EMIT(m, 0xeb, 2 + 8 + 9); /* jmp over ras_empty */
+	t->ras_empty = t->map.rx + m->n;
+	EMIT(m, 0xeb, 8); /* and over what stands where return sites have their RIP */
+	static_assert(TR_SITE_RIP == 2, "just behind a short jump");
+	emit64(m, 1ull << 63);
+	tr_gs(m, true, 0x8b, RSP, tr_word(W_RBASE));
+	tr_lookup(m);
+	miss = jcc(m, CC_NE);
+	EMIT(m, 0x41, 0xff, 0x63, 8); /* jmp [r11 + 8] */
+	land(m, miss);
+	tr_gs(m, true, 0x89, S1, tr_word(W_TARGET));
+	tr_imm64(m, S2, (uintptr_t)tr_ret_miss);
+	tr_jump_to(m, 0xe9, t->map.rx, t->tail);
+	for (unsigned i = 0; i < LOOK_AT; i++) {
+		land(m, found[i]);
+		tr_mem(m, true, 0x8d, RSP, RSP, NO_REG, 0, (int32_t)(8 * i + 8));
+		EMIT(m, 0x41, 0xff, 0xe3); /* jmp r11 */
+	}
 }
 
 static uint8_t *begin(struct translator *t, struct emit *m)
@@ -222,7 +368,7 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 	save = begin(t, &m);
 	put_vec_save(&m, ic->has_avx);
 	t->enter = begin(t, &m);
-	put_enter(&m);
+	put_enter(&m, v);
 	t->call = begin(t, &m);
 	put_call(&m, v, t->map.rx, t->vec_load, save);
 	t->tail = begin(t, &m);
@@ -231,33 +377,45 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 	while (m.n & 15)
 		emit8(&m, 0xcc);
 	tr_slot_glue(t, &m);
+	(void)begin(t, &m);
+	put_ras(t, &m);
 	t->first = t->used = align_up(m.n, 64);
 	v->word[W_VEC] = 0;
 	v->word[W_MXCSR] = 0x1f80;
 	v->word[W_JTAB] = (uintptr_t)t->jump;
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned k = 0; k < TR_RAS_ABOVE / 8; k++)
+			((uint64_t *)t->ras[i].base)[k] = (uintptr_t)t->ras_empty;
+	v->word[W_EPOCH] = 0;
+	v->word[W_NSP] = v->word[W_RBASE] = t->ras[0].base;
 	return 0;
 }
 
 /* ---- called by native code ---- */
 
-int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+/* The handler has changed the mapping: what it returns to stays on top of the stack. */
+static void same_place(struct vcpu *v, uint64_t epoch)
 {
-	v->word[W_FL] = fl;
-	v->word[W_TAB] = (uintptr_t)tab;
-	v->word[W_GEN] = v->tlb->generation;
-	return TR_NEXT;
+	uint64_t back = *(const uint64_t *)(uintptr_t)v->word[W_NSP];
+
+	v->word[W_NSP] += 8;
+	new_epoch(v, epoch);
+	v->word[W_NSP] -= 8;
+	*(uint64_t *)(uintptr_t)v->word[W_NSP] = back;
 }
 
-int tr_goto(struct vcpu *v, const struct block *b)
+int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
-	struct interp_cpu *ic = icpu(v);
+	uint64_t epoch = epoch_of(v);
 
-	ic->key = b->key;
-	ic->exec_tab = v->tlb->e[v->cpl == 3 ? X86_TLB_USER : X86_TLB_SUPER];
-	v->word[W_KEY] = b->key;
-	v->word[W_GO] = (uintptr_t)b->native;
-	(void)tr_resume(v, b->uop, v->tlb->e[v->tlb->data_table], fl_load(v->s.rflags));
-	return TR_GOTO;
+	v->word[W_FL] = (fl >> 8 & 0xff) | (fl & 1) << 11 | 0x202;
+	v->word[W_TAB] = (uintptr_t)tab;
+	v->word[W_GEN] = v->tlb->generation;
+	if (UNLIKELY(epoch != v->word[W_EPOCH]))
+		same_place(v, epoch);
+	if (UNLIKELY(atomic_load_explicit(&icpu(v)->n_stale, memory_order_acquire)))
+		tr_stale(v);
+	return TR_NEXT;
 }
 
 static void stored(struct vcpu *v, const struct uop *u, unsigned size)
@@ -281,7 +439,7 @@ int tr_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, ui
 		v->code_changed = false;
 		leave |= !block_valid(uop_block(u));
 	}
-	return leave ? uop_leave(v, uop_next_rip(u), fl) : tr_resume(v, u, tab, fl);
+	return leave ? uop_leave(v, uop_next_rip(u), fl) : tr_resume(v, u + 1, tab, fl);
 }
 
 int tr_stored_go(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
@@ -296,21 +454,43 @@ int tr_leave(struct vcpu *v, uint64_t rip, struct x86_tlb_entry *tab, uint32_t f
 	return uop_leave(v, rip, fl);
 }
 
+int tr_goto(struct vcpu *v, const struct block *b)
+{
+	struct interp_cpu *ic = icpu(v);
+	struct x86_tlb_entry *tab = v->tlb->e[v->tlb->data_table];
+
+	v->word[W_NSP] += 8; /* the native code that called the handler is left */
+	ic->key = b->key;
+	ic->exec_tab = v->tlb->e[v->cpl == 3 ? X86_TLB_USER : X86_TLB_SUPER];
+	v->word[W_KEY] = b->key;
+	v->word[W_GO] = (uintptr_t)b->native;
+	new_epoch(v, epoch_of(v));
+	return tr_resume(v, b->uop, tab, fl_load(v->s.rflags)) == TR_NEXT ? TR_GOTO : X86_OK;
+}
+
+static enum tr_entry entry_for(const struct tr_exit *x, const struct tr_block *to)
+{
+	if (x->far)
+		return TR_FAR;
+	if (x->e && (to->type != TR_TYPE_M || !x->m))
+		return x->poll ? TR_E_POLL : TR_E;
+	return x->poll ? TR_M_POLL : TR_M;
+}
+
 /* Make the jump at the end of a block go to @nb without coming here again. */
 static void patch(struct vcpu *v, const struct tr_exit *x, const struct block *nb)
 {
 	const struct translator *t = icpu(v)->tr;
-	const struct tr_block *to = nb->tr;
 	const uint8_t *entry, *rx;
+
+	const struct tr_block *from = x->b->tr;
 
 	if (!x->site || (!x->far && x->b->succ_far & 1u << x->which))
 		return;
-	if (x->far)
-		entry = to->entry_i;
-	else if (x->e && (to->type != TR_TYPE_M || !x->m))
-		entry = to->entry_e;
-	else
-		entry = to->entry_m;
+	/* Of a block that is not entered any more: the site may be where its entry was. */
+	if (!from || from->dead || x != &from->exit[x->which])
+		return;
+	entry = nb->tr->entry[entry_for(x, nb->tr)];
 	check(x->site >= t->map.rw + t->first && x->site + 4 <= t->map.rw + t->used);
 	rx = x->site - t->map.rw + t->map.rx;
 	st_le32(x->site, (uint32_t)(entry - (rx + 4)));
@@ -328,13 +508,116 @@ int tr_chain(struct vcpu *v, const struct tr_exit *x, struct x86_tlb_entry *tab,
 	return block_chain(v, x->b, tab, fl, x->which, x->rip);
 }
 
-int tr_miss(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+static void remember(struct vcpu *v)
 {
-	struct translator *t = icpu(v)->tr;
-	uint64_t rip = v->word[W_PTR];
+	uint64_t rip = v->word[W_TARGET];
 	const struct block *nb = icpu(v)->jump[jump_slot(rip)];
 
 	if (nb && nb->rip == rip && nb->native && nb->key & X86_MODE_FLAT)
-		t->jump[jump_slot(rip)] = (struct tr_jump){rip, nb->tr->entry_i};
+		icpu(v)->tr->jump[tr_jump_slot(rip)] = (struct tr_jump){rip, nb->tr->entry[TR_FAR]};
+}
+
+int tr_miss(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	remember(v);
 	return uop_block(u)->cold[u->n].fn(v, u, tab, fl);
+}
+
+int tr_ret_miss(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	const struct uop *ret = (const void *)(icpu(v)->pool + v->word[W_RET]);
+	bool is64 = uop_block(ret)->key & X86_MODE_CS64;
+	uint64_t sp = v->s.gpr[X86_RSP] - (is64 ? 8 : 4) - ret->imm;
+
+	remember(v);
+	v->s.gpr[X86_RSP] = is64 ? sp : (uint32_t)sp;
+	return uop_block(ret)->cold[ret->n].fn(v, ret, tab, fl);
+}
+
+/* ---- blocks that are not entered any more ---- */
+
+static uint8_t *writable(const struct tr_block *tb, const uint8_t *p)
+{
+	const struct translator *t = tb->t;
+	uint8_t *rw = t->map.rw + (p - t->map.rx);
+
+	check(rw >= t->map.rw + t->first && rw + 5 <= t->map.rw + t->used);
+	return rw;
+}
+
+static void redirect(const struct tr_block *tb, enum tr_entry i, const uint8_t *to)
+{
+	uint8_t *rw = writable(tb, tb->entry[i]);
+
+	rw[0] = 0xe9;
+	st_le32(rw + 1, (uint32_t)(to - (tb->entry[i] + 5)));
+}
+
+static struct tr_block **page_list(struct translator *t, const struct interp_page *meta)
+{
+	return &t->page[(uintptr_t)meta / sizeof(*meta) % TR_PAGES];
+}
+
+void tr_list(struct tr_block *tb)
+{
+	struct tr_block **head = page_list(tb->t, tb->b->meta);
+
+	tb->next = *head;
+	if (tb->next)
+		tb->next->at = &tb->next;
+	tb->at = head;
+	*head = tb;
+}
+
+void tr_replace(struct block *old, const struct tr_block *to)
+{
+	struct tr_block *tb = old->tr;
+
+	for (unsigned i = 0; i < TR_ENTRIES; i++)
+		redirect(tb, i, to->entry[i]);
+	*tb->at = tb->next;
+	if (tb->next)
+		tb->next->at = tb->at;
+	for (unsigned i = 1; i <= old->n_insns; i++)
+		old->uop[i].fn = old->cold[i].fn;
+	old->native = NULL;
+	old->tr = NULL;
+	old->heat = 0;
+}
+
+static void kill_stale(struct tr_block *tb, const struct interp_page *meta)
+{
+	for (; tb; tb = tb->next) {
+		if (tb->dead || (meta && tb->b->meta != meta) || block_valid(tb->b))
+			continue;
+		tb->dead = true;
+		/* now: an exit that has been linked may be among the bytes */
+		for (unsigned i = 0; i < TR_ENTRIES; i++)
+			memcpy(tb->saved[i], writable(tb, tb->entry[i]), 5);
+		for (unsigned i = 0; i < TR_ENTRIES; i++)
+			redirect(tb, i, tb->leave[i == TR_E || i == TR_E_POLL]);
+	}
+}
+
+void tr_stale(struct vcpu *v)
+{
+	struct interp_cpu *ic = icpu(v);
+	struct interp_page *page[STALE_MOST];
+	unsigned n = interp_fetch_stale(ic, page);
+
+	if (n > STALE_MOST)
+		for (unsigned i = 0; i < TR_PAGES; i++)
+			kill_stale(ic->tr->page[i], NULL);
+	else
+		for (unsigned i = 0; i < n; i++)
+			kill_stale(*page_list(ic->tr, page[i]), page[i]);
+}
+
+void tr_revive(struct tr_block *tb)
+{
+	if (!tb->dead)
+		return;
+	tb->dead = false;
+	for (unsigned i = 0; i < TR_ENTRIES; i++)
+		memcpy(writable(tb, tb->entry[i]), tb->saved[i], 5);
 }

@@ -318,14 +318,16 @@ int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uin
 {
 	struct translator *t = icpu(v)->tr;
 	const uint8_t *rx = place;
+	const struct tr_block *tb = tr_find(t, (uintptr_t)place);
 	struct tr_place p;
 	uint8_t *site;
 	struct xlat x;
 
 	memcpy(&p, place, sizeof(p));
 	site = t->map.rw + (rx + p.check - t->map.rx);
-	/* Full soon: then everything is dropped anyway. */
-	if (t->used + TR_ROOM <= t->map.size) {
+	/* Full soon: then everything is dropped anyway. Not entered any more: the place may be
+	 * where an entry was. */
+	if (tb && !tb->dead && tb->b->tr == tb && t->used + TR_ROOM <= t->code_size) {
 		memset(&x, 0, offsetof(struct xlat, stub));
 		x.m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM};
 		x.rx = t->map.rx + t->used;

@@ -19,12 +19,14 @@
 #include "engine/translate/translate.h"
 
 #define CODE_SIZE        (64 * MIB)
+#define DATA_SIZE        (TR_BLOCKS * sizeof(uint64_t))
+#define RAS_BYTES        (2 * (TR_RAS_EACH + TR_RAS_ABOVE))
 #define HOT              16u
 #define HWCAP2_FSGSBASE_ 2u /* asm/hwcap2.h: HWCAP2_FSGSBASE */
 
 static void clear_jumps(struct translator *t)
 {
-	/* Slots that no lookup can hit: 0 belongs to slot 0 and 1 to slot 1. */
+	/* A RIP that its slot's lookup cannot ask for: 0 belongs to slot 0 and 1 to slot 1. */
 	memset(t->jump, 0, sizeof(t->jump));
 	t->jump[0].rip = 1;
 }
@@ -53,7 +55,7 @@ static void on_built(struct vcpu *v, struct block *b)
 
 static void on_revalidated(struct block *b)
 {
-	*b->tr->neg_gen = -b->gen;
+	tr_revive(b->tr);
 }
 
 static void on_flush(struct vcpu *v)
@@ -63,20 +65,22 @@ static void on_flush(struct vcpu *v)
 	x87_resolve(v);
 	memset(t->map.rw + t->first, 0xcc, t->used - t->first);
 	t->used = t->first;
+	memset(t->page, 0, sizeof(t->page));
+	t->ras[0].sp = t->ras[0].base;
+	t->ras[1].sp = t->ras[1].base;
+	v->word[W_NSP] = v->word[W_RBASE];
 	t->n_blocks = 0;
 	t->dropped++;
 	t->smp = icpu(v)->ivm->smp;
 	clear_jumps(t);
 }
 
-static uintptr_t on_fault(struct vcpu *v, uintptr_t pc)
+const struct tr_block *tr_find(const struct translator *t, uintptr_t pc)
 {
-	const struct translator *t = icpu(v)->tr;
 	unsigned lo = 0, hi = t->n_blocks;
-	const struct tr_block *tb;
 
 	if (pc < (uintptr_t)t->map.rx + t->first || pc >= (uintptr_t)t->map.rx + t->used)
-		return 0;
+		return NULL;
 	while (hi - lo > 1) {
 		unsigned mid = (lo + hi) / 2;
 
@@ -85,20 +89,37 @@ static uintptr_t on_fault(struct vcpu *v, uintptr_t pc)
 		else
 			hi = mid;
 	}
-	if (hi == lo)
-		return 0;
-	tb = t->blocks[lo];
-	for (unsigned i = 0; i < tb->n_faults; i++)
+	return hi == lo ? NULL : t->blocks[lo];
+}
+
+static uintptr_t on_fault(struct vcpu *v, uintptr_t pc)
+{
+	const struct tr_block *tb = tr_find(icpu(v)->tr, pc);
+
+	for (unsigned i = 0; tb && i < tb->n_faults; i++)
 		if ((uintptr_t)tb->rx + tb->fault[i].at == pc)
 			return (uintptr_t)tb->rx + tb->fault[i].stub;
 	return 0;
+}
+
+static uintptr_t on_overflow(struct vcpu *v, uintptr_t pc, uintptr_t addr)
+{
+	const struct translator *t = icpu(v)->tr;
+	uintptr_t base = v->word[W_RBASE];
+
+	if (pc < (uintptr_t)t->map.rx || pc >= (uintptr_t)t->map.rx + t->used ||
+	    addr < base - TR_RAS_EACH || addr >= base - TR_RAS_SIZE)
+		return 0;
+	return base;
 }
 
 static const struct interp_hooks hooks = {
 	.built = on_built,
 	.revalidated = on_revalidated,
 	.flush = on_flush,
+	.stale = tr_stale,
 	.trap = on_fault,
+	.overflow = on_overflow,
 };
 
 /* ---- engine_ops ---- */
@@ -108,8 +129,29 @@ static void translator_free(struct translator *t)
 	if (!t)
 		return;
 	code_map_done(&t->map);
+	if (t->ras_map)
+		munmap(t->ras_map, RAS_BYTES);
 	free(t->blocks);
 	free(t);
+}
+
+/* The guards stay inaccessible. */
+static int ras_map(struct translator *t, struct error *err)
+{
+	uint8_t *p = mmap(NULL, RAS_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return error_set(err, -ENOMEM, "translate: no address space for return stacks");
+	t->ras_map = p;
+	for (unsigned i = 0; i < 2; i++) {
+		p += TR_RAS_GUARD;
+		if (mprotect(p, TR_RAS_SIZE + TR_RAS_ABOVE, PROT_READ | PROT_WRITE) < 0)
+			return error_set(err, -ENOMEM, "translate: no memory for return stacks");
+		p += TR_RAS_SIZE;
+		t->ras[i].base = t->ras[i].sp = (uintptr_t)p;
+		p += TR_RAS_ABOVE;
+	}
+	return 0;
 }
 
 static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct error *err)
@@ -117,6 +159,9 @@ static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct er
 	struct translator *t = xnew(struct translator);
 	int r = code_map_init(&t->map, CODE_SIZE, err);
 
+	t->code_size = CODE_SIZE - DATA_SIZE;
+	if (!r)
+		r = ras_map(t, err);
 	if (!r)
 		r = tr_glue(t, ic, err);
 	if (r) {

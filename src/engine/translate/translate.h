@@ -10,13 +10,20 @@
  *	guest RAX..RDI, R8, R9, R12, R13, R14 (RSP aside): the same host register
  *	guest RSP: R15
  *	guest R10, R11, R15: in struct vcpu
- *	host RSP: the host's stack; nothing in it belongs to a block
+ *	host RSP: a stack of return addresses (below); C code has the thread's own
  *	host R10 (S1), R11 (S2): scratch
  *	GS base: struct vcpu. The vCPU's thread sets it in run(); C code does not use GS.
  *
- * Arithmetic flags are in EFLAGS ("E"), in word W_FL in the form of the interpreter's fl ("M"), or
- * both. Memory checks clobber EFLAGS, and every instruction that can fault needs M, because a fault
- * must show the flags exactly. A block can be entered with either: it has an entry for each.
+ * Arithmetic flags are in EFLAGS ("E"), in word W_FL as PUSHFQ stores them ("M"), or both. Memory
+ * checks clobber EFLAGS, and every instruction that can fault needs M, because a fault must show
+ * the flags exactly. A block can be entered with either: it has entries for each.
+ *
+ * Return addresses: a guest's CALL makes the host push the address of native code for the return,
+ * which compares the guest's return address with the one it is for (RET leaves it in S1) and goes
+ * to the block there. So the host's own return prediction works. When it is not equal, ras_miss
+ * looks at a few more entries and then into the jump table. The stack is per privilege (user or
+ * not), and empty again after W_EPOCH has changed since it was used last; below its first entry
+ * lies ras_empty, and a guard page catches overflow, which empties it.
  *
  * Vector registers and MXCSR are the guest's while W_VEC is 1 and in struct vcpu otherwise. A block
  * that uses them makes W_VEC 1 once; calling C code saves them and reloads them on return.
@@ -42,7 +49,7 @@ enum {
 	W_KEY, /* block key in force */
 	W_TMP, /* RAX while flags are restored */
 	W_LIN, /* linear address during a check */
-	W_PTR, /* host pointer of a store (mem.c); target of an indirect branch that missed */
+	W_PTR, /* host pointer of a store (mem.c) */
 	W_VEC,
 	W_JTAB,  /* jump_slot[] */
 	W_MXCSR, /* scratch */
@@ -51,6 +58,12 @@ enum {
 	W_STR_N,        /* bytes stored to a page with code */
 	W_GO,           /* native code that is gone to */
 	W_ENTRY,        /* TLB entry, of string.c */
+	W_TARGET,       /* RIP that an indirect branch goes to */
+	W_RET,          /* the last RET's uop, as offset from the pool */
+	W_CSP,          /* the thread's stack pointer while native code runs */
+	W_NSP,          /* native code's while C code runs */
+	W_RBASE,        /* native code's stack when it is empty */
+	W_EPOCH,        /* mode and mapping of code: equal means that links to other pages hold */
 	W_SETTLED = 23, /* slot.c: 0 = the place should look by page number */
 	W_SPILL = 24    /* six, of slot.c */
 };
@@ -75,6 +88,7 @@ struct tr_exit {
 	uint8_t which;
 	bool e, m; /* where the flags are */
 	bool far;  /* to another page */
+	bool poll; /* backwards or a call */
 };
 
 /* An instruction that can fault on the host: where it is and where its slow path is. */
@@ -82,13 +96,30 @@ struct tr_fault {
 	uint16_t at, stub; /* from tr_block.rx */
 };
 
+/*
+ * Entries of a block. The polled ones look at requests: jumps backwards, calls and indirect
+ * branches use them, so that every loop of the guest's passes one.
+ */
+enum tr_entry {
+	TR_FAR,    /* flags M, polled, W_EPOCH compared: from other pages and the jump table */
+	TR_M_POLL, /* flags M, polled */
+	TR_M,
+	TR_E_POLL,
+	TR_E,
+	TR_ENTRIES
+};
+
 struct tr_block {
 	struct block *b;
+	struct translator *t;
 	uint8_t *rx; /* first byte */
 	uint32_t size;
-	uint8_t type;                         /* enum tr_type */
-	uint8_t *entry_i, *entry_m, *entry_e; /* in the executable view */
-	uint64_t *neg_gen;                    /* writable view: -block.gen */
+	uint8_t type;               /* enum tr_type */
+	bool dead;                  /* entries jump to leave[] */
+	uint8_t *entry[TR_ENTRIES]; /* in the executable view; at least 5 bytes apart */
+	uint8_t saved[TR_ENTRIES][5];
+	uint8_t *leave[2];           /* with flags in M, in E: to the run loop */
+	struct tr_block *next, **at; /* of the same page; at = NULL: replaced, nobody's any more */
 	struct tr_exit exit[2];
 	uint16_t n_faults;
 	struct tr_fault fault[];
@@ -99,16 +130,23 @@ struct tr_jump {
 	uint64_t rip;
 	uint8_t *entry;
 };
-#define TR_JUMPS  32768u
+#define TR_JUMPS 32768u
+static inline unsigned tr_jump_slot(uint64_t rip)
+{
+	return (unsigned)rip & (TR_JUMPS - 1);
+}
 #define TR_BLOCKS 262144u
 #define TR_ROOM   65536u /* bytes of code that the largest block can need */
+#define TR_PAGES  4096u  /* hash of pages with translated code */
 
 /* Routines of string instructions with REP; E and NE: REPE and REPNE. */
 enum tr_string_op { TR_MOVS, TR_STOS, TR_SCAS_E, TR_SCAS_NE, TR_CMPS_E, TR_CMPS_NE, TR_STRING_OPS };
 
 struct translator {
 	struct code_map map;
-	size_t used, first; /* first: end of the fixed routines */
+	/* Code, then data it addresses by RIP: for each block the W_EPOCH in which TR_FAR was good.
+	 */
+	size_t code_size, used, first; /* first: end of the fixed routines */
 	/* fixed routines */
 	uint8_t *enter;    /* a uop handler */
 	uint8_t *call;     /* S2 = handler, S1 = its second argument; returns to the block */
@@ -122,6 +160,12 @@ struct translator {
 	unsigned slot_turn;
 	bool smp;     /* translated for more than one vCPU */
 	unsigned hot; /* executions before a block is translated */
+	uint8_t *ras_miss, *ras_empty;
+	uint8_t *ras_map; /* stacks of return addresses: kernel's, user's */
+	struct {
+		uint64_t base, sp, epoch;
+	} ras[2];
+	struct tr_block *page[TR_PAGES];
 	uint64_t translated, dropped;
 	unsigned n_blocks;
 	struct tr_block **blocks; /* [TR_BLOCKS], by address */
@@ -143,25 +187,32 @@ void tr_mem(struct emit *m, bool w, uint8_t op, unsigned reg, unsigned base, uns
 /** tr_rr() - op rm, reg. */
 void tr_rr(struct emit *m, bool w, uint8_t op, unsigned reg, unsigned rm);
 void tr_imm64(struct emit *m, unsigned reg, uint64_t imm);
-/** tr_flags_save/restore() - EFLAGS to and from W_FL. Save clobbers S1, restore nothing. */
+/** tr_flags_save/restore() - EFLAGS to and from W_FL; no register changes. */
 void tr_flags_save(struct emit *m);
 void tr_flags_restore(struct emit *m);
 /** tr_jump_to() - jmp or call (@op e9, e8) to @to, an address in the executable view at @rx. */
 void tr_jump_to(struct emit *m, uint8_t op, const uint8_t *rx, const uint8_t *to);
+/** tr_lookup() - S1 = RIP: S2 = its slot of the jump table; equal if that is for it. */
+void tr_lookup(struct emit *m);
 
 /* glue.c */
+#define TR_SITE_RIP 2 /* where native code for a return has the guest's return address */
+/* Stacks of return addresses: guard below, room above for looking at entries that are not there. */
+#define TR_RAS_GUARD 65536u
+#define TR_RAS_SIZE  (512 * KIB)
+#define TR_RAS_ABOVE 4096u
+#define TR_RAS_EACH  (TR_RAS_GUARD + TR_RAS_SIZE)
 int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err) MUST_CHECK;
 /** tr_goto() - a handler's return value: native code goes on at the start of @b, which has some and
  * may be entered. Flags are in s.rflags. */
 int tr_goto(struct vcpu *v, const struct block *b);
 int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
-/** tr_stored() - a store went to a page with code (W_PTR). tr_stored_go(): a push of a
- * branch, whose target is checked anyway. */
+/** tr_stored() - a store went to a page with code (W_PTR). tr_stored_go(): a push of a call. */
 int tr_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 int tr_stored_go(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 int tr_chain(struct vcpu *v, const struct tr_exit *x, struct x86_tlb_entry *tab, uint32_t fl);
 int tr_leave(struct vcpu *v, uint64_t rip, struct x86_tlb_entry *tab, uint32_t fl);
-/** tr_miss() - an indirect branch to W_PTR was not in the table: fill it, then interpret @u. */
+/** tr_miss() - an indirect branch to W_TARGET was not in the table: fill it, then interpret @u. */
 int tr_miss(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 
 /** tr_x87_load() - the guest's x87 registers to the host's, for translated code (x87.c). */
@@ -191,7 +242,20 @@ void tr_slot_glue(struct translator *t, struct emit *m);
 /* block.c */
 /** tr_translate() - give @b host code; false when it is not worth it or there is no room now. */
 bool tr_translate(struct vcpu *v, struct block *b);
+
+/** tr_ret_miss() - the same for the RET of W_RET, whose RSP has moved. */
+int tr_ret_miss(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+/** tr_stale() - blocks of ic->stale[] are entered no more until revalidated. tr_revive(): @tb is
+ * good again. */
+void tr_stale(struct vcpu *v);
+/** tr_list() - @tb is complete: its page's stores concern it. */
+void tr_list(struct tr_block *tb);
 /** tr_replace() - what jumps into @old goes to @to; @old is interpreted from now on. */
-void tr_replace(struct block *old, const struct tr_block *to, struct translator *t);
+void tr_replace(struct block *old, const struct tr_block *to);
+void tr_revive(struct tr_block *tb);
+
+/* translate.c */
+/** tr_find() - the block whose code has @pc, or one before it; NULL: none. Async-signal-safe. */
+const struct tr_block *tr_find(const struct translator *t, uintptr_t pc);
 
 #endif

@@ -50,7 +50,7 @@ int tr_x87_load(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, 
 	if ((fcw & 0x3f) != 0x3f && !ic->tr->x87_fdp) {
 		ic->tr->x87_fdp = true;
 		ic->flush_wanted = true;
-		v->count.insns -= uop_block(u)->n_insns - u->n;
+		uop_uncount(v, u);
 		return uop_leave(v, uop_rip(u), fl);
 	}
 	v->x87.live = X87_CHECKED;

@@ -11,12 +11,15 @@
 enum stub_kind {
 	STUB_SLOW,   /* run the instruction in the interpreter, come back after it */
 	STUB_END,    /* the same, without coming back: final instructions */
-	STUB_MISS,   /* indirect branch: target in W_PTR */
+	STUB_MISS,   /* indirect branch: target in W_TARGET */
 	STUB_STORED, /* a store hit a page with code */
 	STUB_STORED_GO,
 	STUB_STRING, /* STUB_SLOW through tr_string() */
 	STUB_EXIT,   /* an exit that is not linked */
-	STUB_HEAD,   /* leave at the block's first instruction */
+	STUB_LEAVE,  /* leave at the block's first instruction: flags in M, E, */
+	STUB_LEAVE_E,
+	STUB_FAR,   /* is the block mapped in this epoch? */
+	STUB_LATER, /* not needed: leave as soon as they have been written */
 };
 
 /* An address in guest registers. */
@@ -48,7 +51,8 @@ struct stub {
 	uint16_t slot_host; /* STUB_STORED: W_PTR is an offset in the range of this one */
 };
 
-#define XLAT_STUBS (BLOCK_MAX_INSNS * 4 + 8)
+#define XLAT_STUBS (BLOCK_MAX_INSNS * 4 + 16)
+#define LATER_MOST 5 /* instructions that are worth repeating for STUB_LATER */
 
 struct xlat {
 	struct emit m;
@@ -69,6 +73,7 @@ struct xlat {
 	unsigned w;           /* 8 or 4: width of the stack and of near branches */
 	unsigned i;           /* current instruction */
 	unsigned n_slow;
+	unsigned first_write; /* TR_TYPE_D: the instruction that writes the flags */
 	unsigned n_stubs;
 	struct stub stub[XLAT_STUBS];
 	struct insn in[BLOCK_MAX_INSNS];
