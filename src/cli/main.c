@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/version.h"
+#include "display/vnc.h"
 #include "net/nat.h"
 
 const struct cli_command *const *cli_commands(void)
@@ -63,6 +64,8 @@ int main(int argc, char **argv)
 {
 	if (argc > 0 && !strcmp(argv[0], NAT_ARGV0))
 		return nat_helper_main(argc, argv);
+	if (argc > 0 && !strcmp(argv[0], VNC_ARGV0))
+		return vnc_helper_main(argc, argv);
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_USAGE;

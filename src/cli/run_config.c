@@ -38,6 +38,8 @@ enum {
 	O_TESTDEV,
 	O_NO_REBOOT,
 	O_NAME,
+	O_DISPLAY,
+	O_NO_VGA,
 	O_GDB,
 	O_DEBUG,
 	O_STATS,
@@ -70,6 +72,8 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_DEBUG_EXIT] = {"debug-exit", 0, NULL, "a write of V to port 0xf4 ends bothy with status V*2+1"},
 	[O_TESTDEV]    = {"testdev", 0, NULL, "device for test kernels (IRQ and memory probes)"},
 	[O_NO_REBOOT]  = {"no-reboot", 0, NULL, "end where the guest would restart"},
+	[O_DISPLAY]    = {"display", 0, "WHERE", "screen for VNC clients and browsers: vnc:127.0.0.1:PORT or vnc:unix:PATH, then perhaps ,password-file=PATH; none (default)"},
+	[O_NO_VGA]     = {"no-vga", 0, NULL, "a pc without a screen"},
 	[O_NAME]       = {"name", 0, "NAME", "name of the VM: other bothy commands reach it by this"},
 	[O_GDB]        = {"gdb", 0, "WHERE[,wait]", "listen for gdb on unix:PATH or tcp:127.0.0.1:PORT; wait: stop at the first instruction"},
 	[O_DEBUG]      = {"debug", 'd', "MASKS", "trace in_asm, exec, int, mmu, io, guest_errors to stderr"},
@@ -376,12 +380,24 @@ static int set_gdb(struct run_config *rc, const char *value)
 		       where);
 }
 
+static int set_display(struct run_config *rc, const char *value)
+{
+	rc->vm.display = value;
+	if (!strcmp(value, "none") || (!strncmp(value, "vnc:", 4) && value[4]))
+		return 0;
+	return cli_die(EXIT_USAGE,
+		       "--display: unknown place '%s'; use vnc:127.0.0.1:5901, vnc:unix:PATH or "
+		       "none",
+		       value);
+}
+
 static int set_flag(struct run_config *rc, int option)
 {
 	switch (option) {
 	case O_DEBUG_EXIT: rc->vm.debug_exit = true; break;
 	case O_TESTDEV: rc->vm.testdev = true; break;
 	case O_NO_REBOOT: rc->vm.no_reboot = true; break;
+	case O_NO_VGA: rc->vm.no_vga = true; break;
 	case O_STATS: rc->stats = true; break;
 	case O_VERBOSE: rc->verbose++; break;
 	case O_HELP: rc->help = true; break;
@@ -411,7 +427,8 @@ static int set_option(struct run_config *rc, int option, const char *value)
 	case O_FIRMWARE: rc->firmware = value; return 0;
 	case O_BOOT: return set_boot(rc, value);
 	case O_FIRMWARE_LOG: rc->vm.firmware_log = value; return check_chr("firmware-log", value);
-	case O_NAME: rc->name = value; return 0;
+	case O_NAME: rc->name = rc->vm.name = value; return 0;
+	case O_DISPLAY: return set_display(rc, value);
 	case O_GDB: return set_gdb(rc, value);
 	case O_DEBUG: return set_masks(rc, value);
 	default: return set_flag(rc, option);

@@ -50,6 +50,7 @@ struct vm {
 	struct block *block[MACHINE_DISKS_MAX];
 	struct net *net;
 	struct display *display; /* NULL without a screen */
+	struct vnc *vnc;
 
 	struct cpu_model model;
 	struct cpu_set cpus;

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "cpu/x86/lapic.h"
 #include "cpu/x86/seg.h"
+#include "display/vnc.h"
 #include "vm/internal.h"
 
 #define BOOT_MENU_MS 5000 /* how long the boot menu's prompt waits */
@@ -436,6 +437,16 @@ static int build_cpus(struct vm *vm, const struct vm_config *cfg, struct error *
 	return vm_cpus_start(vm, err);
 }
 
+static int open_vnc(struct vm *vm, const struct vm_config *cfg, struct error *err)
+{
+	if (!vm->display)
+		return error_set(err, -EINVAL,
+				 "this machine has no screen to show with --display %s; use "
+				 "--machine pc",
+				 cfg->display);
+	return vnc_open(vm->loop, vm->display, cfg->name, cfg->display + 4, &vm->vnc, err);
+}
+
 static int build(struct vm *vm, const struct vm_config *cfg, struct error *err)
 {
 	int r = open_images(vm, cfg, err);
@@ -446,6 +457,8 @@ static int build(struct vm *vm, const struct vm_config *cfg, struct error *err)
 		r = vm_firmware_load(vm, cfg, err);
 	if (r == 0)
 		r = build_machine(vm, cfg, err);
+	if (r == 0 && cfg->display && !strncmp(cfg->display, "vnc:", 4))
+		r = open_vnc(vm, cfg, err);
 	if (r == 0)
 		r = vm_space_init(vm, err);
 	if (r == 0)
@@ -510,6 +523,7 @@ static void free_locked(struct vm *vm)
 			block_close(vm->block[i]);
 	if (vm->net)
 		net_close(vm->net);
+	vnc_close(vm->vnc);
 	display_free(vm->display);
 	for (unsigned i = 0; i < MACHINE_CONSOLES_MAX; i++)
 		if (vm->console[i])

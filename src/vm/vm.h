@@ -65,7 +65,9 @@ struct vm_config {
 	const char *console[MACHINE_CONSOLES_MAX];
 	unsigned n_consoles;
 	const char *debugcon;
-	bool no_vga; /* pc: leave the VGA out */
+	bool no_vga;         /* pc: leave the VGA out */
+	const char *name;    /* NULL: none was given */
+	const char *display; /* "vnc:..."; NULL or "none": nobody looks */
 	bool debug_exit, testdev, no_reboot;
 	uint32_t trace; /* TRACE_ masks */
 };
