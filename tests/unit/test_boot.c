@@ -4,14 +4,19 @@
  * for each way an image can be wrong. Images are built here, byte by byte, from the formats'
  * specifications (see the loaders).
  */
+#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include <lzma.h>
 #include <zlib.h>
@@ -326,6 +331,90 @@ static void test_linux_packed(void **state)
 	}
 }
 
+static unsigned files_in(const char *dir, char last[300])
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	unsigned n = 0;
+
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.') {
+			n++;
+			snprintf(last, 300, "%s", e->d_name);
+		}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/* The cache of unpacked kernels gives back what was put, to the same kernel file only, and nothing
+ * that is damaged or that others could have written. */
+static void test_cache(void **state)
+{
+	char dir[] = "/tmp/bothy-test-cache-XXXXXX", path[600], sub[64], kernel[64], name[300];
+	uint8_t payload[100] = "payload", *whole = xcalloc(1, 100000);
+	struct boot_unpacked u = {.room = 100000}, got = {.room = 100000};
+	int fd, file;
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(setenv("XDG_CACHE_HOME", dir, 1), 0);
+	snprintf(sub, sizeof(sub), "%s/bothy", dir);
+	snprintf(kernel, sizeof(kernel), "%s/kernel", dir);
+	fd = open(kernel, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_true(boot_unpacked_room(&u));
+	for (u.n = 0; u.n < 90000; u.n++)
+		u.p[u.n] = (uint8_t)(u.n * u.n >> 8);
+	memcpy(whole, u.p, u.n);
+	assert_false(boot_cache_get(fd, payload, 100, &got));
+	assert_false(boot_cache_get(-1, payload, 100, &got));
+	boot_cache_put(fd, payload, 100, &u);
+	assert_int_equal(files_in(sub, name), 1);
+	assert_true(boot_cache_get(fd, payload, 100, &got));
+	assert_int_equal(got.n, 90000);
+	assert_memory_equal(got.p, whole, 90000);
+	boot_unpacked_free(&got);
+	/* another payload; no room; others may write it; a byte flipped; cut; a kernel touched */
+	payload[0] ^= 1;
+	assert_false(boot_cache_get(fd, payload, 100, &got));
+	payload[0] ^= 1;
+	got.room = 89999;
+	assert_false(boot_cache_get(fd, payload, 100, &got));
+	got.room = 100000;
+	snprintf(path, sizeof(path), "%s/%s", sub, name);
+	assert_int_equal(chmod(path, 0622), 0);
+	assert_false(boot_cache_get(fd, payload, 100, &got));
+	assert_int_equal(chmod(path, 0600), 0);
+	file = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(file, "x", 1, 200), 1);
+	assert_false(boot_cache_get(fd, payload, 100, &got));
+	assert_int_equal(ftruncate(file, 150), 0);
+	assert_false(boot_cache_get(fd, payload, 100, &got));
+	close(file);
+	boot_cache_put(fd, payload, 100, &u);
+	assert_true(boot_cache_get(fd, payload, 100, &got));
+	boot_unpacked_free(&got);
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_false(boot_cache_get(fd, payload, 100, &got));
+	/* bounded */
+	for (unsigned i = 0; i < 10; i++) {
+		payload[1] = (uint8_t)i;
+		boot_cache_put(fd, payload, 100, &u);
+	}
+	assert_true(files_in(sub, name) <= 4);
+	boot_unpacked_free(&u);
+	close(fd);
+	free(whole);
+	unsetenv("XDG_CACHE_HOME");
+	while (files_in(sub, name)) {
+		snprintf(path, sizeof(path), "%s/%s", sub, name);
+		assert_int_equal(unlink(path), 0);
+	}
+	assert_int_equal(rmdir(sub), 0);
+	assert_int_equal(unlink(kernel), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 static void test_elf(void **state)
 {
 	struct guest g;
@@ -548,10 +637,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_linux64),      cmocka_unit_test(test_linux32),
-		cmocka_unit_test(test_linux_packed), cmocka_unit_test(test_linux_bad),
-		cmocka_unit_test(test_elf),          cmocka_unit_test(test_elf_bad),
-		cmocka_unit_test(test_multiboot1),   cmocka_unit_test(test_multiboot2),
-		cmocka_unit_test(test_unknown),      cmocka_unit_test(test_files),
+		cmocka_unit_test(test_linux_packed), cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_linux_bad),    cmocka_unit_test(test_elf),
+		cmocka_unit_test(test_elf_bad),      cmocka_unit_test(test_multiboot1),
+		cmocka_unit_test(test_multiboot2),   cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

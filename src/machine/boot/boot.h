@@ -153,7 +153,16 @@ struct boot_unpacked {
 /** boot_unpack() - the @n bytes of a compressed kernel at @p; false: not a format we know, damaged,
  * or larger than @ret->room. boot_unpacked_free() it. */
 bool boot_unpack(const uint8_t *p, uint64_t n, struct boot_unpacked *ret);
+/** boot_unpacked_room() - map @u->room bytes at @u->p. */
+bool boot_unpacked_room(struct boot_unpacked *u);
 void boot_unpacked_free(struct boot_unpacked *u);
+/**
+ * boot_cache_get/put() - the same from and to the user's cache of unpacked kernels
+ * @kernel: the kernel file, whose identity and times must be those of the cached one; -1 = no
+ * cache. @p, @n: its packed payload.
+ */
+bool boot_cache_get(int kernel, const uint8_t *p, uint64_t n, struct boot_unpacked *ret);
+void boot_cache_put(int kernel, const uint8_t *p, uint64_t n, const struct boot_unpacked *u);
 
 /** boot_put() - copy to RAM of the map; -ENOMEM with @what when it isn't RAM. */
 int boot_put(const struct boot_env *env, uint64_t to, const void *from, uint64_t len,

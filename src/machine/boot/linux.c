@@ -237,7 +237,7 @@ int boot_linux_params(const struct boot_source *src, const struct boot_env *env,
 }
 
 /* Unpack the kernel and load it where it was linked; false: the guest's decompressor must do it. */
-static bool load_unpacked(const struct boot_image *img, const struct boot_env *env,
+static bool load_unpacked(int file, const struct boot_image *img, const struct boot_env *env,
 			  const struct setup *s, uint64_t *ret_entry)
 {
 	const uint8_t *p = img->p;
@@ -251,9 +251,14 @@ static bool load_unpacked(const struct boot_image *img, const struct boot_env *e
 		return false;
 	at = ld_le32(p + BP_PAYLOAD_OFFSET);
 	len = ld_le32(p + BP_PAYLOAD_LENGTH);
-	if (at > s->payload_len || len > s->payload_len - at ||
-	    !boot_unpack(p + s->payload_at + at, len, &u))
+	if (at > s->payload_len || len > s->payload_len - at)
 		return false;
+	p += s->payload_at + at;
+	if (!boot_cache_get(file, p, len, &u)) {
+		if (!boot_unpack(p, len, &u))
+			return false;
+		boot_cache_put(file, p, len, &u);
+	}
 	ok = boot_elf_load(&(struct boot_image){u.p, u.n, img->name}, env, &elf, &ignored) == 0 &&
 	     elf.is64 == s->entry64 && elf.low >= s->load && elf.high <= s->run_end &&
 	     elf.entry_phys >= elf.low && elf.entry_phys < elf.high;
@@ -279,7 +284,7 @@ int boot_linux(const struct boot_source *src, const struct boot_image *img,
 		return r;
 	memcpy(hdr, img->p + BP_SETUP_SECTS, MIN(s.hdr_len, sizeof(hdr)));
 	st_le32(hdr + BP_CODE32_START - BP_SETUP_SECTS, (uint32_t)s.load);
-	if (!load_unpacked(img, env, &s, &entry)) {
+	if (!load_unpacked(src->kernel.fd, img, env, &s, &entry)) {
 		entry = s.load + (s.entry64 ? 0x200 : 0);
 		r = boot_put(env, s.load, img->p + s.payload_at, s.payload_len, "the Linux kernel",
 			     err);

@@ -79,18 +79,23 @@ static const struct {
 	{{0x28, 0xb5, 0x2f, 0xfd}, 4, unpack_zstd},
 };
 
+bool boot_unpacked_room(struct boot_unpacked *u)
+{
+	void *p = mmap(NULL, u->room, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	u->p = p == MAP_FAILED ? NULL : p;
+	return u->p != NULL;
+}
+
 bool boot_unpack(const uint8_t *p, uint64_t n, struct boot_unpacked *ret)
 {
 	*ret = (struct boot_unpacked){.room = ret->room};
 	for (unsigned i = 0; i < ARRAY_SIZE(formats); i++) {
 		if (n < 8 || memcmp(p, formats[i].magic, formats[i].n) != 0)
 			continue;
-		ret->p = mmap(NULL, ret->room, PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		if (ret->p == MAP_FAILED) {
-			ret->p = NULL;
+		if (!boot_unpacked_room(ret))
 			return false;
-		}
 		ret->n = formats[i].fn(p, n, ret->p, ret->room);
 		if (ret->n)
 			return true;
