@@ -10,8 +10,11 @@
  *   no write tag; I/O, holes and the local APIC's page get no tags at all.
  * - An address space is a generation number in the tags. Flushing one means taking a fresh number;
  *   every 4095 numbers the tables are cleared.
- * - INVLPG looks at the slots of the page in all tables, whatever the generation, so global pages
+ * - INVLPG looks at the entries of the page in all tables, whatever the generation, so global pages
  *   of other address spaces go too.
+ * - Entries of global pages carry slots.global_gen and are taken into the current generation when
+ *   they are met (entry_allows(), and engine/translate/slot.c for itself).
+ * - An entry is in the first level or in the second, which gets what the first displaces.
  *
  * UNMODELLED: memory types: everything is write-back RAM or strongly ordered I/O.
  */
@@ -31,6 +34,11 @@
 
 /* ---- generations ---- */
 
+static void entry_drop(struct x86_tlb_entry *e)
+{
+	e->tag_read = e->tag_write = e->tag_exec = TAG_NONE;
+}
+
 static void tlb_clear(struct x86_tlb *t)
 {
 	for (unsigned i = 0; i < X86_TLB_TABLES; i++)
@@ -42,6 +50,9 @@ static void tlb_clear(struct x86_tlb *t)
 	memset(t->large_1g, 0, sizeof(t->large_1g));
 	memset(t->exec_seen, 0, sizeof(t->exec_seen));
 	t->exec_seq++;
+	for (unsigned i = 0; i < X86_TLB_ALIGN * X86_TLB_SECOND; i++)
+		if (t->second[i].host)
+			entry_drop(&t->second[i]);
 }
 
 struct x86_tlb *x86_tlb_new(void)
@@ -51,14 +62,18 @@ struct x86_tlb *x86_tlb_new(void)
 	if (!t)
 		return NULL;
 	memset(t, 0, sizeof(*t));
+	/* an entry of zeros has no tag that can match: generations start at 1 */
+	t->second = xnew_n(struct x86_tlb_entry, X86_TLB_ALIGN * X86_TLB_SECOND);
 	tlb_clear(t);
 	return t;
 }
 
 void x86_tlb_free(struct x86_tlb *tlb)
 {
-	if (tlb)
+	if (tlb) {
 		x86_pair_free(tlb);
+		free(tlb->second);
+	}
 	free(tlb);
 }
 
@@ -74,6 +89,8 @@ static void slots_flush(struct vcpu *v, unsigned class)
 		(&t->listed[0][0])[n] = false;
 	}
 	t->n_filled[class] = 0;
+	if (class)
+		t->local = false;
 }
 
 void x86_slots_flush(struct vcpu *v)
@@ -98,7 +115,9 @@ static void gen_use(struct vcpu *v, bool fresh)
 	uint64_t key = v->s.cr3 & ~BIT(63);
 	unsigned slot;
 
-	x86_slots_flush(v);
+	slots_flush(v, 0);
+	if (v->slots.local)
+		slots_flush(v, 1);
 	if (!(v->s.cr4 & X86_CR4_PCIDE)) {
 		t->generation = gen_take(t);
 		return;
@@ -122,6 +141,16 @@ void x86_tlb_new_space(struct vcpu *v)
 	gen_use(v, true);
 }
 
+/* Entries of global pages are stale, too. */
+static void globals_flush(struct vcpu *v)
+{
+	x86_slots_flush(v);
+	if (v->slots.global_gen++ < 0xfff)
+		return;
+	tlb_clear(v->tlb);
+	v->slots.global_gen = 1;
+}
+
 void x86_tlb_flush(struct vcpu *v)
 {
 	struct x86_tlb *t = v->tlb;
@@ -132,6 +161,7 @@ void x86_tlb_flush(struct vcpu *v)
 	memset(t->large_4m, 0, sizeof(t->large_4m));
 	memset(t->large_1g, 0, sizeof(t->large_1g));
 	t->run.len = 0;
+	globals_flush(v);
 	gen_use(v, true);
 }
 
@@ -145,11 +175,6 @@ void x86_tlb_flush_pcid(struct vcpu *v, uint16_t pcid)
 			t->asid[i].key = ASID_FREE;
 	if (!(v->s.cr4 & X86_CR4_PCIDE) || (v->s.cr3 & 0xfff) == pcid)
 		gen_use(v, true);
-}
-
-static void entry_drop(struct x86_tlb_entry *e)
-{
-	e->tag_read = e->tag_write = e->tag_exec = TAG_NONE;
 }
 
 /* Page address a valid entry stands for, TAG_NONE when it has no tag. */
@@ -174,24 +199,34 @@ static void bit_set(uint64_t *map, size_t words, uint64_t n)
 	map[n / 64] |= BIT(n % 64);
 }
 
+static struct x86_tlb_entry *second(const struct x86_tlb *t, unsigned table, gva_t lin)
+{
+	uint64_t page = lin >> 12;
+
+	return &t->second[table * X86_TLB_SECOND +
+			  ((page ^ page >> 11 ^ page >> 22) & (X86_TLB_SECOND - 1))];
+}
+
 void x86_tlb_flush_page(struct vcpu *v, gva_t lin)
 {
 	struct x86_tlb *t = v->tlb;
-	unsigned shift = 0;
 
+	/* Entries cut from a large page can be anywhere. */
+	if (bit_test(t->large_1g, ARRAY_SIZE(t->large_1g), lin >> 30) ||
+	    bit_test(t->large_4m, ARRAY_SIZE(t->large_4m), lin >> 22)) {
+		t->exec_seq++;
+		globals_flush(v);
+		gen_use(v, true);
+		return;
+	}
 	x86_slots_flush(v);
-	if (bit_test(t->large_1g, ARRAY_SIZE(t->large_1g), lin >> 30))
-		shift = 30;
-	else if (bit_test(t->large_4m, ARRAY_SIZE(t->large_4m), lin >> 22))
-		shift = 22;
-	if (shift || bit_test(t->exec_seen, ARRAY_SIZE(t->exec_seen), lin >> 12))
+	if (bit_test(t->exec_seen, ARRAY_SIZE(t->exec_seen), lin >> 12))
 		t->exec_seq++;
 	for (unsigned i = 0; i < X86_TLB_ALIGN; i++) {
 		if (entry_page(&t->e[i][SLOT(lin)]) == PAGE(lin))
 			entry_drop(&t->e[i][SLOT(lin)]);
-		for (unsigned j = 0; shift && j < X86_TLB_SIZE; j++)
-			if (entry_page(&t->e[i][j]) >> shift == lin >> shift)
-				entry_drop(&t->e[i][j]);
+		if (entry_page(second(t, i, lin)) == PAGE(lin))
+			entry_drop(second(t, i, lin));
 	}
 }
 
@@ -208,6 +243,8 @@ void x86_tlb_drop_writes(struct vcpu *v, struct x86_tlb_entry *const *e, unsigne
 	for (unsigned i = 0; i < X86_TLB_TABLES; i++)
 		for (unsigned j = 0; j < X86_TLB_SIZE; j++)
 			t->e[i][j].tag_write = TAG_NONE;
+	for (unsigned i = 0; i < X86_TLB_ALIGN * X86_TLB_SECOND; i++)
+		t->second[i].tag_write = TAG_NONE;
 }
 
 void x86_tlb_context(struct vcpu *v)
@@ -420,16 +457,20 @@ static void tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access
 	uint64_t tag = PAGE(lin) | t->generation;
 	uint64_t off = p->block_off & ~0xfffull;
 
-	if (!(e->tag_read == tag || e->tag_exec == tag || e->tag_write == tag) ||
-	    e->gpa != PAGE(p->gpa) || e->block != p->block || x86_entry_off(e) != off) {
-		if (entry_page(e) == PAGE(lin))
+	bool current = e->tag_read == tag || e->tag_exec == tag || e->tag_write == tag;
+
+	if (!current || PAGE(e->gpa) != PAGE(p->gpa) || e->block != p->block ||
+	    x86_entry_off(e) != off) {
+		if (current)
 			x86_slots_flush(v); /* remapped: slots may hold what was there */
+		else if (entry_page(e) != TAG_NONE && entry_page(e) != PAGE(lin) && !t->watch)
+			*second(t, table, entry_page(e)) = *e;
 		entry_drop(e);
 		e->host = p->block->host + off;
 		e->block = p->block;
 		e->code = &p->block->code[off >> MEM_PAGE_SHIFT];
-		e->gpa = PAGE(p->gpa);
 	}
+	e->gpa = PAGE(p->gpa) | (w->global ? v->slots.global_gen : 0);
 	entry_reach(v, e, w, ref);
 	note_large(t, lin, w->page_size);
 	if (access & X86_ACC_EXEC) {
@@ -456,23 +497,52 @@ static void tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access
 	e->tag_write = tag;
 }
 
+/* Does the entry allow @access to the page @lin? Those of global pages do in any address space. */
+static bool entry_allows(const struct vcpu *v, struct x86_tlb_entry *e, gva_t lin, unsigned access)
+{
+	uint64_t *tag = access & X86_ACC_WRITE  ? &e->tag_write
+			: access & X86_ACC_EXEC ? &e->tag_exec
+						: &e->tag_read;
+	uint64_t want = PAGE(lin) | v->tlb->generation;
+
+	if (LIKELY(*tag == want))
+		return true;
+	if (*tag == TAG_NONE || PAGE(*tag) != PAGE(lin) || (e->gpa & 0xfff) != v->slots.global_gen)
+		return false;
+	*tag = want;
+	return true;
+}
+
+/* From the second level to the first. */
+static bool entry_back(const struct vcpu *v, unsigned table, gva_t lin, unsigned access)
+{
+	struct x86_tlb_entry *e = &v->tlb->e[table][SLOT(lin)], *s = second(v->tlb, table, lin);
+	struct x86_tlb_entry old = *e;
+
+	if (entry_page(s) != PAGE(lin) || v->tlb->watch || !entry_allows(v, s, lin, access) ||
+	    entry_page(e) == PAGE(lin))
+		return false;
+	*e = *s;
+	entry_drop(s);
+	if (entry_page(&old) != TAG_NONE)
+		*second(v->tlb, table, entry_page(&old)) = old;
+	return true;
+}
+
 /* Translate [lin, lin+len) inside one page and enter it into @table. */
 static int part_find(struct vcpu *v, unsigned table, gva_t lin, unsigned len, unsigned access,
 		     struct part *p)
 {
 	struct x86_tlb_entry *e = &v->tlb->e[table][SLOT(lin)];
-	uint64_t tag = PAGE(lin) | v->tlb->generation;
 	struct x86_walk w;
 	struct mem_ref ref;
 
 	p->lin = lin;
 	p->len = len;
-	if (((access & X86_ACC_WRITE)  ? e->tag_write
-	     : (access & X86_ACC_EXEC) ? e->tag_exec
-				       : e->tag_read) == tag) {
+	if (entry_allows(v, e, lin, access) || entry_back(v, table, lin, access)) {
 		p->kind = PART_RAM; /* or ROM being read: the same to the caller */
 		p->host = e->host + (lin & 0xfff);
-		p->gpa = e->gpa | (lin & 0xfff);
+		p->gpa = PAGE(e->gpa) | (lin & 0xfff);
 		p->block = e->block;
 		p->block_off = x86_entry_off(e) + (lin & 0xfff);
 		return X86_OK;

@@ -24,7 +24,8 @@ enum x86_access {
 		4, /* implicit supervisor access (descriptor tables, TSS): ignores CPL, AC */
 };
 
-#define X86_TLB_SIZE 1024 /* entries a table */
+#define X86_TLB_SIZE   1024 /* entries a table */
+#define X86_TLB_SECOND 2048 /* the same of the second level, which only mmu.c looks at */
 
 struct x86_tlb_entry {
 	uint64_t tag_read, tag_write, tag_exec; /* page | generation; ~0 = invalid */
@@ -34,7 +35,7 @@ struct x86_tlb_entry {
 	 * linear as the guest's (large pages; no paging) */
 	uint32_t before, after;
 	_Atomic uint8_t *code; /* the page's code byte */
-	gpa_t gpa;             /* of the page */
+	gpa_t gpa;             /* of the page; low 12 bits: slots.global_gen if global, else 0 */
 };
 
 /* X86_TLB_ALIGN stays empty: data_table while alignment checks are on (CPL 3, CR0.AM, RFLAGS.AC),
@@ -54,6 +55,7 @@ struct x86_tlb {
 		*watch; /* NULL = nobody. While set, only stores give write tags */
 	struct x86_tlb_entry e[X86_TLB_TABLES][X86_TLB_SIZE];
 	/* private to mmu.c */
+	struct x86_tlb_entry *second; /* [3][X86_TLB_SECOND]: what others displaced */
 	struct {
 		uint64_t key; /* CR3 base | PCID; ~0 = free */
 		uint16_t gen;

@@ -141,7 +141,10 @@ struct x86_slots {
 	/* how often misses follow each other closely, and when the last one was (TSC) */
 	uint32_t heat[X86_SLOT_SETS][X86_SLOTS], missed[X86_SLOT_SETS][X86_SLOTS];
 	bool listed[X86_SLOT_SETS][X86_SLOTS];
-	bool hold; /* supervisor accesses may reach user pages now: such slots are not kept */
+	/* what entries of global pages carry: they are good in every address space */
+	uint32_t global_gen;
+	bool local; /* some supervisor slot is of a page that is not global */
+	bool hold;  /* supervisor accesses may reach user pages now: such slots are not kept */
 };
 
 struct vcpu {

@@ -108,6 +108,7 @@ struct interp_page {
 	_Atomic uint64_t gen;      /* counts writes into granules that were decoded; see block.c */
 	_Atomic uint64_t granules; /* 64-byte pieces that blocks were decoded from since */
 	uint64_t users; /* vCPUs (index modulo 64) that translated from them; code_lock */
+	uint64_t pad_;  /* native code shifts the page number */
 };
 
 /*

@@ -35,6 +35,13 @@ static void spill(struct emit *m, bool store)
 		tr_gs(m, true, store ? 0x89 : 0x8b, spilled[i], tr_word(W_SPILL + i));
 }
 
+static void put_byte_gs(struct emit *m, uint8_t op, uint8_t ext, size_t off, uint8_t imm)
+{
+	EMIT(m, 0x65, op, (uint8_t)(ext << 3 | 4), 0x25); /* op byte gs:[off], imm */
+	emit32(m, (uint32_t)off);
+	emit8(m, imm);
+}
+
 /* jcc rel32, to be given its target */
 static unsigned jcc(struct emit *m, uint8_t cc)
 {
@@ -46,11 +53,32 @@ static void to_here(struct emit *m, unsigned from)
 {
 	st_le32(m->buf + from - 4, m->n - from);
 }
-enum { CC_E = 4, CC_NE = 5, CC_A = 7 };
+enum { CC_B = 2, CC_AE = 3, CC_E = 4, CC_NE = 5, CC_A = 7 };
 
-/* RCX = the TLB entry of address S1; returns the jumps taken when it has no @tag for all bytes. */
-static unsigned put_lookup(struct emit *m, size_t tag)
+/* Jumps forward to one place. */
+struct jumps {
+	unsigned n, at[6];
+};
+static void jump(struct emit *m, struct jumps *j, uint8_t cc)
 {
+	check(j->n < ARRAY_SIZE(j->at));
+	j->at[j->n++] = jcc(m, cc);
+}
+static void land(struct emit *m, struct jumps *j)
+{
+	while (j->n)
+		to_here(m, j->at[--j->n]);
+}
+
+/*
+ * RCX = the TLB entry of address S1. RAX: size - 1 before, then the tag the entry must have for all
+ * bytes of the access; @miss if @tag is another. Entries of global pages are taken from other
+ * address spaces, as entry_allows() in mmu.c does.
+ */
+static void put_lookup(struct emit *m, size_t tag, struct jumps *miss)
+{
+	unsigned hit;
+
 	tr_rr(m, true, 0x89, S1, RCX);
 	EMIT(m, 0x48, 0xc1, 0xe9, 6, 0x81, 0xe1); /* shr rcx, 6; and ecx, mask */
 	emit32(m, INDEX_MASK);
@@ -59,8 +87,46 @@ static unsigned put_lookup(struct emit *m, size_t tag)
 	EMIT(m, 0x48, 0x25); /* and rax, -4096 */
 	emit32(m, (uint32_t)-4096);
 	tr_gs(m, true, 0x03, RAX, tr_word(W_GEN));
-	tr_mem(m, true, 0x3b, RAX, RCX, NO_REG, 0, (int32_t)tag);
-	return jcc(m, CC_NE);
+	tr_mem(m, true, 0x8b, RDX, RCX, NO_REG, 0, (int32_t)tag);
+	tr_rr(m, true, 0x31, RAX, RDX);
+	hit = jcc(m, CC_E);
+	EMIT(m, 0x48, 0x81, 0xfa); /* cmp rdx, 4095: the same page? */
+	emit32(m, 4095);
+	jump(m, miss, CC_A);
+	ENTRY(m, false, 0x8b, RDX, gpa);
+	EMIT(m, 0x81, 0xe2); /* and edx, 4095 */
+	emit32(m, 4095);
+	tr_gs(m, false, 0x3b, RDX, offsetof(struct vcpu, slots.global_gen));
+	jump(m, miss, CC_NE);
+	tr_mem(m, true, 0x89, RAX, RCX, NO_REG, 0, (int32_t)tag);
+	to_here(m, hit);
+}
+
+/* The page has code: @miss if something was decoded from the bytes of the access (block.c of the
+ * interpreter; no mark at all means that one is being made). */
+static void put_granules(struct emit *m, const struct interp_vm *ivm, struct jumps *miss)
+{
+	static_assert(sizeof(struct interp_page) == 32, "shifted by 5");
+	ENTRY(m, true, 0x8b, RAX, block);
+	ENTRY(m, true, 0x8b, RDX, host);
+	tr_mem(m, true, 0x2b, RDX, RAX, NO_REG, 0, (int32_t)offsetof(struct ram_block, host));
+	tr_mem(m, true, 0x03, RDX, RAX, NO_REG, 0, (int32_t)offsetof(struct ram_block, ram_offset));
+	EMIT(m, 0x48, 0xc1, 0xea, MEM_PAGE_SHIFT); /* shr rdx, 12 */
+	tr_imm64(m, RAX, ivm->n_pages);
+	tr_rr(m, true, 0x39, RAX, RDX);
+	jump(m, miss, CC_AE);
+	EMIT(m, 0x48, 0xc1, 0xe2, 5); /* shl rdx, 5 */
+	tr_imm64(m, RAX, (uintptr_t)ivm->pages + offsetof(struct interp_page, granules));
+	tr_mem(m, true, 0x8b, RAX, RAX, RDX, 0, 0);
+	EMIT(m, 0x48, 0x85, 0xc0); /* test rax, rax */
+	jump(m, miss, CC_E);
+	for (unsigned last = 0; last < 2; last++) {
+		tr_rr(m, false, 0x89, S1, RDX);
+		if (last)
+			tr_gs(m, false, 0x03, RDX, tr_word(W_SIZE));
+		EMIT(m, 0xc1, 0xea, 6, 0x48, 0x0f, 0xa3, 0xd0); /* shr edx, 6; bt rax, rdx */
+		jump(m, miss, CC_B);
+	}
 }
 
 /*
@@ -116,9 +182,7 @@ static void put_heat(struct emit *m)
 	EMIT(m, 0xff, 0xc0, 0x3d); /* inc eax; cmp eax, HOT_MISSES */
 	emit32(m, HOT_MISSES);
 	cool = jcc(m, CC_NE);
-	EMIT(m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[W_SETTLED], 0 */
-	emit32(m, (uint32_t)tr_word(W_SETTLED));
-	emit32(m, 0);
+	put_byte_gs(m, 0xc6, 0, tr_word(W_SETTLED), 0);
 	to_here(m, slow);
 	EMIT(m, 0xd1, 0xe8); /* shr eax, 1 */
 	to_here(m, cool);
@@ -186,32 +250,47 @@ static void put_range(struct emit *m, bool big, bool write_set)
 	EMIT(m, 0x48, 0x83, 0xeb, big ? 63 : 7); /* sub rbx, */
 }
 
-static void put_miss(struct emit *m, unsigned set, bool big, bool write)
+/* The supervisor's: is the page global? And @once when user pages are in reach. */
+static void put_super(struct emit *m, struct jumps *once)
+{
+	unsigned global;
+
+	put_byte_gs(m, 0x80, 7, offsetof(struct vcpu, slots.hold), 0);
+	jump(m, once, CC_NE);
+	ENTRY(m, false, 0x8b, RAX, gpa);
+	EMIT(m, 0xa9); /* test eax, 4095 */
+	emit32(m, 4095);
+	global = jcc(m, CC_NE);
+	put_byte_gs(m, 0xc6, 0, offsetof(struct vcpu, slots.local), 1);
+	to_here(m, global);
+}
+
+static void put_miss(struct emit *m, const struct interp_vm *ivm, unsigned set, bool big,
+		     bool write)
 {
 	bool write_set = set & X86_SLOT_WRITE, super = set & X86_SLOT_SUPER;
-	unsigned miss, code = 0, store, hold = 0;
+	struct jumps miss = {0}, code = {0}, once = {0};
+	unsigned store;
 
 	spill(m, true);
-	EMIT(m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[W_SETTLED], 1 */
-	emit32(m, (uint32_t)tr_word(W_SETTLED));
-	emit32(m, 1);
+	put_byte_gs(m, 0xc6, 0, tr_word(W_SETTLED), 1);
 	EMIT(m, 0x41, 0x0f, 0xb6, 0xc3); /* movzx eax, r11b */
 	EMIT(m, 0x41, 0xc1, 0xeb, 8);    /* shr r11d, 8 */
+	if (write)
+		tr_gs(m, false, 0x89, RAX, tr_word(W_SIZE));
 	SLOT_AT(m, 0x03, S1, base);
-	miss = put_lookup(m, write_set ? offsetof(struct x86_tlb_entry, tag_write)
-				       : offsetof(struct x86_tlb_entry, tag_read));
+	put_lookup(m,
+		   write_set ? offsetof(struct x86_tlb_entry, tag_write)
+			     : offsetof(struct x86_tlb_entry, tag_read),
+		   &miss);
 	if (write_set) {
 		ENTRY(m, true, 0x8b, RAX, code);
 		EMIT(m, 0x80, 0x38, 0x00); /* cmp byte [rax], 0 */
-		code = jcc(m, CC_NE);
+		jump(m, &code, CC_NE);
 	}
 	put_heat(m);
-	if (super) {
-		EMIT(m, 0x65, 0x80, 0x3c, 0x25); /* cmp byte gs:[hold], 0 */
-		emit32(m, (uint32_t)offsetof(struct vcpu, slots.hold));
-		emit8(m, 0);
-		hold = jcc(m, CC_NE);
-	}
+	if (super)
+		put_super(m, &once);
 	ENTRY(m, false, 0x8b, RDX, before);
 	ENTRY(m, false, 0x8b, RBX, after);
 	if (write_set) {
@@ -229,38 +308,34 @@ static void put_miss(struct emit *m, unsigned set, bool big, bool write)
 	SLOT_AT(m, 0x89, RDI, delta);
 	tr_rr(m, true, 0x29, RSI, S1);
 	spill(m, false);
-	EMIT(m, 0x65, 0x83, 0x3c, 0x25); /* cmp dword gs:[W_SETTLED], 0: no carry */
-	emit32(m, (uint32_t)tr_word(W_SETTLED));
-	EMIT(m, 0, 0xc3);
+	put_byte_gs(m, 0x80, 7, tr_word(W_SETTLED), 0); /* no carry */
+	emit8(m, 0xc3);
 	if (write_set && !write) { /* reading the stack: a page that is not to be kept will do */
-		to_here(m, miss);
+		land(m, &miss);
 		tr_mem(m, true, 0x3b, RAX, RCX, NO_REG, 0,
 		       (int32_t)offsetof(struct x86_tlb_entry, tag_read));
-		miss = jcc(m, CC_NE);
-		to_here(m, code);
-		code = 0;
+		jump(m, &miss, CC_NE);
+		land(m, &code);
+	} else if (write_set) {
+		land(m, &code);
+		put_granules(m, ivm, &miss);
 	}
-	if (hold)
-		to_here(m, hold);
-	if (super || (write_set && !write)) {
-		/* for this time only */
-		put_page(m);
-		if (write_set) {
-			ENTRY(m, true, 0x8b, RAX, code);
-			put_code_byte(m);
-		}
-		EMIT(m, 0x31, 0xdb); /* xor ebx, ebx */
-		emit8(m, 0xe9);
-		emit32(m, store - (m->n + 4));
+	land(m, &once);
+	/* for this time only */
+	put_page(m);
+	if (write_set) {
+		ENTRY(m, true, 0x8b, RAX, code);
+		put_code_byte(m);
 	}
-	to_here(m, miss);
-	if (code)
-		to_here(m, code);
+	EMIT(m, 0x31, 0xdb); /* xor ebx, ebx */
+	emit8(m, 0xe9);
+	emit32(m, store - (m->n + 4));
+	land(m, &miss);
 	spill(m, false);
 	EMIT(m, 0xf9, 0xc3); /* stc; ret */
 }
 
-void tr_slot_glue(struct translator *t, struct emit *m)
+void tr_slot_glue(struct translator *t, const struct interp_vm *ivm, struct emit *m)
 {
 	t->by_page = t->map.rx + m->n;
 	tr_imm64(m, S2, (uintptr_t)tr_by_page);
@@ -269,6 +344,6 @@ void tr_slot_glue(struct translator *t, struct emit *m)
 		for (unsigned big = 0; big < 2; big++)
 			for (unsigned write = 0; write < 2; write++) {
 				t->miss[set][big][write] = t->map.rx + m->n;
-				put_miss(m, set, big, write);
+				put_miss(m, ivm, set, big, write);
 			}
 }

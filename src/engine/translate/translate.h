@@ -64,6 +64,7 @@ enum {
 	W_NSP,          /* native code's while C code runs */
 	W_RBASE,        /* native code's stack when it is empty */
 	W_EPOCH,        /* mode and mapping of code: equal means that links to other pages hold */
+	W_SIZE = 22,    /* slot.c: of a store, - 1 */
 	W_SETTLED = 23, /* slot.c: 0 = the place should look by page number */
 	W_SPILL = 24    /* six, of slot.c */
 };
@@ -237,7 +238,7 @@ struct tr_place {
  * page number. */
 int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uint32_t fl);
 /* slot.c */
-void tr_slot_glue(struct translator *t, struct emit *m);
+void tr_slot_glue(struct translator *t, const struct interp_vm *ivm, struct emit *m);
 
 /* block.c */
 /** tr_translate() - give @b host code; false when it is not worth it or there is no room now. */
