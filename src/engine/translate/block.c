@@ -595,7 +595,7 @@ static void put_stub(struct xlat *x, const struct stub *s)
 	case STUB_STRING: call_back(x, s, tr_string); break;
 	case STUB_END: tail_uop(x, s->insn); break;
 	case STUB_MISS:
-		tr_gs(m, true, 0x89, S1, tr_word(W_PTR));
+		tr_gs(m, true, 0x89, S1, tr_word(W_TARGET));
 		tail_to(x, (uintptr_t)&x->b->uop[s->insn], tr_miss);
 		break;
 	case STUB_STORED:
