@@ -24,6 +24,7 @@ enum {
 	O_FIRMWARE_LOG,
 	O_DISK,
 	O_CDROM,
+	O_FLOPPY,
 	O_MEMORY,
 	O_CPUS,
 	O_NET,
@@ -59,6 +60,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_FIRMWARE_LOG] = {"firmware-log", 0, "WHERE", "the firmware's own messages (port 0x402)"},
 	[O_DISK]       = {"disk", 0, "FILE[,ro][,unsafe][,if=KIND]", "raw disk image; if=virtio (default) or ide; may be repeated"},
 	[O_CDROM]      = {"cdrom", 0, "FILE", "image as the disc of an IDE CD drive"},
+	[O_FLOPPY]     = {"floppy", 0, "FILE[,ro]", "image of a diskette, 160K to 2.88M; may be repeated once"},
 	[O_MEMORY]     = {"memory", 'm', "SIZE", "guest memory, e.g. 512M or 2G; default a quarter of the free, at most 2G"},
 	[O_CPUS]       = {"cpus", 'c', "N", "number of processors; default 1"},
 	[O_NET]        = {"net", 0, "KIND", "nat (default; nat,host: may reach this host's loopback), none, tap:INTERFACE, stream:SOCKET"},
@@ -108,10 +110,10 @@ void run_config_done(struct run_config *rc)
 		free(rc->owned[--rc->n_owned]);
 }
 
-static int add_disk(struct run_config *rc, const char *value, bool cdrom)
+static int add_disk(struct run_config *rc, const char *value, enum machine_disk_kind kind)
 {
-	struct vm_disk d = {.read_only = cdrom,
-			    .kind = cdrom ? MACHINE_DISK_CDROM : MACHINE_DISK_VIRTIO};
+	bool cdrom = kind == MACHINE_DISK_CDROM, floppy = kind == MACHINE_DISK_FLOPPY;
+	struct vm_disk d = {.read_only = cdrom, .kind = kind};
 	char *path;
 
 	if (rc->vm.n_disks == MACHINE_DISKS_MAX)
@@ -123,9 +125,9 @@ static int add_disk(struct run_config *rc, const char *value, bool cdrom)
 			d.read_only = true;
 		else if (!strcmp(comma, ",unsafe"))
 			d.unsafe = true;
-		else if (!strcmp(comma, ",if=ide"))
+		else if (!floppy && !strcmp(comma, ",if=ide"))
 			d.kind = MACHINE_DISK_IDE;
-		else if (!strcmp(comma, ",if=virtio"))
+		else if (!floppy && !strcmp(comma, ",if=virtio"))
 			d.kind = MACHINE_DISK_VIRTIO;
 		else
 			break;
@@ -133,7 +135,9 @@ static int add_disk(struct run_config *rc, const char *value, bool cdrom)
 	}
 	if (!*path)
 		return cli_die(EXIT_USAGE, "--%s needs the path of an image",
-			       cdrom ? "cdrom" : "disk");
+			       cdrom    ? "cdrom"
+			       : floppy ? "floppy"
+					: "disk");
 	d.path = path;
 	rc->vm.disk[rc->vm.n_disks++] = d;
 	return 0;
@@ -412,8 +416,9 @@ static int set_option(struct run_config *rc, int option, const char *value)
 	case O_INITRD: rc->vm.initrd = value; return 0;
 	case O_APPEND: rc->vm.append = value; return 0;
 	case O_MODULE: return add_module(rc, value);
-	case O_DISK: return add_disk(rc, value, false);
-	case O_CDROM: return add_disk(rc, value, true);
+	case O_DISK: return add_disk(rc, value, MACHINE_DISK_VIRTIO);
+	case O_CDROM: return add_disk(rc, value, MACHINE_DISK_CDROM);
+	case O_FLOPPY: return add_disk(rc, value, MACHINE_DISK_FLOPPY);
 	case O_MEMORY:
 	case O_CPUS: return set_number(rc, option, value);
 	case O_NET: return set_net(rc, value);

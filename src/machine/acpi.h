@@ -28,7 +28,7 @@ struct acpi_config {
 	uint8_t s5_typ;   /* SLP_TYP of soft-off */
 	uint16_t reset_port;
 	uint8_t reset_value;
-	bool pic, pit, rtc, i8042, dma, fw_cfg;
+	bool pic, pit, rtc, i8042, dma, fdc, fw_cfg;
 	uint8_t rtc_century; /* CMOS index of the century byte */
 	uint8_t coms;        /* bit 0 COM1 (3f8, IRQ 4), bit 1 COM2 (2f8, IRQ 3) */
 	uint32_t hpet_addr, hpet_id;

@@ -310,6 +310,13 @@ void aml_res_io(struct aml *a, uint16_t base, uint8_t align, uint8_t len)
 	put_le(a, len, 1);
 }
 
+void aml_res_dma(struct aml *a, unsigned channel)
+{
+	aml_op(a, 0x2a);
+	aml_op(a, (uint8_t)(1u << channel));
+	aml_op(a, 0);
+}
+
 void aml_res_irq(struct aml *a, uint16_t mask)
 {
 	put_le(a, 0x22, 1); /* 6.4.2.1, no flags byte: edge, active high, exclusive */

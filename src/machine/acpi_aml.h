@@ -80,6 +80,8 @@ void aml_field_unit(struct aml *a, const char *name, unsigned bits);
 /* Resource descriptors, ACPI 6.4, 6.4.2 and 6.4.3. Sizes in bytes. */
 void aml_res_io(struct aml *a, uint16_t base, uint8_t align, uint8_t len);
 void aml_res_irq(struct aml *a, uint16_t mask); /* edge, high, exclusive */
+/** aml_res_dma() - one 8-bit channel in compatibility mode. ACPI 6.4, 6.4.2.2 */
+void aml_res_dma(struct aml *a, unsigned channel);
 /** aml_res_interrupt() - extended interrupt descriptor with @n GSIs. */
 void aml_res_interrupt(struct aml *a, bool level, bool shared, const uint32_t *gsi, unsigned n);
 void aml_res_memory32(struct aml *a, uint32_t base, uint32_t len, bool writable);

@@ -165,6 +165,18 @@ static void isa_devices(struct aml *a, const struct acpi_config *cfg)
 		io_device(a, "PIC", "PNP0000", 0, 0x20, 2, 0xa0, 2);
 	if (cfg->dma)
 		io_device(a, "DMAC", "PNP0200", 0, 0x00, 16, 0xc0, -1);
+	if (cfg->fdc) {
+		aml_open_device(a, "FDC0");
+		aml_name_eisaid(a, "_HID", "PNP0700");
+		aml_name(a, "_CRS");
+		aml_open_resources(a);
+		aml_res_io(a, 0x3f2, 1, 4);
+		aml_res_io(a, 0x3f7, 1, 1);
+		aml_res_irq(a, 1u << 6);
+		aml_res_dma(a, 2);
+		aml_close(a);
+		aml_close(a);
+	}
 	if (cfg->fw_cfg) {
 		aml_open_device(a, "FWCF");
 		aml_name_string(a, "_HID", "QEMU0002"); /* the id drivers of fw_cfg bind to */

@@ -132,6 +132,8 @@ struct machine {
 	struct pci_bus *pci;
 	struct fw_cfg *fw_cfg;
 	struct piix3_ide *ide;
+	struct i8237 *dma;
+	struct i82077 *fdc;
 	struct uart16550 *com[MACHINE_SERIALS];
 	/* what firmware may start from */
 	struct machine_boot_path boot_path[MACHINE_BOOT_PATHS];

@@ -304,15 +304,21 @@ static void a20_fast(void *ctx, unsigned pin, bool level)
 int parts_isa_glue(struct machine *m, struct error *err)
 {
 	struct port92 *p92 = (struct port92 *)dev_new(&port92_class, "port92", &m->sv);
+	struct i8237 *dma = (struct i8237 *)dev_new(&i8237_class, "dma", &m->sv);
 	int r;
 
 	irq_init(&p92->a20, a20_fast, m, 0);
 	irq_init(&p92->reset, parts_cpu_reset, m, 0);
 	r = parts_add(m, &p92->dev, err);
 	if (r == 0)
-		r = parts_add(m, dev_new(&i8237_class, "dma", &m->sv), err);
+		r = parts_add(m, &dma->dev, err);
+	else
+		dev_free(&dma->dev);
 	if (r == 0)
 		r = parts_add(m, dev_new(&postcode_class, "post", &m->sv), err);
+	if (r < 0)
+		return r;
+	m->dma = dma;
 	m->acpi.dma = true;
 	return r;
 }

@@ -3,6 +3,8 @@
  * Drives of the "pc" machine that a PC of its time has: IDE disks and CD drives on the PIIX3,
  * diskette drives; and what a PC's setup program notes about them in CMOS memory.
  *
+ * Diskette drives are there when an image is given.
+ *
  * IDE disks take hda, hdb, hdd, hdc; CD drives hdc, hdd, hdb, hda, each the first that is free.
  *
  * CMOS bytes: 10h, diskette drive types (IBM PC/AT Technical Reference); 39h, 3ah: how SeaBIOS
@@ -12,6 +14,7 @@
 #include <stdio.h>
 
 #include "base/bits.h"
+#include "device/storage/i82077.h"
 #include "device/storage/piix3_ide.h"
 #include "device/timer/mc146818.h"
 #include "machine/firmware.h"
@@ -98,6 +101,48 @@ static int build_ide(struct machine *m, struct error *err)
 	return r;
 }
 
+/* Drives A: and B:, in the order given, each of the kind its diskette is for. */
+static int build_floppy(struct machine *m, struct error *err)
+{
+	struct i82077 *fdc = (struct i82077 *)dev_new(&i82077_class, "fdc", &m->sv);
+	uint8_t types = 0;
+	unsigned n = 0;
+	int r = 0;
+
+	fdc->dma = m->dma;
+	parts_isa(m, &fdc->irq, ISA_IRQ_FLOPPY);
+	for (unsigned i = 0; i < m->cfg.n_disks && r == 0; i++) {
+		const struct machine_disk *d = &m->cfg.disk[i];
+		const struct i82077_format *f;
+
+		if (d->kind != MACHINE_DISK_FLOPPY)
+			continue;
+		if (n == I82077_DRIVES) {
+			r = error_set(err, -ENOSPC, "there are %u diskette drives", I82077_DRIVES);
+			break;
+		}
+		f = i82077_format_of(block_size(d->block));
+		types |= f ? (uint8_t)(f->cmos << (n ? 0 : 4)) : 0;
+		fdc->drive[n].present = true;
+		fdc->drive[n].block = d->block;
+		firmware_boot_path(m, 'a', "/pci@i0cf8/isa@1/fdc@03f0/floppy@%x", n);
+		n++;
+	}
+	if (r < 0) {
+		dev_free(&fdc->dev);
+		return r;
+	}
+	mc146818_set_cmos(m->rtc, CMOS_FLOPPY, types);
+	/* bit 0: there are drives, 7:6: how many, less one; 1: coprocessor, 2: pointing device */
+	mc146818_set_cmos(m->rtc, CMOS_EQUIPMENT, (uint8_t)(0x06 | (n ? 1 | (n - 1) << 6 : 0)));
+	r = parts_add(m, &fdc->dev, err);
+	if (r == 0) {
+		m->fdc = fdc;
+		m->acpi.fdc = true;
+	}
+	return r;
+}
+
 int parts_storage(struct machine *m, struct error *err)
 {
 	int r = 0;
@@ -105,5 +150,7 @@ int parts_storage(struct machine *m, struct error *err)
 	/* A kernel booted directly doesn't have to look for what isn't there. */
 	if (m->cfg.firmware.bios || count(m, MACHINE_DISK_IDE) || count(m, MACHINE_DISK_CDROM))
 		r = build_ide(m, err);
+	if (r == 0 && count(m, MACHINE_DISK_FLOPPY))
+		r = build_floppy(m, err);
 	return r;
 }

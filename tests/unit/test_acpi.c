@@ -33,6 +33,7 @@ static const struct acpi_config pc = {
 	.rtc = true,
 	.i8042 = true,
 	.dma = true,
+	.fdc = true,
 	.fw_cfg = true,
 	.rtc_century = 0x32,
 	.coms = 3,

@@ -1,0 +1,1230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Intel 82077AA floppy disk controller, data sheet 290166-007 ("DS"), as a PC/AT has it (mode pins:
+ * AT): ports 3F2h-3F5h and 3F7h, IRQ6, DMA channel 2.
+ *
+ *   3f2 DOR  drive select, /reset, DMA gate, motors      3f5 FIFO
+ *   3f3 TDR  tape drive (kept, no effect)                3f7 DIR (read): disk changed
+ *   3f4 MSR (read), DSR (write)                          3f7 CCR (write): data rate
+ *
+ * A command has three phases (DS 5.0): parameters, execution, result. Data move sector by sector:
+ * from the image into buf and on to the DMA controller or, with ND set, to the FIFO; and the other
+ * way. The mechanics answer within SECTOR_NS and SEEK_NS instead of milliseconds, but never inside
+ * the access that started them, so that interrupts come when a driver expects them.
+ *
+ * Images are MFM diskettes of 512-byte sectors with 1:1 interleave, numbered from 1. Anything else
+ * a command asks for (sector size, FM, a data rate the medium wasn't written with, another cylinder
+ * or head in the address marks) is not found, as on the real medium.
+ *
+ * Bounds: command, result and sector buffers are indexed by counters that the state table limits
+ * and that are compared before each access.
+ *
+ * UNMODELLED: motors (always up to speed), rotation and step times, deleted data marks (written as
+ * normal data), gap lengths, FIFO threshold (the FIFO is one sector deep), tape drives, formatting
+ * with numbers other than the image's; READ ID of an empty drive fails instead of waiting for ever.
+ */
+#include "device/storage/i82077.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "device/misc/i8237.h"
+
+#define SECTOR_NS    (20 * 1000)
+#define SEEK_NS      (50 * 1000)
+#define RESET_NS     (20 * 1000)
+#define DMA_RETRY_NS (2 * NS_PER_MS)
+enum { DMA_RETRIES = 250 }; /* half a second, then overrun */
+
+enum { P_DOR = 2, P_TDR = 3, P_MSR = 4, P_FIFO = 5, P_DIR = 7 };
+enum { DOR_SEL = 0x03, DOR_RESET = 0x04, DOR_DMA = 0x08 };
+enum { DSR_RESET = 0x80 };
+enum { MSR_RQM = 0x80, MSR_DIO = 0x40, MSR_NDM = 0x20, MSR_BUSY = 0x10 };
+enum { DIR_CHANGED = 0x80 };
+enum { CMD_MT = 0x80, CMD_MFM = 0x40, CMD_SK = 0x20 };
+enum { HEAD = 0x04 };
+/* Status registers, DS 6.0 */
+enum {
+	ST0_ABNORMAL = 0x40,
+	ST0_INVALID = 0x80,
+	ST0_POLLED = 0xc0,
+	ST0_SEEK_END = 0x20,
+	ST0_EC = 0x10
+};
+enum { ST1_EN = 0x80, ST1_DE = 0x20, ST1_OR = 0x10, ST1_ND = 0x04, ST1_NW = 0x02, ST1_MA = 0x01 };
+enum { ST2_CM = 0x40, ST2_WC = 0x10, ST2_SH = 0x08, ST2_SN = 0x04 };
+enum { ST3_WP = 0x40, ST3_T0 = 0x10, ST3_ONES = 0x28 };
+enum { CFG_EIS = 0x40, CFG_NO_FIFO = 0x20, CFG_NO_POLL = 0x10 };
+enum { SPECIFY_ND = 0x01 };
+
+/* Command codes without MT, MFM and SK */
+enum {
+	C_READ_TRACK = 0x02,
+	C_SPECIFY = 0x03,
+	C_SENSE_DRIVE = 0x04,
+	C_WRITE = 0x05,
+	C_READ = 0x06,
+	C_RECALIBRATE = 0x07,
+	C_SENSE_INT = 0x08,
+	C_WRITE_DELETED = 0x09,
+	C_READ_ID = 0x0a,
+	C_READ_DELETED = 0x0c,
+	C_FORMAT = 0x0d,
+	C_DUMPREG = 0x0e,
+	C_SEEK = 0x0f,
+	C_VERSION = 0x10,
+	C_SCAN_EQUAL = 0x11,
+	C_PERPENDICULAR = 0x12,
+	C_CONFIGURE = 0x13,
+	C_LOCK = 0x14,
+	C_VERIFY = 0x16,
+	C_SCAN_LOW = 0x19,
+	C_SCAN_HIGH = 0x1d,
+};
+
+static const struct state_field drive_fields[] = {
+	STATE_VAL(struct i82077_drive_regs, cyl),
+	STATE_VAL(struct i82077_drive_regs, pcn),
+	STATE_VAL(struct i82077_drive_regs, changed),
+	STATE_VAL(struct i82077_drive_regs, seeking),
+	STATE_VAL(struct i82077_drive_regs, seek_to),
+	STATE_VAL(struct i82077_drive_regs, st0),
+	STATE_VAL(struct i82077_drive_regs, seek_done),
+	STATE_PAD(struct i82077_drive_regs, pad_),
+	STATE_END,
+};
+static const struct state_field i82077_fields[] = {
+	STATE_VAL(struct i82077_regs, due),
+	STATE_ARRAY(struct i82077_regs, seek_due),
+	STATE_STRUCTS(struct i82077_regs, drive, drive_fields),
+	STATE_VAL(struct i82077_regs, pos, .max = I82077_SECTOR),
+	STATE_VAL(struct i82077_regs, sectors_left),
+	STATE_VAL(struct i82077_regs, dor),
+	STATE_VAL(struct i82077_regs, dsr),
+	STATE_VAL(struct i82077_regs, ccr, .max = 3),
+	STATE_VAL(struct i82077_regs, tdr, .max = 3),
+	STATE_VAL(struct i82077_regs, phase, .max = I82077_PHASE_COUNT - 1),
+	STATE_BYTES_OF(struct i82077_regs, cmd),
+	STATE_VAL(struct i82077_regs, n_cmd, .max = 9),
+	STATE_VAL(struct i82077_regs, need, .max = 9),
+	STATE_BYTES_OF(struct i82077_regs, result),
+	STATE_VAL(struct i82077_regs, n_result, .max = 10),
+	STATE_VAL(struct i82077_regs, at_result, .max = 10),
+	STATE_BYTES_OF(struct i82077_regs, specify),
+	STATE_VAL(struct i82077_regs, config),
+	STATE_VAL(struct i82077_regs, pretrk),
+	STATE_VAL(struct i82077_regs, perp),
+	STATE_VAL(struct i82077_regs, gap),
+	STATE_VAL(struct i82077_regs, sc),
+	STATE_VAL(struct i82077_regs, lock),
+	STATE_VAL(struct i82077_regs, irq),
+	STATE_VAL(struct i82077_regs, reset_sense, .max = 4),
+	STATE_VAL(struct i82077_regs, c),
+	STATE_VAL(struct i82077_regs, h),
+	STATE_VAL(struct i82077_regs, r),
+	STATE_VAL(struct i82077_regs, n),
+	STATE_VAL(struct i82077_regs, eot),
+	STATE_VAL(struct i82077_regs, st1),
+	STATE_VAL(struct i82077_regs, st2),
+	STATE_VAL(struct i82077_regs, writing),
+	STATE_VAL(struct i82077_regs, terminal),
+	STATE_VAL(struct i82077_regs, satisfied),
+	STATE_VAL(struct i82077_regs, dma_waits),
+	STATE_BYTES_OF(struct i82077_regs, buf),
+	STATE_PAD(struct i82077_regs, pad_),
+	STATE_END,
+};
+static const struct state_desc i82077_state =
+	STATE_DESC("i82077", 1, struct i82077_regs, i82077_fields);
+
+/* ---- media ---- */
+
+enum { R500 = 1 << 0, R300 = 1 << 1, R250 = 1 << 2, R1000 = 1 << 3 };
+static const struct i82077_format formats[] = {
+	/* clang-format off */
+	{ 160 * KIB, 40, 1,  8, R250 | R300, 1},
+	{ 180 * KIB, 40, 1,  9, R250 | R300, 1},
+	{ 320 * KIB, 40, 2,  8, R250 | R300, 1},
+	{ 360 * KIB, 40, 2,  9, R250 | R300, 1},
+	{ 720 * KIB, 80, 2,  9, R250,        3},
+	{1200 * KIB, 80, 2, 15, R500,        2},
+	{1440 * KIB, 80, 2, 18, R500,        4},
+	{1680 * KIB, 80, 2, 21, R500,        4},
+	{1722 * KIB, 82, 2, 21, R500,        4},
+	{2880 * KIB, 80, 2, 36, R1000,       5},
+	/* clang-format on */
+};
+
+const struct i82077_format *i82077_format_of(uint64_t bytes)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
+		if (formats[i].bytes == bytes)
+			return &formats[i];
+	return NULL;
+}
+
+static struct i82077 *to_fdc(struct dev *d)
+{
+	return CONTAINER_OF(d, struct i82077, dev);
+}
+
+static uint8_t opcode(const struct i82077 *fdc)
+{
+	return fdc->s.cmd[0] & 0x1f;
+}
+
+/* The drive a command's second byte names; NULL when it isn't there. */
+static struct i82077_drive *drive_of(struct i82077 *fdc, unsigned n)
+{
+	return (n & 3) < I82077_DRIVES && fdc->drive[n & 3].present ? &fdc->drive[n & 3] : NULL;
+}
+
+static unsigned unit(const struct i82077 *fdc)
+{
+	return fdc->s.cmd[1] & 3;
+}
+
+/* ---- interrupts and results ---- */
+
+static void irq_update(struct i82077 *fdc)
+{
+	irq_set(&fdc->irq, fdc->s.irq && (fdc->s.dor & DOR_DMA));
+}
+
+static void set_irq(struct i82077 *fdc, bool level)
+{
+	fdc->s.irq = level;
+	irq_update(fdc);
+}
+
+static void to_idle(struct i82077 *fdc)
+{
+	fdc->s.phase = I82077_IDLE;
+	fdc->s.n_cmd = fdc->s.need = 0;
+	fdc->s.n_result = fdc->s.at_result = 0;
+}
+
+static void result(struct i82077 *fdc, const uint8_t *bytes, uint8_t n, bool irq)
+{
+	struct i82077_regs *s = &fdc->s;
+
+	if (!n) {
+		to_idle(fdc);
+		return;
+	}
+	memcpy(s->result, bytes, n);
+	s->n_result = n;
+	s->at_result = 0;
+	s->phase = I82077_RESULT;
+	if (irq)
+		set_irq(fdc, true);
+}
+
+static void invalid(struct i82077 *fdc)
+{
+	result(fdc, (const uint8_t[]){ST0_INVALID}, 1, false);
+}
+
+/* The seven result bytes of what moves data. DS 5.1; where C, H, R and N end: table 5-6. */
+static void end_transfer(struct i82077 *fdc, uint8_t st0)
+{
+	struct i82077_regs *s = &fdc->s;
+	uint8_t bytes[7] = {
+		(uint8_t)(st0 | (s->cmd[1] & 7)), s->st1, s->st2, s->c, s->h, s->r, s->n};
+
+	result(fdc, bytes, sizeof(bytes), true);
+}
+
+static void wait_for(struct i82077 *fdc, ns_t ns)
+{
+	fdc->s.phase = I82077_WAIT;
+	fdc->s.due = (int64_t)(clock_now(fdc->dev.sv->clock) + ns);
+	vtimer_arm(&fdc->timer, (ns_t)fdc->s.due);
+}
+
+static void fail(struct i82077 *fdc, uint8_t st1, uint8_t st2)
+{
+	fdc->s.st1 |= st1;
+	fdc->s.st2 |= st2;
+	end_transfer(fdc, ST0_ABNORMAL);
+}
+
+/* ---- transfers ---- */
+
+static bool multi_track(const struct i82077 *fdc)
+{
+	return fdc->s.cmd[0] & CMD_MT;
+}
+
+static bool is_scan(uint8_t op)
+{
+	return op == C_SCAN_EQUAL || op == C_SCAN_LOW || op == C_SCAN_HIGH;
+}
+
+static bool by_dma(const struct i82077 *fdc)
+{
+	return !(fdc->s.specify[1] & SPECIFY_ND);
+}
+
+static uint8_t data_rate(const struct i82077 *fdc)
+{
+	return fdc->s.dsr & 3;
+}
+
+/* Can the head read this track's address marks at all? */
+static bool readable(struct i82077 *fdc, const struct i82077_drive *d)
+{
+	const struct i82077_regs *s = &fdc->s;
+
+	return d && d->block && d->format && (s->cmd[0] & CMD_MFM) &&
+	       (d->format->rates >> data_rate(fdc) & 1) &&
+	       s->drive[unit(fdc)].cyl < d->format->cyls &&
+	       ((s->cmd[1] & HEAD) == 0 || d->format->heads > 1);
+}
+
+/* Is sector s->c/h/r/n under the head? Otherwise st1 and st2 of "not found". */
+static bool find_sector(struct i82077 *fdc, uint8_t *st1, uint8_t *st2)
+{
+	const struct i82077_regs *s = &fdc->s;
+	const struct i82077_drive *d = drive_of(fdc, unit(fdc));
+	uint8_t cyl = s->drive[unit(fdc)].cyl, head = s->cmd[1] & HEAD ? 1 : 0;
+
+	*st1 = *st2 = 0;
+	if (!readable(fdc, d)) {
+		*st1 = ST1_MA;
+		return false;
+	}
+	if (s->c != cyl)
+		*st2 = ST2_WC;
+	if (s->c != cyl || s->h != head || s->r < 1 || s->r > d->format->spt || s->n != 2) {
+		*st1 = ST1_ND;
+		return false;
+	}
+	return true;
+}
+
+static uint64_t sector_offset(struct i82077 *fdc)
+{
+	const struct i82077_regs *s = &fdc->s;
+	const struct i82077_format *f = fdc->drive[unit(fdc) % I82077_DRIVES].format;
+
+	return (((uint64_t)s->c * f->heads + s->h) * f->spt + s->r - 1) * I82077_SECTOR;
+}
+
+static void submit(struct i82077 *fdc, enum block_op op)
+{
+	fdc->s.phase = I82077_IO;
+	fdc->in_flight = true;
+	fdc->iov = (struct iovec){.iov_base = fdc->s.buf, .iov_len = I82077_SECTOR};
+	fdc->req.op = op;
+	fdc->req.off = sector_offset(fdc);
+	fdc->req.len = I82077_SECTOR;
+	fdc->req.iov = &fdc->iov;
+	fdc->req.niov = 1;
+	block_submit(fdc->drive[unit(fdc) % I82077_DRIVES].block, &fdc->req);
+}
+
+/* On to the next sector's address: table 5-6. True when the command's range has ended. */
+static bool advance(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+
+	if (s->r != s->eot) {
+		s->r++;
+		return false;
+	}
+	s->r = 1;
+	if (multi_track(fdc) && !(s->cmd[1] & HEAD)) {
+		s->h ^= 1;
+		s->cmd[1] |= HEAD;
+		return false;
+	}
+	if (multi_track(fdc))
+		s->h ^= 1;
+	s->c++;
+	return true;
+}
+
+/* A sector is through: what next? */
+static void sector_done(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+	uint8_t op = opcode(fdc);
+	bool counted = op == C_VERIFY && (s->cmd[1] & 0x80);
+	bool ended;
+
+	s->pos = 0;
+	if (op == C_FORMAT) {
+		if (s->terminal)
+			end_transfer(fdc, 0);
+		else
+			wait_for(fdc, SECTOR_NS);
+		return;
+	}
+	if (op == C_READ_DELETED && !(s->cmd[0] & CMD_SK)) {
+		/* The mark was that of normal data: this sector is the last (DS 5.1.2). */
+		s->st2 |= ST2_CM;
+		(void)advance(fdc);
+		end_transfer(fdc, 0);
+		return;
+	}
+	if (is_scan(op) && s->satisfied) {
+		end_transfer(fdc, 0);
+		return;
+	}
+	if (counted && --s->sectors_left == 0)
+		s->terminal = true;
+	ended = advance(fdc);
+	if (s->terminal) {
+		if (is_scan(op))
+			s->st2 = (uint8_t)((s->st2 & ~ST2_SH) | ST2_SN);
+		end_transfer(fdc, 0);
+	} else if (ended) {
+		/* The last sector, and no terminal count: end of cylinder. VERIFY without a count
+		 * and SCAN end there as they should (DS 5.1.5, table 5-8). */
+		if (op == C_VERIFY && !counted)
+			end_transfer(fdc, 0);
+		else if (is_scan(op)) {
+			s->st2 = (uint8_t)((s->st2 & ~ST2_SH) | ST2_SN);
+			end_transfer(fdc, 0);
+		} else
+			fail(fdc, ST1_EN, 0);
+	} else {
+		wait_for(fdc, SECTOR_NS);
+	}
+}
+
+/* Compare the medium's byte with the host's; FFh matches anything (DS 5.1.6). */
+static bool scan_holds(uint8_t op, const uint8_t *medium, const uint8_t *host, bool *ret_equal)
+{
+	bool holds = true, equal = true;
+
+	for (unsigned i = 0; i < I82077_SECTOR; i++) {
+		if (medium[i] == host[i] || medium[i] == 0xff || host[i] == 0xff)
+			continue;
+		equal = false;
+		holds = holds && (op == C_SCAN_LOW    ? medium[i] <= host[i]
+				  : op == C_SCAN_HIGH ? medium[i] >= host[i]
+						      : false);
+	}
+	*ret_equal = equal;
+	return holds;
+}
+
+/* All bytes of the sector have come from, or gone to, the host. */
+static void buffer_done(struct i82077 *fdc)
+{
+	if (fdc->s.writing)
+		submit(fdc, BLOCK_WRITE);
+	else
+		sector_done(fdc);
+}
+
+static void scan_sector(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+	uint8_t host[I82077_SECTOR];
+	bool tc = false, equal;
+	size_t n = dma8237_read(fdc->dma, I82077_DMA, host, sizeof(host), &tc);
+
+	memset(host + n, 0xff, sizeof(host) - n);
+	s->terminal = tc;
+	s->satisfied = scan_holds(opcode(fdc), s->buf, host, &equal);
+	if (s->satisfied && equal)
+		s->st2 |= ST2_SH;
+	sector_done(fdc);
+}
+
+/* Move what can be moved now between buf and the DMA controller. */
+static void run_dma(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+	size_t n, want = I82077_SECTOR - s->pos;
+	bool tc = false;
+
+	if (is_scan(opcode(fdc))) {
+		scan_sector(fdc);
+		return;
+	}
+	n = s->writing ? dma8237_read(fdc->dma, I82077_DMA, s->buf + s->pos, want, &tc)
+		       : dma8237_write(fdc->dma, I82077_DMA, s->buf + s->pos, want, &tc);
+	s->pos = (uint16_t)(s->pos + n);
+	if (tc) {
+		s->terminal = true;
+		if (s->writing) /* the rest of the sector is written as zeros (DS 5.1.3) */
+			memset(s->buf + s->pos, 0, I82077_SECTOR - s->pos);
+		s->pos = I82077_SECTOR;
+	}
+	if (s->pos == I82077_SECTOR) {
+		s->dma_waits = 0;
+		buffer_done(fdc);
+	} else if (n == 0 && ++s->dma_waits >= DMA_RETRIES) {
+		fail(fdc, ST1_OR, 0);
+	} else {
+		s->phase = I82077_DATA;
+		s->due = (int64_t)(clock_now(fdc->dev.sv->clock) + DMA_RETRY_NS);
+		vtimer_arm(&fdc->timer, (ns_t)s->due);
+	}
+}
+
+/* Bytes for the host, or wanted from it: by DMA, or the FIFO. */
+static void start_data(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+
+	s->pos = 0;
+	s->dma_waits = 0;
+	if (by_dma(fdc) || is_scan(opcode(fdc))) {
+		run_dma(fdc);
+	} else {
+		s->phase = I82077_DATA;
+		set_irq(fdc, true);
+	}
+}
+
+static void io_done(struct block_req *req, int res)
+{
+	struct i82077 *fdc = req->ctx;
+
+	fdc->in_flight = false;
+	if (fdc->s.phase != I82077_IO)
+		return; /* reset meanwhile */
+	if (res < 0) {
+		fail(fdc, res == -EROFS ? ST1_NW : ST1_DE, 0);
+		return;
+	}
+	if (req->op == BLOCK_WRITE || opcode(fdc) == C_VERIFY)
+		sector_done(fdc);
+	else
+		start_data(fdc);
+}
+
+/* READ ID: the address mark that comes by next. */
+static void read_id(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+	const struct i82077_drive *d = drive_of(fdc, unit(fdc));
+
+	s->h = s->cmd[1] & HEAD ? 1 : 0;
+	if (!readable(fdc, d)) {
+		s->c = s->r = s->n = 0;
+		fail(fdc, ST1_MA, 0);
+		return;
+	}
+	s->c = s->drive[unit(fdc)].cyl;
+	/* The disk turns: another sector each time. */
+	s->r = (uint8_t)(clock_now(fdc->dev.sv->clock) / (200 * NS_PER_MS / d->format->spt) %
+				 d->format->spt +
+			 1);
+	s->n = 2;
+	end_transfer(fdc, 0);
+}
+
+/* FORMAT TRACK: four bytes a sector from the host, the filler to the image. */
+static void format_sector(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+	uint8_t id[4], st1, st2;
+	bool tc = false;
+
+	if (dma8237_read(fdc->dma, I82077_DMA, id, sizeof(id), &tc) < sizeof(id)) {
+		fail(fdc, ST1_OR, 0);
+		return;
+	}
+	s->c = id[0];
+	s->h = id[1];
+	s->r = id[2];
+	s->n = id[3];
+	s->sectors_left--;
+	s->terminal = s->sectors_left == 0;
+	if (find_sector(fdc, &st1, &st2)) {
+		memset(s->buf, s->cmd[5], I82077_SECTOR);
+		s->pos = I82077_SECTOR;
+		submit(fdc, BLOCK_WRITE);
+	} else {
+		/* not a sector that the image has: lost */
+		guest_error(&fdc->dev, "formatting sector %u/%u/%u, size %u", s->c, s->h, s->r,
+			    s->n);
+		sector_done(fdc);
+	}
+}
+
+static bool is_write(uint8_t op)
+{
+	return op == C_WRITE || op == C_WRITE_DELETED || op == C_FORMAT;
+}
+
+/* The next sector is under the head. */
+static void next_sector(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+	struct i82077_drive *d = drive_of(fdc, unit(fdc));
+	uint8_t op = opcode(fdc), st1, st2;
+
+	if (op == C_READ_ID) {
+		read_id(fdc);
+		return;
+	}
+	if (is_write(op) && d && d->block && block_read_only(d->block)) {
+		fail(fdc, ST1_NW, 0);
+		return;
+	}
+	if (op == C_FORMAT) {
+		if (readable(fdc, d) && by_dma(fdc))
+			format_sector(fdc);
+		else
+			fail(fdc, ST1_MA, 0);
+		return;
+	}
+	/* READ TRACK takes the sectors as they come and only notes that R was another. */
+	if (!find_sector(fdc, &st1, &st2)) {
+		fail(fdc, st1, st2);
+		return;
+	}
+	if (op == C_READ_DELETED && (s->cmd[0] & CMD_SK)) {
+		/* normal data: skipped */
+		s->st2 |= ST2_CM;
+		if (advance(fdc))
+			fail(fdc, ST1_EN, 0);
+		else
+			wait_for(fdc, SECTOR_NS);
+		return;
+	}
+	if (s->writing)
+		start_data(fdc);
+	else
+		submit(fdc, BLOCK_READ);
+}
+
+static void on_timer(void *ctx)
+{
+	struct i82077 *fdc = ctx;
+
+	fdc->s.due = 0;
+	if (fdc->s.phase == I82077_WAIT)
+		next_sector(fdc);
+	else if (fdc->s.phase == I82077_DATA && by_dma(fdc))
+		run_dma(fdc);
+}
+
+/* ---- commands ---- */
+
+static void transfer(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+	uint8_t op = opcode(fdc);
+
+	s->c = s->cmd[2];
+	s->h = s->cmd[3];
+	s->r = op == C_READ_TRACK ? 1 : s->cmd[4];
+	s->n = s->cmd[5];
+	s->eot = s->sc = s->cmd[6];
+	s->st1 = s->st2 = 0;
+	s->writing = is_write(op);
+	s->terminal = s->satisfied = false;
+	s->sectors_left = s->cmd[8] ? s->cmd[8] : 256;
+	if (op == C_READ_TRACK && s->cmd[4] != 1)
+		s->st1 = ST1_ND;
+	if (s->config & CFG_EIS) {
+		s->drive[unit(fdc)].cyl = s->drive[unit(fdc)].pcn = s->c;
+		s->drive[unit(fdc)].changed =
+			s->drive[unit(fdc)].changed &&
+			!(drive_of(fdc, unit(fdc)) && fdc->drive[unit(fdc)].block);
+	}
+	wait_for(fdc, SECTOR_NS);
+}
+
+static void format(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+
+	s->c = s->drive[unit(fdc)].cyl;
+	s->h = s->cmd[1] & HEAD ? 1 : 0;
+	s->r = 1;
+	s->n = s->cmd[2];
+	s->sectors_left = s->sc = s->cmd[3];
+	s->gap = s->cmd[4];
+	s->st1 = s->st2 = 0;
+	s->writing = true;
+	s->terminal = false;
+	if (!s->sectors_left)
+		fail(fdc, ST1_MA, 0);
+	else
+		wait_for(fdc, SECTOR_NS);
+}
+
+static void start_read_id(struct i82077 *fdc)
+{
+	fdc->s.st1 = fdc->s.st2 = 0;
+	wait_for(fdc, SECTOR_NS);
+}
+
+static void start_seek(struct i82077 *fdc, unsigned n, uint8_t to)
+{
+	struct i82077_regs *s = &fdc->s;
+
+	s->drive[n].seeking = true;
+	s->drive[n].seek_done = false;
+	s->drive[n].seek_to = to;
+	s->seek_due[n] = (int64_t)(clock_now(fdc->dev.sv->clock) + SEEK_NS);
+	vtimer_arm(&fdc->seek_timer[n], (ns_t)s->seek_due[n]);
+	to_idle(fdc);
+}
+
+static void seek_ended(struct i82077 *fdc, unsigned n)
+{
+	struct i82077_regs *s = &fdc->s;
+	struct i82077_drive_regs *d = &s->drive[n];
+	const struct i82077_drive *drive = drive_of(fdc, n);
+
+	s->seek_due[n] = 0;
+	if (!d->seeking)
+		return;
+	d->seeking = false;
+	d->seek_done = true;
+	d->pcn = d->seek_to;
+	d->st0 = (uint8_t)(ST0_SEEK_END | n);
+	if (drive) {
+		/* A step with a diskette in the drive takes DSKCHG back (DS 2.1.7). */
+		if (drive->block && d->cyl != d->seek_to)
+			d->changed = false;
+		d->cyl = d->seek_to;
+	} else if (d->seek_to == 0) {
+		d->st0 |= ST0_ABNORMAL | ST0_EC; /* no track 0 after 79 steps (DS 5.2.1) */
+	}
+	set_irq(fdc, true);
+}
+
+static void on_seek0(void *ctx)
+{
+	seek_ended(ctx, 0);
+}
+static void on_seek1(void *ctx)
+{
+	seek_ended(ctx, 1);
+}
+static void on_seek2(void *ctx)
+{
+	seek_ended(ctx, 2);
+}
+static void on_seek3(void *ctx)
+{
+	seek_ended(ctx, 3);
+}
+
+static void recalibrate(struct i82077 *fdc)
+{
+	unsigned n = unit(fdc);
+	struct i82077_drive_regs *d = &fdc->s.drive[n];
+
+	if (drive_of(fdc, n) && fdc->drive[n].block && d->cyl == 0)
+		d->changed = false; /* the drive steps once to find track 0 from there */
+	start_seek(fdc, n, 0);
+}
+
+static void seek(struct i82077 *fdc)
+{
+	start_seek(fdc, unit(fdc), fdc->s.cmd[2]);
+}
+
+/* RELATIVE SEEK: byte 0 bit 6 is the direction, 1 = inwards. */
+static void relative_seek(struct i82077 *fdc)
+{
+	const struct i82077_regs *s = &fdc->s;
+	uint8_t cyl = s->drive[unit(fdc)].cyl, by = s->cmd[2];
+
+	start_seek(fdc, unit(fdc),
+		   s->cmd[0] & 0x40 ? (uint8_t)MIN(255, cyl + by)
+				    : (uint8_t)(cyl > by ? cyl - by : 0));
+}
+
+static void sense_interrupt(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+	unsigned n = 0;
+
+	set_irq(fdc, false);
+	if (s->reset_sense) {
+		n = 4u - s->reset_sense--;
+		result(fdc, (uint8_t[]){(uint8_t)(ST0_POLLED | n), s->drive[n].pcn}, 2, false);
+		return;
+	}
+	while (n < 4 && !s->drive[n].seek_done)
+		n++;
+	if (n == 4) {
+		invalid(fdc);
+		return;
+	}
+	s->drive[n].seek_done = false;
+	result(fdc, (uint8_t[]){s->drive[n].st0, s->drive[n].pcn}, 2, false);
+	for (unsigned i = n + 1; i < 4; i++)
+		if (s->drive[i].seek_done)
+			set_irq(fdc, true);
+}
+
+static void sense_drive(struct i82077 *fdc)
+{
+	const struct i82077_drive *d = drive_of(fdc, unit(fdc));
+	uint8_t st3 = (uint8_t)(ST3_ONES | (fdc->s.cmd[1] & 7));
+
+	if (d && fdc->s.drive[unit(fdc)].cyl == 0)
+		st3 |= ST3_T0;
+	if (d && d->block && block_read_only(d->block))
+		st3 |= ST3_WP;
+	result(fdc, &st3, 1, false);
+}
+
+static void specify(struct i82077 *fdc)
+{
+	memcpy(fdc->s.specify, fdc->s.cmd + 1, 2);
+	to_idle(fdc);
+}
+
+static void configure(struct i82077 *fdc)
+{
+	fdc->s.config = fdc->s.cmd[2] & 0x7f;
+	fdc->s.pretrk = fdc->s.cmd[3];
+	to_idle(fdc);
+}
+
+static void perpendicular(struct i82077 *fdc)
+{
+	/* OW (bit 7) allows the drive bits to change (DS 5.2.8). */
+	if (fdc->s.cmd[1] & 0x80)
+		fdc->s.perp = fdc->s.cmd[1] & 0x3f;
+	else
+		fdc->s.perp = (uint8_t)((fdc->s.perp & 0x3c) | (fdc->s.cmd[1] & 3));
+	to_idle(fdc);
+}
+
+static void lock(struct i82077 *fdc)
+{
+	fdc->s.lock = fdc->s.cmd[0] & 0x80;
+	result(fdc, (uint8_t[]){fdc->s.lock ? 0x10 : 0}, 1, false);
+}
+
+static void version(struct i82077 *fdc)
+{
+	result(fdc, (uint8_t[]){0x90}, 1, false);
+}
+
+/* DS 5.2.6 */
+static void dumpreg(struct i82077 *fdc)
+{
+	const struct i82077_regs *s = &fdc->s;
+	uint8_t b[10] = {s->drive[0].pcn, s->drive[1].pcn,
+			 s->drive[2].pcn, s->drive[3].pcn,
+			 s->specify[0],   s->specify[1],
+			 s->sc,           (uint8_t)((s->lock ? 0x80 : 0) | s->perp),
+			 s->config,       s->pretrk};
+
+	result(fdc, b, sizeof(b), false);
+}
+
+/* DS table 5-1: the bits of the first byte that count, its value, length in bytes. */
+static const struct {
+	uint8_t mask, code, bytes;
+	void (*run)(struct i82077 *fdc);
+} commands[] = {
+	/* clang-format off */
+	{0x9f, C_READ_TRACK,    9, transfer},
+	{0xff, C_SPECIFY,       3, specify},
+	{0xff, C_SENSE_DRIVE,   2, sense_drive},
+	{0x3f, C_WRITE,         9, transfer},
+	{0x1f, C_READ,          9, transfer},
+	{0xff, C_RECALIBRATE,   2, recalibrate},
+	{0xff, C_SENSE_INT,     1, sense_interrupt},
+	{0x3f, C_WRITE_DELETED, 9, transfer},
+	{0xbf, C_READ_ID,       2, start_read_id},
+	{0x1f, C_READ_DELETED,  9, transfer},
+	{0xbf, C_FORMAT,        6, format},
+	{0xff, C_DUMPREG,       1, dumpreg},
+	{0xff, C_SEEK,          3, seek},
+	{0xbf, 0x8f,            3, relative_seek},
+	{0xff, C_VERSION,       1, version},
+	{0x1f, C_SCAN_EQUAL,    9, transfer},
+	{0xff, C_PERPENDICULAR, 2, perpendicular},
+	{0xff, C_CONFIGURE,     4, configure},
+	{0x7f, C_LOCK,          1, lock},
+	{0x1f, C_VERIFY,        9, transfer},
+	{0x1f, C_SCAN_LOW,      9, transfer},
+	{0x1f, C_SCAN_HIGH,     9, transfer},
+	/* clang-format on */
+};
+
+/* Row of the command that starts with @byte, or -1. */
+static int command_of(uint8_t byte)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if ((byte & commands[i].mask) == commands[i].code)
+			return (int)i;
+	return -1;
+}
+
+/* ---- registers ---- */
+
+static void fifo_write(struct i82077 *fdc, uint8_t v)
+{
+	struct i82077_regs *s = &fdc->s;
+	int row;
+
+	if (s->phase == I82077_DATA && s->writing && !by_dma(fdc) && s->pos < I82077_SECTOR) {
+		s->buf[s->pos++] = v;
+		if (s->pos == I82077_SECTOR) {
+			set_irq(fdc, false);
+			buffer_done(fdc);
+		}
+		return;
+	}
+	if (s->phase == I82077_IDLE) {
+		memset(s->cmd, 0, sizeof(s->cmd));
+		s->n_cmd = 0;
+		row = command_of(v);
+		if (row < 0) {
+			s->cmd[0] = v;
+			guest_error(&fdc->dev, "command %#x", v);
+			invalid(fdc);
+			return;
+		}
+		s->need = commands[row].bytes;
+		s->phase = I82077_COMMAND;
+	}
+	if (s->phase != I82077_COMMAND || s->n_cmd >= sizeof(s->cmd))
+		return;
+	s->cmd[s->n_cmd++] = v;
+	if (s->n_cmd < s->need)
+		return;
+	row = command_of(s->cmd[0]);
+	if (row < 0)
+		to_idle(fdc);
+	else
+		commands[row].run(fdc);
+}
+
+static uint8_t fifo_read(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+	uint8_t v = 0;
+
+	if (s->phase == I82077_RESULT && s->at_result < s->n_result) {
+		v = s->result[s->at_result++];
+		set_irq(fdc, s->reset_sense && opcode(fdc) == C_SENSE_INT ? s->irq : false);
+		if (s->at_result >= s->n_result)
+			to_idle(fdc);
+	} else if (s->phase == I82077_DATA && !s->writing && !by_dma(fdc) &&
+		   s->pos < I82077_SECTOR) {
+		v = s->buf[s->pos++];
+		if (s->pos == I82077_SECTOR) {
+			set_irq(fdc, false);
+			buffer_done(fdc);
+		}
+	}
+	return v;
+}
+
+static uint8_t msr(const struct i82077 *fdc)
+{
+	const struct i82077_regs *s = &fdc->s;
+	uint8_t v = 0;
+
+	if (!(s->dor & DOR_RESET))
+		return 0;
+	for (unsigned n = 0; n < 4; n++)
+		v |= (uint8_t)(s->drive[n].seeking << n);
+	switch (s->phase) {
+	case I82077_IDLE: v |= MSR_RQM; break;
+	case I82077_COMMAND: v |= MSR_RQM | MSR_BUSY; break;
+	case I82077_RESULT: v |= MSR_RQM | MSR_DIO | MSR_BUSY; break;
+	case I82077_DATA:
+		v |= MSR_BUSY;
+		if (!by_dma(fdc))
+			v |= (uint8_t)(MSR_RQM | MSR_NDM | (s->writing ? 0 : MSR_DIO));
+		break;
+	default: v |= MSR_BUSY | (by_dma(fdc) ? 0 : MSR_NDM);
+	}
+	return v;
+}
+
+static void drain(struct i82077 *fdc)
+{
+	for (unsigned n = 0; n < I82077_DRIVES; n++)
+		if (fdc->drive[n].block)
+			block_drain(fdc->drive[n].block);
+}
+
+/* Nothing of the block layer's matters any more. */
+static void abandon(struct i82077 *fdc)
+{
+	fdc->s.phase = I82077_IDLE;
+	drain(fdc);
+	for (unsigned n = 0; n < I82077_DRIVES; n++)
+		if (fdc->drive[n].block)
+			block_abort_parked(fdc->drive[n].block);
+	drain(fdc);
+}
+
+/* DOR or DSR reset: DS 2.1.2 and 4.1. With polling on, all drives report "ready changed". */
+static void soft_reset(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+
+	abandon(fdc);
+	to_idle(fdc);
+	vtimer_cancel(&fdc->timer);
+	s->due = 0;
+	for (unsigned n = 0; n < 4; n++) {
+		vtimer_cancel(&fdc->seek_timer[n]);
+		s->seek_due[n] = 0;
+		s->drive[n].seeking = s->drive[n].seek_done = false;
+		s->drive[n].pcn = 0;
+	}
+	s->reset_sense = 0;
+	if (!s->lock) {
+		s->config = CFG_NO_FIFO;
+		s->pretrk = 0;
+	}
+	s->perp &= 0x3c;
+	set_irq(fdc, false);
+}
+
+static void leave_reset(struct i82077 *fdc)
+{
+	if (fdc->s.config & CFG_NO_POLL)
+		return;
+	fdc->s.reset_sense = 4;
+	fdc->s.phase = I82077_IDLE;
+	fdc->s.due = (int64_t)(clock_now(fdc->dev.sv->clock) + RESET_NS);
+	vtimer_arm(&fdc->timer, (ns_t)fdc->s.due);
+}
+
+static void on_mechanics(void *ctx)
+{
+	struct i82077 *fdc = ctx;
+
+	if (fdc->s.phase == I82077_IDLE && fdc->s.reset_sense == 4) {
+		fdc->s.due = 0;
+		set_irq(fdc, true);
+		return;
+	}
+	on_timer(ctx);
+}
+
+static void write_dor(struct i82077 *fdc, uint8_t v)
+{
+	uint8_t old = fdc->s.dor;
+
+	fdc->s.dor = v;
+	if (!(v & DOR_RESET) && (old & DOR_RESET))
+		soft_reset(fdc);
+	else if ((v & DOR_RESET) && !(old & DOR_RESET))
+		leave_reset(fdc);
+	irq_update(fdc);
+}
+
+static uint64_t fdc_read(struct dev *d, uint64_t off, unsigned size)
+{
+	struct i82077 *fdc = to_fdc(d);
+	unsigned sel = fdc->s.dor & DOR_SEL;
+
+	(void)size;
+	switch (off + P_DOR) {
+	case P_DOR: return fdc->s.dor;
+	case P_TDR: return fdc->s.tdr;
+	case P_MSR: return msr(fdc);
+	default: return fifo_read(fdc);
+	case P_DIR: /* a drive that isn't selected or there pulls the line nowhere */
+		return drive_of(fdc, sel) && fdc->s.drive[sel].changed ? DIR_CHANGED : 0;
+	}
+}
+
+static uint64_t dir_read(struct dev *d, uint64_t off, unsigned size)
+{
+	(void)off;
+	return fdc_read(d, P_DIR - P_DOR, size);
+}
+
+static void fdc_write(struct dev *d, uint64_t off, unsigned size, uint64_t val)
+{
+	struct i82077 *fdc = to_fdc(d);
+	uint8_t v = (uint8_t)val;
+
+	(void)size;
+	switch (off + P_DOR) {
+	case P_DOR: write_dor(fdc, v); break;
+	case P_TDR: fdc->s.tdr = v & 3; break;
+	case P_MSR: /* DSR */
+		fdc->s.dsr = v & 0x7f;
+		if (v & DSR_RESET) {
+			soft_reset(fdc);
+			leave_reset(fdc);
+		}
+		break;
+	default:
+		if (fdc->s.dor & DOR_RESET)
+			fifo_write(fdc, v);
+	}
+}
+
+static void ccr_write(struct dev *d, uint64_t off, unsigned size, uint64_t val)
+{
+	struct i82077 *fdc = to_fdc(d);
+
+	(void)off, (void)size;
+	fdc->s.ccr = val & 3;
+	fdc->s.dsr =
+		(uint8_t)((fdc->s.dsr & ~3) | (val & 3)); /* the later write counts (DS 2.1.6) */
+}
+
+/* ---- life ---- */
+
+static int check_medium(const struct block *b, unsigned n, const struct i82077_format **ret_format,
+			struct error *err)
+{
+	*ret_format = b ? i82077_format_of(block_size(b)) : NULL;
+	if (b && !*ret_format)
+		return error_set(
+			err, -EINVAL,
+			"diskette drive %u: no diskette has %llu bytes; there are 160K, 180K, "
+			"320K, 360K, 720K, 1.2M, 1.44M, 1.68M, 1.72M and 2.88M",
+			n, (unsigned long long)block_size(b));
+	return 0;
+}
+
+int i82077_set_medium(struct i82077 *fdc, unsigned n, struct block *block, struct error *err)
+{
+	const struct i82077_format *f;
+	int r;
+
+	if (!drive_of(fdc, n))
+		return error_set(err, -ENODEV, "there is no diskette drive %u", n);
+	r = check_medium(block, n, &f, err);
+	if (r < 0)
+		return r;
+	if (fdc->s.phase == I82077_IO || fdc->s.phase == I82077_DATA) {
+		abandon(fdc);
+		fail(fdc, ST1_ND, 0);
+	}
+	fdc->drive[n].block = block;
+	fdc->drive[n].format = f;
+	fdc->s.drive[n].changed = true;
+	return 0;
+}
+
+static int i82077_realize(struct dev *d, struct error *err)
+{
+	static void (*const on_seek[4])(void *ctx) = {on_seek0, on_seek1, on_seek2, on_seek3};
+	struct i82077 *fdc = to_fdc(d);
+	int r = 0;
+
+	if (!fdc->dma)
+		return error_set(err, -EINVAL, "the diskette controller needs 'dma' wired first");
+	fdc->req = (struct block_req){.done = io_done, .ctx = fdc};
+	vtimer_init(&fdc->timer, d->sv->clock, on_mechanics, fdc);
+	for (unsigned n = 0; n < 4; n++)
+		vtimer_init(&fdc->seek_timer[n], d->sv->clock, on_seek[n], fdc);
+	for (unsigned n = 0; n < I82077_DRIVES && r == 0; n++)
+		r = check_medium(fdc->drive[n].block, n, &fdc->drive[n].format, err);
+	return r;
+}
+
+static void cancel_timers(struct i82077 *fdc)
+{
+	vtimer_cancel(&fdc->timer);
+	for (unsigned n = 0; n < 4; n++)
+		vtimer_cancel(&fdc->seek_timer[n]);
+}
+
+static void i82077_unrealize(struct dev *d)
+{
+	struct i82077 *fdc = to_fdc(d);
+
+	if (!fdc->timer.clock)
+		return;
+	abandon(fdc);
+	cancel_timers(fdc);
+}
+
+static void i82077_reset(struct dev *d, enum dev_reset kind)
+{
+	struct i82077 *fdc = to_fdc(d);
+	uint8_t cyl[4];
+
+	(void)kind;
+	abandon(fdc);
+	cancel_timers(fdc);
+	for (unsigned n = 0; n < 4; n++)
+		cyl[n] = fdc->s.drive[n].cyl; /* the head stays where it is */
+	fdc->s = (struct i82077_regs){.dsr = 0x02, .config = CFG_NO_FIFO, .ccr = 2};
+	for (unsigned n = 0; n < 4; n++) {
+		fdc->s.drive[n].cyl = cyl[n];
+		fdc->s.drive[n].changed = true;
+	}
+	irq_update(fdc);
+}
+
+static int i82077_quiesce(struct dev *d)
+{
+	drain(to_fdc(d));
+	return 0;
+}
+
+/* A request that was under way when the state was saved starts again. */
+static void i82077_resume(struct dev *d)
+{
+	struct i82077 *fdc = to_fdc(d);
+
+	if (fdc->s.phase == I82077_IO && !fdc->in_flight)
+		submit(fdc, fdc->s.writing ? BLOCK_WRITE : BLOCK_READ);
+}
+
+static int i82077_loaded(struct dev *d, struct error *err)
+{
+	struct i82077 *fdc = to_fdc(d);
+	struct i82077_regs *s = &fdc->s;
+	uint8_t st1, st2;
+	bool fits = !s->n_cmd || command_of(s->cmd[0]) >= 0 || s->phase == I82077_RESULT;
+
+	cancel_timers(fdc);
+	if (s->at_result > s->n_result ||
+	    (s->phase == I82077_RESULT && s->at_result == s->n_result) ||
+	    (s->phase == I82077_COMMAND && (!s->n_cmd || s->n_cmd >= s->need)) || !fits)
+		return error_set(err, -EINVAL,
+				 "diskette command of %u of %u bytes, result %u of %u", s->n_cmd,
+				 s->need, s->at_result, s->n_result);
+	if ((s->phase == I82077_IO || s->phase == I82077_DATA) && !find_sector(fdc, &st1, &st2))
+		return error_set(err, -EINVAL, "a transfer outside the diskette: %u/%u/%u", s->c,
+				 s->h, s->r);
+	if (s->phase == I82077_DATA && s->pos >= I82077_SECTOR)
+		return error_set(err, -EINVAL, "a full sector buffer that waits for more");
+	if (s->due)
+		vtimer_arm(&fdc->timer, (ns_t)MAX(s->due, 0));
+	for (unsigned n = 0; n < 4; n++)
+		if (s->seek_due[n])
+			vtimer_arm(&fdc->seek_timer[n], (ns_t)MAX(s->seek_due[n], 0));
+	irq_update(fdc);
+	return 0;
+}
+
+/* clang-format off */
+static const struct dev_region i82077_regions[] = {
+	{"fdc",     DEV_PIO, 0x3f2, 4, WIDTH_124, WIDTH_1, fdc_read, fdc_write},
+	{"fdc-dir", DEV_PIO, 0x3f7, 1, WIDTH_124, WIDTH_1, dir_read, ccr_write},
+	{0}};
+/* clang-format on */
+
+const struct dev_class i82077_class = {
+	.name = "i82077",
+	.summary = "diskette controller",
+	.spec = "Intel 82077AA data sheet 290166-007",
+	.size = sizeof(struct i82077),
+	.regs_offset = offsetof(struct i82077, s),
+	.regions = i82077_regions,
+	.state = &i82077_state,
+	.realize = i82077_realize,
+	.unrealize = i82077_unrealize,
+	.reset = i82077_reset,
+	.quiesce = i82077_quiesce,
+	.resume = i82077_resume,
+	.loaded = i82077_loaded,
+};
