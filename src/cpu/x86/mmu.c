@@ -39,6 +39,13 @@ static void entry_drop(struct x86_tlb_entry *e)
 	e->tag_read = e->tag_write = e->tag_exec = TAG_NONE;
 }
 
+static void exec_step(struct x86_tlb *t)
+{
+	t->exec_seq++;
+	t->exec_id[0] = t->exec_seq << 12;
+	t->exec_id[1] = t->exec_seq << 12 | t->generation;
+}
+
 static void tlb_clear(struct x86_tlb *t)
 {
 	for (unsigned i = 0; i < X86_TLB_TABLES; i++)
@@ -49,7 +56,7 @@ static void tlb_clear(struct x86_tlb *t)
 	memset(t->large_4m, 0, sizeof(t->large_4m));
 	memset(t->large_1g, 0, sizeof(t->large_1g));
 	memset(t->exec_seen, 0, sizeof(t->exec_seen));
-	t->exec_seq++;
+	exec_step(t);
 	for (unsigned i = 0; i < X86_TLB_ALIGN * X86_TLB_SECOND; i++)
 		if (t->second[i].host)
 			entry_drop(&t->second[i]);
@@ -108,32 +115,40 @@ static uint16_t gen_take(struct x86_tlb *t)
 	return (uint16_t)++t->next_gen;
 }
 
-/* The generation becomes current and is remembered for the address space when PCIDs are on. */
+/* Generation of the address space CR3 names; remembered for it when PCIDs are on. */
+static uint64_t gen_of_space(struct vcpu *v, bool fresh)
+{
+	struct x86_tlb *t = v->tlb;
+	uint64_t key = v->s.cr3 & ~BIT(63), gen;
+	unsigned slot;
+
+	if (!(v->s.cr4 & X86_CR4_PCIDE))
+		return gen_take(t);
+	for (slot = 0; slot < ARRAY_SIZE(t->asid); slot++)
+		if (t->asid[slot].key == key)
+			break;
+	if (slot < ARRAY_SIZE(t->asid) && !fresh)
+		return t->asid[slot].gen;
+	gen = gen_take(t); /* may clear asid[] */
+	if (slot == ARRAY_SIZE(t->asid))
+		slot = t->asid_next++ % ARRAY_SIZE(t->asid);
+	t->asid[slot].key = key;
+	t->asid[slot].gen = (uint16_t)gen;
+	return gen;
+}
+
+/* Make it current. */
 static void gen_use(struct vcpu *v, bool fresh)
 {
 	struct x86_tlb *t = v->tlb;
-	uint64_t key = v->s.cr3 & ~BIT(63);
-	unsigned slot;
 
 	slots_flush(v, 0);
 	if (v->slots.local)
 		slots_flush(v, 1);
-	if (!(v->s.cr4 & X86_CR4_PCIDE)) {
-		t->generation = gen_take(t);
-		return;
-	}
-	for (slot = 0; slot < ARRAY_SIZE(t->asid); slot++)
-		if (t->asid[slot].key == key)
-			break;
-	if (slot < ARRAY_SIZE(t->asid) && !fresh) {
-		t->generation = t->asid[slot].gen;
-		return;
-	}
-	t->generation = gen_take(t); /* may clear asid[] */
-	if (slot == ARRAY_SIZE(t->asid))
-		slot = t->asid_next++ % ARRAY_SIZE(t->asid);
-	t->asid[slot].key = key;
-	t->asid[slot].gen = (uint16_t)t->generation;
+	t->generation = gen_of_space(v, fresh);
+	if (t->exec_local)
+		exec_step(t);
+	t->exec_id[1] = t->exec_seq << 12 | t->generation;
 }
 
 void x86_tlb_new_space(struct vcpu *v)
@@ -162,6 +177,8 @@ void x86_tlb_flush(struct vcpu *v)
 	memset(t->large_1g, 0, sizeof(t->large_1g));
 	t->run.len = 0;
 	globals_flush(v);
+	t->exec_local = false;
+	exec_step(t);
 	gen_use(v, true);
 }
 
@@ -214,14 +231,14 @@ void x86_tlb_flush_page(struct vcpu *v, gva_t lin)
 	/* Entries cut from a large page can be anywhere. */
 	if (bit_test(t->large_1g, ARRAY_SIZE(t->large_1g), lin >> 30) ||
 	    bit_test(t->large_4m, ARRAY_SIZE(t->large_4m), lin >> 22)) {
-		t->exec_seq++;
+		exec_step(t);
 		globals_flush(v);
 		gen_use(v, true);
 		return;
 	}
 	x86_slots_flush(v);
 	if (bit_test(t->exec_seen, ARRAY_SIZE(t->exec_seen), lin >> 12))
-		t->exec_seq++;
+		exec_step(t);
 	for (unsigned i = 0; i < X86_TLB_ALIGN; i++) {
 		if (entry_page(&t->e[i][SLOT(lin)]) == PAGE(lin))
 			entry_drop(&t->e[i][SLOT(lin)]);
@@ -476,6 +493,7 @@ static void tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access
 	if (access & X86_ACC_EXEC) {
 		e->tag_exec = tag;
 		bit_set(t->exec_seen, ARRAY_SIZE(t->exec_seen), lin >> 12);
+		t->exec_local |= table == X86_TLB_SUPER && !w->global;
 	}
 	if (page_watched(v, PAGE(lin)))
 		return;

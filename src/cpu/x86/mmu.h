@@ -66,6 +66,10 @@ struct x86_tlb {
 	 * links between pages of code still hold. exec_seen: hashed pages fetched from since the
 	 * last tlb_clear(). */
 	uint64_t exec_seq, exec_seen[512];
+	/* The same as one number, for supervisor and user code. That of supervisor code stays when
+	 * CR3 is written as long as all it was fetched from are global pages (exec_local: not). */
+	uint64_t exec_id[2];
+	bool exec_local;
 	unsigned asid_next; /* slot replaced next */
 	/* linear regions with entries cut from large pages, hashed: INVLPG must drop them all */
 	uint64_t large_4m[16], large_1g[4];

@@ -119,7 +119,9 @@ static void put_vec_save(struct emit *m, bool avx)
 /* As the code of put_epoch(). */
 static uint64_t epoch_of(const struct vcpu *v)
 {
-	return (v->tlb->exec_seq << 12 | v->tlb->generation) << 16 | icpu(v)->key;
+	uint32_t key = icpu(v)->key;
+
+	return v->tlb->exec_id[key & X86_MODE_USER ? 1 : 0] << 16 | key;
 }
 
 static void new_epoch(struct vcpu *v, uint64_t epoch)
@@ -185,19 +187,21 @@ static void put_flags_out(struct emit *m)
 	EMIT(m, 0x09, 0xc1);       /* or ecx, eax */
 }
 
-/* R9 = what W_EPOCH is to be. RAX = struct interp_cpu. Sets W_GEN and W_KEY, clobbers R8. */
+/* R9 = what W_EPOCH is to be. RAX = struct interp_cpu. Sets W_GEN and W_KEY, clobbers R8, RDI. */
 static void put_epoch(struct emit *m)
 {
 	tr_gs(m, true, 0x8b, RAX, offsetof(struct vcpu, tlb));
 	tr_mem(m, true, 0x8b, R8, RAX, NO_REG, 0, (int32_t)offsetof(struct x86_tlb, generation));
 	tr_gs(m, true, 0x89, R8, tr_word(W_GEN));
-	tr_mem(m, true, 0x8b, R9, RAX, NO_REG, 0, (int32_t)offsetof(struct x86_tlb, exec_seq));
-	EMIT(m, 0x49, 0xc1, 0xe1, 12); /* shl r9, 12 */
-	tr_rr(m, true, 0x09, R8, R9);
-	EMIT(m, 0x49, 0xc1, 0xe1, 16); /* shl r9, 16 */
+	tr_rr(m, true, 0x89, RAX, R9);
 	tr_gs(m, true, 0x8b, RAX, offsetof(struct vcpu, engine));
 	tr_mem(m, false, 0x8b, R8, RAX, NO_REG, 0, (int32_t)offsetof(struct interp_cpu, key));
 	tr_gs(m, false, 0x89, R8, tr_word(W_KEY));
+	tr_rr(m, false, 0x89, R8, RDI);
+	static_assert(X86_MODE_USER == 1 << 5, "shifted to be 8");
+	EMIT(m, 0x83, 0xe7, X86_MODE_USER, 0xc1, 0xef, 2); /* and edi, ; shr edi, 2 */
+	tr_mem(m, true, 0x8b, R9, R9, RDI, 0, (int32_t)offsetof(struct x86_tlb, exec_id));
+	EMIT(m, 0x49, 0xc1, 0xe1, 16); /* shl r9, 16 */
 	tr_rr(m, true, 0x09, R8, R9);
 }
 
