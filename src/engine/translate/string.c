@@ -9,9 +9,10 @@
  * fast as the host's, and byte order in overlapping copies is the processor's. Between chunks the
  * registers are exact and requests are looked at.
  *
- * Everything else is the handler's (special/sp_string.c), which goes on from these registers: DF
- * set, a miss, MMIO, an element across a page, a page with code, a request. A store that finds its
- * page marked as code after a chunk (another vCPU did) reports the chunk there first.
+ * Everything else is the handler's (special/sp_string.c), which goes on from these registers:
+ * comparisons with DF set, a miss, MMIO, an element across a page, a page with code, a request. A
+ * store that finds its page marked as code after a chunk (another vCPU did) reports the chunk there
+ * first.
  *
  * A fault in a later iteration of CMPS and SCAS shows the flags from before the instruction: W_FL,
  * which is not written before the end.
@@ -32,7 +33,9 @@ struct routine {
 	enum tr_string_op op;
 	unsigned log2; /* of the element's size */
 	bool is64;
+	bool down;                 /* DF is set */
 	unsigned n_slow, slow[12]; /* rel32 that lead to the slow exit */
+	unsigned n_early;          /* those of them before keep() */
 };
 
 static bool is_compare(enum tr_string_op op)
@@ -86,7 +89,7 @@ static void jcc_slow(struct routine *r, uint8_t cc)
 	check(r->n_slow < ARRAY_SIZE(r->slow));
 	r->slow[r->n_slow++] = r->m->n - 4;
 }
-enum { CC_E = 4, CC_NE = 5 };
+enum { CC_E = 4, CC_NE = 5, CC_A = 7 };
 
 /* byte @byte of RFLAGS has the bits @bits: jne */
 static void test_df(struct emit *m)
@@ -121,18 +124,32 @@ static void test_code(struct emit *m)
 	EMIT(m, 0x41, 0x80, 0x3a, 0);
 }
 
-/* RDX = host pointer of RSI, EAX = bytes to the end of its page. */
-static void source(struct routine *r)
+/* @ptr = host pointer of @addr, whose entry is in S2; S1 = bytes of its page that elements can use.
+ */
+static void in_page(struct routine *r, unsigned ptr, unsigned addr)
 {
 	struct emit *m = r->m;
 
-	look_up(r, RSI, false);
-	tr_mem(m, true, 0x8b, RDX, S2, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, host));
-	tr_rr(m, false, 0x89, RSI, S1);
+	tr_mem(m, true, 0x8b, ptr, S2, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, host));
+	tr_rr(m, false, 0x89, addr, S1);
 	op_imm(m, false, G_AND, S1, 4095);
-	tr_rr(m, true, 0x01, S1, RDX);
-	tr_imm64(m, RAX, 4096);
-	tr_rr(m, false, 0x29, S1, RAX);
+	tr_rr(m, true, 0x01, S1, ptr);
+	if (r->down) {
+		op_imm(m, false, G_ADD, S1, 1u << r->log2);
+		op_imm(m, false, G_CMP, S1, 4096);
+		jcc_slow(r, CC_A); /* the first element crosses a page */
+	} else {
+		op_imm(m, false, G_ADD, S1, (uint32_t)-4096);
+		neg(m, false, S1);
+	}
+}
+
+/* RDX = host pointer of RSI, EAX = bytes that its page has. */
+static void source(struct routine *r)
+{
+	look_up(r, RSI, false);
+	in_page(r, RDX, RSI);
+	tr_rr(r->m, false, 0x89, S1, RAX);
 }
 
 /* S2 = host pointer of RDI, S1 = elements that the page or both pages have, at least 1. */
@@ -146,20 +163,15 @@ static void destination(struct routine *r)
 		jcc_slow(r, CC_NE);
 		tr_gs(m, true, 0x89, S2, tr_word(W_ENTRY));
 	}
-	tr_mem(m, true, 0x8b, S2, S2, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, host));
-	tr_rr(m, false, 0x89, RDI, S1);
-	op_imm(m, false, G_AND, S1, 4095);
-	tr_rr(m, true, 0x01, S1, S2);
-	op_imm(m, false, G_ADD, S1, (uint32_t)-4096);
-	neg(m, false, S1);
+	in_page(r, S2, RDI);
 	if (has_source(r->op)) {
 		tr_rr(m, false, 0x39, RAX, S1);
 		cmova(m, false, S1, RAX);
 	}
-	if (r->log2) {
+	if (r->log2)
 		shr_imm(m, S1, r->log2);
+	if (r->log2 && !r->down)
 		jcc_slow(r, CC_E); /* the element crosses a page */
-	}
 	tr_rr(m, true, 0x39, RCX, S1);
 	cmova(m, true, S1, RCX);
 }
@@ -199,7 +211,11 @@ static void chunk(struct routine *r)
 	tr_rr(m, true, 0x89, RCX, left);
 	tr_rr(m, true, 0x29, S1, left);
 	tr_rr(m, true, 0x89, S1, RCX);
+	if (r->down)
+		emit8(m, 0xfd); /* std */
 	rep_insn(r);
+	if (r->down)
+		emit8(m, 0xfc); /* cld */
 	/* no flags from here */
 	if (src)
 		tr_mem(m, r->is64, 0x8d, RSI, RSI, RDX, 0, 0);
@@ -242,23 +258,36 @@ static void put_slow(struct routine *r, unsigned stored)
 		tr_gs(m, true, 0x89, S1, tr_word(W_STR_N));
 		tr_rr(m, true, 0x89, RDI, RDX);
 		tr_rr(m, true, 0x29, S2, RDX); /* S2 = guest - host */
-		tr_rr(m, true, 0x29, S1, RDX);
+		if (r->down)
+			tr_mem(m, true, 0x8d, RDX, RDX, NO_REG, 0, 1 << r->log2);
+		else
+			tr_rr(m, true, 0x29, S1, RDX);
 		tr_gs(m, true, 0x89, RDX, tr_word(W_PTR));
 	}
-	for (unsigned i = 1; i < r->n_slow; i++)
+	for (unsigned i = r->n_early; i < r->n_slow; i++)
 		st_le32(m->buf + r->slow[i], m->n - (r->slow[i] + 4));
 	keep(r, true);
-	st_le32(m->buf + r->slow[0], m->n - (r->slow[0] + 4)); /* before keep() */
-	EMIT(m, 0x48, 0x83, 0x04, 0x24, 0x02, 0xc3);           /* add qword [rsp], 2; ret */
+	for (unsigned i = 0; i < r->n_early; i++)
+		st_le32(m->buf + r->slow[i], m->n - (r->slow[i] + 4));
+	EMIT(m, 0x48, 0x83, 0x04, 0x24, 0x02, 0xc3); /* add qword [rsp], 2; ret */
 }
 
-static void put_routine(struct routine *r)
+/* @down: offset of the routine for DF = 1; 0: that is slow. */
+static void put_routine(struct routine *r, unsigned down)
 {
 	struct emit *m = r->m;
 	unsigned loop, zero, stored = 0;
 
-	test_df(m);
-	jcc_slow(r, CC_NE);
+	if (!r->down) {
+		test_df(m);
+		if (down) {
+			EMIT(m, 0x0f, 0x85); /* jne down */
+			emit32(m, down - (m->n + 4));
+		} else {
+			jcc_slow(r, CC_NE);
+			r->n_early = 1;
+		}
+	}
 	keep(r, false);
 	truncate(r, true);
 	tr_rr(m, true, 0x85, RCX, RCX);
@@ -306,12 +335,19 @@ void tr_string_glue(struct translator *t, struct emit *m)
 	for (unsigned op = 0; op < TR_STRING_OPS; op++)
 		for (unsigned log2 = 0; log2 < 4; log2++)
 			for (unsigned w = 0; w < 2; w++) {
-				struct routine r = {.m = m, .op = op, .log2 = log2, .is64 = w};
+				struct routine up = {.m = m, .op = op, .log2 = log2, .is64 = w};
+				struct routine down = up;
+				unsigned at = m->n;
 
+				down.down = true;
+				if (stores(op))
+					put_routine(&down, 0);
+				else
+					at = 0;
 				while (m->n & 15)
 					emit8(m, 0xcc);
 				t->string[op][log2][w] = t->map.rx + m->n;
-				put_routine(&r);
+				put_routine(&up, at);
 			}
 }
 
