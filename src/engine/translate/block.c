@@ -593,6 +593,11 @@ static void put_stub(struct xlat *x, const struct stub *s)
 	switch (s->kind) {
 	case STUB_SLOW: call_back(x, s, x->b->cold[s->insn].fn); break;
 	case STUB_STRING: call_back(x, s, tr_string); break;
+	case STUB_STRING_STORED:
+		xlat_stored_stub(x, s);
+		call_back(x, s, tr_string_stored);
+		break;
+	case STUB_STRING_FILL: xlat_string_fill(x, s); break;
 	case STUB_END: tail_uop(x, s->insn); break;
 	case STUB_MISS:
 		tr_gs(m, true, 0x89, S1, tr_word(W_TARGET));

@@ -422,7 +422,8 @@ int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, ui
 	return TR_NEXT;
 }
 
-static void stored(struct vcpu *v, const struct uop *u, unsigned size)
+/* @size bytes at W_PTR. */
+void tr_stored_bytes(struct vcpu *v, unsigned size)
 {
 	struct ram_block *rb = mem_block_of(v->mem, (void *)(uintptr_t)v->word[W_PTR]);
 
@@ -437,7 +438,7 @@ int tr_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, ui
 	const struct uop_cold *c = &uop_block(u)->cold[u->n];
 	bool leave;
 
-	stored(v, u, c->mem_size ? c->mem_size : 8);
+	tr_stored_bytes(v, c->mem_size ? c->mem_size : 8);
 	leave = atomic_load_explicit(&v->request, memory_order_relaxed) || v->s.pending_dbg;
 	if (v->code_changed) {
 		v->code_changed = false;
@@ -448,7 +449,7 @@ int tr_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, ui
 
 int tr_stored_go(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
-	stored(v, u, 8);
+	tr_stored_bytes(v, 8);
 	v->code_changed = false;
 	return tr_resume(v, u, tab, fl);
 }

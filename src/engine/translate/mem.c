@@ -109,11 +109,21 @@ static unsigned choose_slot(struct xlat *x, const struct ea *a, unsigned size, b
 	return set * X86_SLOTS + n;
 }
 
-static size_t slot_field(unsigned slot, size_t field)
+size_t xlat_slot_field(unsigned slot, size_t field)
 {
 	return offsetof(struct vcpu, slots.s) + slot * sizeof(struct x86_slot) + field;
 }
-#define SLOT(x, f) slot_field((x)->slot, offsetof(struct x86_slot, f))
+
+size_t xlat_slot_code(unsigned slot)
+{
+	return offsetof(struct vcpu, slots.code) + 8u * slot;
+}
+
+unsigned xlat_range_slot(struct xlat *x, const struct ea *a, bool write)
+{
+	return choose_slot(x, a, 64, write);
+}
+#define SLOT(x, f) xlat_slot_field((x)->slot, offsetof(struct x86_slot, f))
 
 void xlat_slots_forget(struct xlat *x, const struct insn *in)
 {
@@ -360,7 +370,7 @@ void xlat_stored(struct xlat *x, unsigned kind)
 	if (!x->s1_offset)
 		tr_gs(m, true, 0x2b, S1, SLOT(x, host));
 	EMIT(m, 0x49, 0xc1, 0xea, MEM_PAGE_SHIFT); /* shr r10, 12 */
-	tr_gs(m, true, 0x03, S1, offsetof(struct vcpu, slots.code) + 8u * x->slot);
+	tr_gs(m, true, 0x03, S1, xlat_slot_code(x->slot));
 	EMIT(m, 0x41, 0x80, 0x3a, 0, 0x0f, 0x85); /* cmp byte [r10], 0; jne stub */
 	emit32(m, 0);
 	s = xlat_stub(x, kind);
@@ -374,6 +384,6 @@ void xlat_stored_stub(struct xlat *x, const struct stub *s)
 		return;
 	/* the interpreter wants the host pointer */
 	tr_gs(&x->m, true, 0x8b, S1,
-	      slot_field(s->slot_host - 1u, offsetof(struct x86_slot, host)));
+	      xlat_slot_field(s->slot_host - 1u, offsetof(struct x86_slot, host)));
 	tr_gs(&x->m, true, 0x01, S1, tr_word(W_PTR));
 }

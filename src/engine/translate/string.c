@@ -3,11 +3,13 @@
  * String instructions in translated code. Intel SDM vol. 2: REP, MOVS, CMPS, STOS, LODS, SCAS; vol.
  * 1, 7.3.9.
  *
- * With REP they call a fixed routine (one for each operation, element and width of addresses),
- * which goes from page to page: both addresses are looked up in the soft TLB, and the host's own
- * REP instruction runs on host pointers over as many elements as both pages have. So a chunk is as
- * fast as the host's, and byte order in overlapping copies is the processor's. Between chunks the
- * registers are exact and requests are looked at.
+ * MOVS and STOS with REP, DF = 0 and memory that is in slots (mem.c) are done in place: the host's
+ * instruction waits for nothing but the slots' deltas. The rest of what has REP calls a fixed
+ * routine (one for each operation, element and width of addresses), which goes from page to page:
+ * both addresses are looked up in the soft TLB, and the host's own REP instruction runs on host
+ * pointers over as many elements as both pages have. So a chunk is as fast as the host's, and byte
+ * order in overlapping copies is the processor's. Between chunks the registers are exact and
+ * requests are looked at.
  *
  * Everything else is the handler's (special/sp_string.c), which goes on from these registers:
  * comparisons with DF set, a miss, MMIO, an element across a page, a page with code, a request. A
@@ -63,11 +65,10 @@ static void op_imm(struct emit *m, bool w, unsigned ext, unsigned reg, uint32_t 
 	emit32(m, imm);
 }
 
-static void shr_imm(struct emit *m, unsigned reg, unsigned by)
+static void shr_imm(struct emit *m, bool w, unsigned reg, unsigned by)
 {
-	if (reg >= 8)
-		emit8(m, 0x41);
-	EMIT(m, 0xc1, (uint8_t)(0xe8 | (reg & 7)), (uint8_t)by);
+	EMIT(m, (uint8_t)(0x40 | (w ? 8 : 0) | reg >> 3), 0xc1, (uint8_t)(0xe8 | (reg & 7)),
+	     (uint8_t)by);
 }
 
 /* cmova @dst, @src */
@@ -89,7 +90,7 @@ static void jcc_slow(struct routine *r, uint8_t cc)
 	check(r->n_slow < ARRAY_SIZE(r->slow));
 	r->slow[r->n_slow++] = r->m->n - 4;
 }
-enum { CC_E = 4, CC_NE = 5, CC_A = 7 };
+enum { CC_B = 2, CC_AE = 3, CC_E = 4, CC_NE = 5, CC_A = 7 };
 
 /* byte @byte of RFLAGS has the bits @bits: jne */
 static void test_df(struct emit *m)
@@ -105,7 +106,7 @@ static void look_up(struct routine *r, unsigned addr, bool write)
 	struct emit *m = r->m;
 
 	tr_rr(m, false, 0x89, addr, S2);
-	shr_imm(m, S2, 6);
+	shr_imm(m, false, S2, 6);
 	op_imm(m, false, G_AND, S2, INDEX_MASK);
 	tr_gs(m, true, 0x03, S2, tr_word(W_TAB));
 	tr_rr(m, true, 0x89, addr, S1);
@@ -169,7 +170,7 @@ static void destination(struct routine *r)
 		cmova(m, false, S1, RAX);
 	}
 	if (r->log2)
-		shr_imm(m, S1, r->log2);
+		shr_imm(m, false, S1, r->log2);
 	if (r->log2 && !r->down)
 		jcc_slow(r, CC_E); /* the element crosses a page */
 	tr_rr(m, true, 0x39, RCX, S1);
@@ -363,7 +364,18 @@ int tr_string(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, ui
 	return uop_block(u)->cold[u->n].fn(v, u, tab, fl);
 }
 
+/* A chunk that was done in place went to a page that is marked now. */
+int tr_string_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	tr_stored_bytes(v, (unsigned)v->word[W_STR_D]);
+	/* RCX is 0, so the handler does nothing but look whether this block is still good */
+	return uop_block(u)->cold[u->n].fn(v, u, tab, fl);
+}
+
 /* ---- instructions ---- */
+
+#define NO_FILL     0xffff
+#define INLINE_MOST 65536u /* bytes without a look at requests */
 
 static bool string_op(const struct insn *in, enum tr_string_op *ret)
 {
@@ -376,13 +388,134 @@ static bool string_op(const struct insn *in, enum tr_string_op *ret)
 	}
 }
 
+/* jcc out of line: slot @slot does not have all of what @reg points to */
+static void jcc_fill(struct xlat *x, uint8_t cc, unsigned slot, unsigned reg, bool write,
+		     struct stub **ret_s)
+{
+	EMIT(&x->m, 0x0f, (uint8_t)(0x80 | cc));
+	emit32(&x->m, 0);
+	*ret_s = xlat_stub(x, STUB_STRING_FILL);
+	(*ret_s)->fill = (uint16_t)slot;
+	(*ret_s)->size = (uint8_t)reg;
+	(*ret_s)->write = write;
+}
+
+#define SLOT_FIELD(slot, f) xlat_slot_field(slot, offsetof(struct x86_slot, f))
+
+/* Are RCX elements at @reg in the slot? S1 = the first one's offset, S2 = bytes. */
+static void check_range(struct xlat *x, unsigned log2, unsigned slot, unsigned reg, bool write,
+			struct stub *s[2])
+{
+	struct emit *m = &x->m;
+
+	tr_mem(m, x->is64, 0x8d, S1, reg, RCX, log2, 0);
+	tr_gs(m, true, 0x2b, S1, SLOT_FIELD(slot, base));
+	tr_gs(m, true, 0x3b, S1, SLOT_FIELD(slot, lim));
+	jcc_fill(x, CC_AE, slot, reg, write, &s[0]);
+	tr_mem(m, true, 0x8d, S2, NO_REG, RCX, log2, 0);
+	tr_rr(m, true, 0x29, S2, S1);
+	jcc_fill(x, CC_B, slot, reg, write, &s[1]);
+}
+
+/* With more vCPUs: has one of the two pages become code meanwhile? S1, S2 = offset of the first
+ * element in the slot, bytes. */
+static void check_code(struct xlat *x, unsigned slot, struct stub *s[2])
+{
+	struct emit *m = &x->m;
+
+	tr_gs(m, true, 0x89, S1, tr_word(W_PTR));
+	tr_gs(m, true, 0x89, S2, tr_word(W_STR_D));
+	tr_rr(m, true, 0x01, S1, S2);
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned r = i ? S2 : S1;
+
+		shr_imm(m, true, r, MEM_PAGE_SHIFT);
+		tr_gs(m, true, 0x03, r, xlat_slot_code(slot));
+		EMIT(m, 0x41, 0x80, (uint8_t)(0x38 | (r & 7)), 0, 0x0f, 0x85); /* cmp; jne */
+		emit32(m, 0);
+		s[i] = xlat_stub(x, STUB_STRING_STORED);
+		s[i]->slot_host = (uint16_t)(slot + 1);
+	}
+}
+
+/*
+ * MOVS and STOS upwards over memory that is in slots: in place, with nothing that the host's
+ * instruction has to wait for. Everything else is the routine's. The stubs fill the slots and go to
+ * the routine.
+ */
+static void put_rep_inline(struct xlat *x, enum tr_string_op op, unsigned log2, struct stub *s[8])
+{
+	struct ea src = {.base = X86_RSI, .index = NO_REG, .seg = NO_REG};
+	struct ea dst = {.base = X86_RDI, .index = NO_REG, .seg = NO_REG};
+	unsigned from = 0, to = xlat_range_slot(x, &dst, true);
+	struct routine r = {.m = &x->m, .op = op, .log2 = log2};
+	struct emit *m = &x->m;
+
+	if (!x->is64) {
+		tr_rr(m, false, 0x89, RCX, RCX);
+		tr_rr(m, false, 0x89, RDI, RDI);
+		if (op == TR_MOVS)
+			tr_rr(m, false, 0x89, RSI, RSI);
+	}
+	test_df(m);
+	jcc_fill(x, CC_NE, NO_FILL, RDI, true, &s[0]);
+	EMIT(m, 0x48, 0x81, 0xf9); /* cmp rcx, most */
+	emit32(m, (x->t->smp ? 4096u : INLINE_MOST) >> log2);
+	jcc_fill(x, CC_A, NO_FILL, RDI, true, &s[1]);
+	if (op == TR_MOVS) {
+		from = xlat_range_slot(x, &src, false);
+		check_range(x, log2, from, RSI, false, s + 2);
+	}
+	check_range(x, log2, to, RDI, true, s + 4);
+	if (op == TR_MOVS)
+		tr_gs(m, true, 0x03, RSI, SLOT_FIELD(from, delta));
+	tr_gs(m, true, 0x03, RDI, SLOT_FIELD(to, delta));
+	rep_insn(&r);
+	if (op == TR_MOVS)
+		tr_gs(m, true, 0x2b, RSI, SLOT_FIELD(from, delta));
+	tr_gs(m, true, 0x2b, RDI, SLOT_FIELD(to, delta));
+	if (x->t->smp)
+		check_code(x, to, s + 6);
+	EMIT(m, 0xeb, 5 + 2 + 5); /* jmp over the routine */
+}
+
+void xlat_string_fill(struct xlat *x, const struct stub *s)
+{
+	unsigned set = s->fill / X86_SLOTS;
+	struct emit *m = &x->m;
+
+	if (s->fill != NO_FILL) {
+		tr_rr(m, x->is64, 0x89, s->size, S1);
+		tr_gs(m, true, 0x2b, S1, SLOT_FIELD(s->fill, base));
+		tr_gs(m, true, 0x3b, S1, SLOT_FIELD(s->fill, lim));
+		EMIT(m, 0x0f, 0x82); /* jb: only the end is outside */
+		emit32(m, s->back - (m->n + 4));
+		if (set & X86_SLOT_SUPER) {
+			EMIT(m, 0x65, 0x80, 0x3c, 0x25); /* not kept: cmp byte gs:[hold], 0 */
+			emit32(m, (uint32_t)offsetof(struct vcpu, slots.hold));
+			EMIT(m, 0, 0x0f, 0x85);
+			emit32(m, s->back - (m->n + 4));
+		}
+		tr_imm64(m, S2, s->fill * sizeof(struct x86_slot) << 8);
+		tr_jump_to(m, 0xe8, x->rx, x->t->miss[set][1][s->write]);
+	}
+	emit8(m, 0xe9);
+	emit32(m, s->back - (m->n + 4));
+}
+
 static void put_rep(struct xlat *x, const struct insn *in, enum tr_string_op op)
 {
 	unsigned log2 = (unsigned)__builtin_ctz(in->mem_size);
+	struct stub *s, *stub[8] = {NULL};
 	struct emit *m = &x->m;
-	struct stub *s;
 
 	need_m(x);
+	if (stores(op)) {
+		put_rep_inline(x, op, log2, stub);
+		for (unsigned i = 0; i < 6; i++)
+			if (stub[i])
+				stub[i]->back = m->n;
+	}
 	tr_jump_to(m, 0xe8, x->rx, x->t->string[op][log2][x->is64]);
 	EMIT(m, 0xeb, 5, 0xe9); /* jmp over; jmp slow */
 	emit32(m, 0);
@@ -391,6 +524,9 @@ static void put_rep(struct xlat *x, const struct insn *in, enum tr_string_op op)
 	x->m_ok = !x->e;
 	s->restore = x->e;
 	s->back = m->n;
+	for (unsigned i = 6; i < 8; i++)
+		if (stub[i])
+			stub[i]->back = m->n;
 }
 
 static struct stub *jne_slow(struct xlat *x)

@@ -208,6 +208,8 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err) MUST
  * may be entered. Flags are in s.rflags. */
 int tr_goto(struct vcpu *v, const struct block *b);
 int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+/** tr_stored_bytes() - @size bytes at W_PTR were stored to pages with code. */
+void tr_stored_bytes(struct vcpu *v, unsigned size);
 /** tr_stored() - a store went to a page with code (W_PTR). tr_stored_go(): a push of a call. */
 int tr_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 int tr_stored_go(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
@@ -224,6 +226,7 @@ int tr_x87_load(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, 
 void tr_string_glue(struct translator *t, struct emit *m);
 /** tr_string() - slow path of a string instruction whose routine gave up. */
 int tr_string(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+int tr_string_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 /* An access that has a slot of its own, as translated code keeps it: offsets from here. */
 struct tr_place {
 	int64_t disp;

@@ -14,9 +14,11 @@ enum stub_kind {
 	STUB_MISS,   /* indirect branch: target in W_TARGET */
 	STUB_STORED, /* a store hit a page with code */
 	STUB_STORED_GO,
-	STUB_STRING, /* STUB_SLOW through tr_string() */
-	STUB_EXIT,   /* an exit that is not linked */
-	STUB_LEAVE,  /* leave at the block's first instruction: flags in M, E, */
+	STUB_STRING,        /* STUB_SLOW through tr_string() */
+	STUB_STRING_STORED, /* the same through tr_string_stored() */
+	STUB_STRING_FILL,   /* xlat_string_fill() */
+	STUB_EXIT,          /* an exit that is not linked */
+	STUB_LEAVE,         /* leave at the block's first instruction: flags in M, E, */
 	STUB_LEAVE_E,
 	STUB_FAR,   /* is the block mapped in this epoch? */
 	STUB_LATER, /* not needed: leave as soon as they have been written */
@@ -39,6 +41,7 @@ struct stub {
 	unsigned site; /* offset of the rel32 that leads here; 0 = none (hardware fault) */
 	unsigned back; /* offset to come back to */
 	unsigned at;   /* offset of an instruction that can fault, else 0 */
+	uint16_t fill; /* STUB_STRING_FILL: the slot, which has not all bytes at register size */
 	uint8_t x87;   /* xlat.x87_due on the way in */
 	/* a slot's check failed (number + 1, else 0); where a hit goes on */
 	uint16_t slot;
@@ -142,6 +145,11 @@ bool xlat_operand(struct xlat *x, const struct ea *a, unsigned size, bool write,
 		  struct stub **ret_stub);
 /** xlat_stored() - after a store: code pages. @kind: STUB_STORED or STUB_STORED_GO. */
 void xlat_stored(struct xlat *x, unsigned kind);
+/** xlat_range_slot() - the slot for a range of bytes at @a; xlat_slot_field(): where vcpu has its
+ * field at @field, xlat_slot_code(): and the code byte of its first page. */
+unsigned xlat_range_slot(struct xlat *x, const struct ea *a, bool write);
+size_t xlat_slot_field(unsigned slot, size_t field);
+size_t xlat_slot_code(unsigned slot);
 /** xlat_try() - in the stub of a check that failed: try to fill the slot and go on, natively. */
 void xlat_try(struct xlat *x, const struct stub *s);
 /** xlat_stored_stub() - in the stub of xlat_stored(). */
@@ -162,6 +170,8 @@ enum xlat_end xlat_system(struct xlat *x, const struct insn *in);
 /** xlat_string() - a string instruction (not INS, OUTS); false: nothing emitted, call the handler.
  */
 bool xlat_string(struct xlat *x, const struct insn *in);
+/** xlat_string_fill() - the stub of an access that is not in its slot. */
+void xlat_string_fill(struct xlat *x, const struct stub *s);
 
 /* data.c */
 /** xlat_data() - other specials that work on data; false: nothing done, call the handler. */
