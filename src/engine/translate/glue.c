@@ -363,7 +363,7 @@ static uint8_t *begin(struct translator *t, struct emit *m)
 
 int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 {
-	struct emit m = {.buf = t->map.rw, .size = 32768};
+	struct emit m = {.buf = t->map.rw, .size = 65536};
 	const uint8_t *save;
 	struct vcpu *v = ic->v;
 
