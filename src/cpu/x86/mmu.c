@@ -220,8 +220,7 @@ static struct x86_tlb_entry *second(const struct x86_tlb *t, unsigned table, gva
 {
 	uint64_t page = lin >> 12;
 
-	return &t->second[table * X86_TLB_SECOND +
-			  ((page ^ page >> 11 ^ page >> 22) & (X86_TLB_SECOND - 1))];
+	return &t->second[table * X86_TLB_SECOND + ((page ^ page >> 13) & (X86_TLB_SECOND - 1))];
 }
 
 void x86_tlb_flush_page(struct vcpu *v, gva_t lin)

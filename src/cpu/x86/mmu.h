@@ -25,7 +25,7 @@ enum x86_access {
 };
 
 #define X86_TLB_SIZE   1024 /* entries a table */
-#define X86_TLB_SECOND 2048 /* the same of the second level, which only mmu.c looks at */
+#define X86_TLB_SECOND 8192 /* the same of the second level, which only mmu.c looks at */
 
 struct x86_tlb_entry {
 	uint64_t tag_read, tag_write, tag_exec; /* page | generation; ~0 = invalid */

@@ -552,6 +552,8 @@ static void call_back(struct xlat *x, const struct stub *s, const void *fn)
 	tr_imm64(m, S1, (uintptr_t)&x->b->uop[s->insn]);
 	tr_imm64(m, S2, (uintptr_t)fn);
 	tr_jump_to(m, 0xe8, x->rx, x->t->call);
+	if (s->slot)
+		xlat_refill(x, s);
 	if (s->restore)
 		tr_flags_restore(m);
 	emit8(m, 0xe9);

@@ -277,6 +277,11 @@ void xlat_try(struct xlat *x, const struct stub *s)
 	st_le32(m->buf + slow, m->n - (slow + 4));
 }
 
+void xlat_refill(struct xlat *x, const struct stub *s)
+{
+	tr_jump_to(&x->m, 0xe8, x->rx, x->t->refill[(s->slot - 1u) / X86_SLOTS]);
+}
+
 /* op S1 or S2 (@reg), [slot number S2 / 32 of the set's table] */
 static void by_page_field(struct emit *m, uint8_t op, unsigned reg, size_t table, size_t field)
 {

@@ -29,9 +29,10 @@ static void slot_at(struct emit *m, uint8_t op, unsigned reg, size_t off)
 #define ENTRY(m, w, op, reg, f)                                                                    \
 	tr_mem(m, w, op, reg, RCX, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, f))
 
+/* RAX is stored by put_near_end() already. */
 static void spill(struct emit *m, bool store)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(spilled); i++)
+	for (unsigned i = store ? 1 : 0; i < ARRAY_SIZE(spilled); i++)
 		tr_gs(m, true, store ? 0x89 : 0x8b, spilled[i], tr_word(W_SPILL + i));
 }
 
@@ -265,6 +266,29 @@ static void put_super(struct emit *m, struct jumps *once)
 	to_here(m, global);
 }
 
+/*
+ * A narrow access near the end of the slot's range, which lim excludes for the sake of wider ones:
+ * nothing to be done. Otherwise EAX = size - 1 and S2 = the slot's offset.
+ */
+static void put_near_end(struct emit *m, bool big)
+{
+	unsigned other;
+
+	tr_gs(m, true, 0x89, RAX, tr_word(W_SPILL));
+	EMIT(m, 0x41, 0x0f, 0xb6, 0xc3); /* movzx eax, r11b */
+	EMIT(m, 0x41, 0xc1, 0xeb, 8);    /* shr r11d, 8 */
+	tr_mem(m, true, 0x8d, RAX, RAX, S1, 0, big ? -63 : -7);
+	SLOT_AT(m, 0x3b, RAX, lim);
+	other = jcc(m, CC_AE);
+	tr_gs(m, true, 0x8b, RAX, tr_word(W_SPILL));
+	EMIT(m, 0x45, 0x85, 0xdb); /* test r11d, r11d: neither 0 nor carry */
+	/* the stack's slot of the user's read set is at offset 0, and not used (mem.c) */
+	emit8(m, 0xc3);
+	to_here(m, other);
+	tr_mem(m, false, 0x8d, RAX, RAX, NO_REG, 0, big ? 63 : 7);
+	tr_rr(m, false, 0x29, S1, RAX);
+}
+
 static void put_miss(struct emit *m, const struct interp_vm *ivm, unsigned set, bool big,
 		     bool write)
 {
@@ -272,10 +296,9 @@ static void put_miss(struct emit *m, const struct interp_vm *ivm, unsigned set, 
 	struct jumps miss = {0}, code = {0}, once = {0};
 	unsigned store;
 
+	put_near_end(m, big);
 	spill(m, true);
 	put_byte_gs(m, 0xc6, 0, tr_word(W_SETTLED), 1);
-	EMIT(m, 0x41, 0x0f, 0xb6, 0xc3); /* movzx eax, r11b */
-	EMIT(m, 0x41, 0xc1, 0xeb, 8);    /* shr r11d, 8 */
 	if (write)
 		tr_gs(m, false, 0x89, RAX, tr_word(W_SIZE));
 	SLOT_AT(m, 0x03, S1, base);
@@ -331,8 +354,34 @@ static void put_miss(struct emit *m, const struct interp_vm *ivm, unsigned set, 
 	emit8(m, 0xe9);
 	emit32(m, store - (m->n + 4));
 	land(m, &miss);
+	tr_gs(m, true, 0x89, S1, tr_word(W_MISSED));
+	tr_gs(m, true, 0x89, S2, tr_word(W_MISSED_SLOT));
 	spill(m, false);
 	EMIT(m, 0xf9, 0xc3); /* stc; ret */
+}
+
+/*
+ * After the interpreter's handler did what a miss could not: fill the slot from what that left in
+ * the TLB, or two instructions whose pages displace each other there would never get theirs. What
+ * is noted may be an older miss (the handler was reached in another way), but of this set. A range
+ * for the wider class is good for either.
+ */
+static void put_refill(struct translator *t, struct emit *m, unsigned set)
+{
+	unsigned bytes = X86_SLOTS * sizeof(struct x86_slot), other;
+
+	t->refill[set] = t->map.rx + m->n;
+	tr_gs(m, true, 0x8b, S2, tr_word(W_MISSED_SLOT));
+	tr_mem(m, false, 0x8d, S1, S2, NO_REG, 0, -(int32_t)(set * bytes));
+	EMIT(m, 0x41, 0x81, 0xfa); /* cmp r10d, bytes */
+	emit32(m, bytes);
+	other = jcc(m, CC_AE);
+	tr_gs(m, true, 0x8b, S1, tr_word(W_MISSED));
+	SLOT_AT(m, 0x2b, S1, base);
+	EMIT(m, 0x41, 0xc1, 0xe3, 8); /* shl r11d, 8 */
+	tr_jump_to(m, 0xe9, t->map.rx, t->miss[set][1][0]);
+	to_here(m, other);
+	emit8(m, 0xc3);
 }
 
 void tr_slot_glue(struct translator *t, const struct interp_vm *ivm, struct emit *m)
@@ -346,4 +395,6 @@ void tr_slot_glue(struct translator *t, const struct interp_vm *ivm, struct emit
 				t->miss[set][big][write] = t->map.rx + m->n;
 				put_miss(m, ivm, set, big, write);
 			}
+	for (unsigned set = 0; set < X86_SLOT_SETS; set++)
+		put_refill(t, m, set);
 }

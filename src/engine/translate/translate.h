@@ -66,7 +66,9 @@ enum {
 	W_EPOCH,        /* mode and mapping of code: equal means that links to other pages hold */
 	W_SIZE = 22,    /* slot.c: of a store, - 1 */
 	W_SETTLED = 23, /* slot.c: 0 = the place should look by page number */
-	W_SPILL = 24    /* six, of slot.c */
+	W_MISSED = 30,  /* slot.c: the address of the last miss for the interpreter, its slot */
+	W_MISSED_SLOT,
+	W_SPILL = 24 /* six, of slot.c */
 };
 
 /* What handlers return to native code, beyond X86_EXIT. */
@@ -157,6 +159,7 @@ struct translator {
 	bool x87_fdp;                         /* x87 code records FDP: see x87.c */
 	/* slot.c: by set, size above 8, store */
 	uint8_t *miss[X86_SLOT_SETS][2][2];
+	uint8_t *refill[X86_SLOT_SETS];
 	uint8_t *by_page; /* S1 = struct tr_place: calls tr_by_page() */
 	unsigned slot_turn;
 	bool smp;     /* translated for more than one vCPU */

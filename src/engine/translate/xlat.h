@@ -152,6 +152,8 @@ size_t xlat_slot_field(unsigned slot, size_t field);
 size_t xlat_slot_code(unsigned slot);
 /** xlat_try() - in the stub of a check that failed: try to fill the slot and go on, natively. */
 void xlat_try(struct xlat *x, const struct stub *s);
+/** xlat_refill() - when the interpreter had to do it after all: fill the slot now. */
+void xlat_refill(struct xlat *x, const struct stub *s);
 /** xlat_stored_stub() - in the stub of xlat_stored(). */
 void xlat_stored_stub(struct xlat *x, const struct stub *s);
 /** xlat_slots_forget() - after @in: which registers point elsewhere now. */
