@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Virtio devices of a machine, in this order: disks, network, consoles, entropy, balloon. Each is a
- * virtio device and a transport beside it, PCI on "pc", MMIO on "microvm".
+ * Virtio devices of a machine, in this order: disks, network, consoles, entropy, balloon, graphics,
+ * keyboard and tablet. Each is a virtio device and a transport beside it, PCI on "pc", MMIO on
+ * "microvm".
  *
  * MMIO windows stand in a row from VIRTIO_AT; the first devices get ISA interrupts that nothing
  * else uses, so that guests on the 8259s reach them too, the rest IOAPIC pins 16 to 23. A line has
@@ -16,6 +17,7 @@
 #include "device/virtio/virtio_balloon.h"
 #include "device/virtio/virtio_blk.h"
 #include "device/virtio/virtio_console.h"
+#include "device/virtio/virtio_input.h"
 #include "device/virtio/virtio_mmio.h"
 #include "device/virtio/virtio_net.h"
 #include "device/virtio/virtio_pci.h"
@@ -171,6 +173,16 @@ static int add_console(struct machine *m, unsigned n, struct error *err)
 	return add(m, &d->vd, err);
 }
 
+static int add_input(struct machine *m, bool tablet, struct error *err)
+{
+	struct virtio_input *d = (struct virtio_input *)dev_new(
+		&virtio_input_class, tablet ? "tablet0" : "keyboard0", &m->sv);
+
+	d->tablet = tablet;
+	d->display = m->cfg.display;
+	return add(m, &d->vd, err);
+}
+
 int parts_virtio(struct machine *m, struct error *err)
 {
 	int r = 0;
@@ -186,5 +198,7 @@ int parts_virtio(struct machine *m, struct error *err)
 	if (r == 0 && m->cfg.balloon)
 		r = add(m, (struct virtio_dev *)dev_new(&virtio_balloon_class, "balloon0", &m->sv),
 			err);
+	for (unsigned i = 0; i < 2 && r == 0 && m->cfg.viewer_input; i++)
+		r = add_input(m, i == 1, err);
 	return r;
 }

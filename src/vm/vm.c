@@ -373,11 +373,14 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 	for (unsigned i = 0; i < cfg->n_consoles; i++)
 		mc.console[i] = vm->console[i];
 	mc.vga = cfg->machine == MACHINE_PC && !cfg->no_vga;
-	if (mc.vga) {
+	mc.virtio_gpu = cfg->virtio_gpu;
+	if (mc.vga || mc.virtio_gpu) {
 		r = display_new(vm->loop, &vm->display, err);
 		if (r < 0)
 			return r;
 		mc.display = vm->display;
+		/* Pointing needs positions; without somebody who points they are in the way. */
+		mc.viewer_input = cfg->display && strcmp(cfg->display, "none");
 		mc.vga_rom = vm->vga_rom.bytes;
 		mc.vga_rom_size = vm->vga_rom.len;
 	}

@@ -66,6 +66,7 @@ struct vm_config {
 	unsigned n_consoles;
 	const char *debugcon;
 	bool no_vga;         /* pc: leave the VGA out */
+	bool virtio_gpu;     /* a virtio graphics adapter */
 	const char *name;    /* NULL: none was given */
 	const char *display; /* "vnc:..."; NULL or "none": nobody looks */
 	bool debug_exit, testdev, no_reboot;

@@ -22,7 +22,7 @@
 #include "device/virtio/virtqueue.h"
 
 #define VIRTIO_QUEUES_MAX 17u
-#define VIRTIO_CONFIG_MAX 64u /* bytes of device configuration space */
+#define VIRTIO_CONFIG_MAX 136u /* bytes of device configuration space */
 
 /* Device status (virtio 1.2, 2.1). */
 enum {
@@ -50,6 +50,8 @@ enum {
 	VIRTIO_ID_CONSOLE = 3,
 	VIRTIO_ID_ENTROPY = 4,
 	VIRTIO_ID_BALLOON = 5,
+	VIRTIO_ID_GPU = 16,
+	VIRTIO_ID_INPUT = 18,
 };
 
 struct virtio_dev;
