@@ -653,11 +653,8 @@ static void client_ready(void *ctx, uint32_t events)
 	struct client *c = ctx;
 	bool alive = true;
 
-	if (events & (EPOLLERR | EPOLLHUP)) {
-		client_drop(c);
-		return;
-	}
-	if ((events & EPOLLIN) && c->in_len < IN_MAX) {
+	/* Whoever has gone may have left requests: they are carried out first. */
+	if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) && c->in_len < IN_MAX) {
 		ssize_t n = recv(c->fd, c->in + c->in_len, IN_MAX - c->in_len, MSG_DONTWAIT);
 
 		if (n > 0)
@@ -691,10 +688,8 @@ static void client_connect(void *ctx, uint32_t events)
 	c->in = xnew_n(char, IN_MAX);
 	client_send(c, json_pack("{s:{s:o, s:[]}}", "QMP", "version", version_object(),
 				 "capabilities"));
-	if (client_flush(c))
-		client_events(c);
-	else
-		client_drop(c);
+	(void)client_flush(c); /* if it has gone already, client_ready() will see */
+	client_events(c);
 }
 
 /* ------------------------------------------------------------------ the socket */

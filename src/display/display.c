@@ -21,7 +21,7 @@
 #include "host/loop.h"
 
 #define KEY_POLL_NS   (5 * NS_PER_MS)
-#define KEY_PATIENCE  NS_PER_SEC /* for a guest that does not read its keyboard */
+#define KEY_PATIENCE  (5 * NS_PER_SEC) /* for a guest that does not read its keyboard */
 #define TYPE_PAUSE_MS 12
 
 static void key_timer(void *ctx);
@@ -247,7 +247,9 @@ static void push_keys(struct display *d)
 
 		d->key_head = (d->key_head + 1) % DISPLAY_KEYS;
 		d->key_n--;
-		d->key_since = now;
+		/* Patience lost once is lost for all that wait: a keyboard's buffer is short. */
+		if (now - d->key_since <= KEY_PATIENCE)
+			d->key_since = now;
 		d->key_next = now + e.pause_ms * NS_PER_MS;
 		key_now(d, e.code, e.down);
 	}

@@ -139,7 +139,7 @@ void display_del_viewer(struct display *d, struct display_viewer *v);
 void display_add_input(struct display *d, struct display_input *in);
 void display_del_input(struct display *d, struct display_input *in);
 /** display_key() - a key went down or up. It waits until the guest has read those before it, at
- * most a second each; more than DISPLAY_KEYS that wait are lost. */
+ * most five seconds; more than DISPLAY_KEYS that wait are lost. */
 void display_key(struct display *d, uint8_t code, bool down);
 /** display_key_slowly() - likewise, with @pause_ms after it: for text that a guest polls. */
 void display_key_slowly(struct display *d, uint8_t code, bool down, unsigned pause_ms);
