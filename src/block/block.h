@@ -51,7 +51,8 @@ struct block_options {
 	const char *path;
 	const char *format; /* "raw"; required: contents are never probed */
 	bool read_only;
-	bool unsafe; /* cache=unsafe: FLUSH does nothing; spelled out by the user */
+	bool overlay; /* writes go to a temporary file and are gone at the end; see overlay.h */
+	bool unsafe;  /* cache=unsafe: FLUSH does nothing; spelled out by the user */
 	enum block_aio aio;
 	const char *shim; /* NULL, or a shim script: see block/shim.h */
 };

@@ -8,6 +8,9 @@
  * fallocate with FALLOC_FL_PUNCH_HOLE for DISCARD; for ZEROES first FALLOC_FL_ZERO_RANGE, where the
  * file system lacks that FALLOC_FL_PUNCH_HOLE, and where it lacks both, writing zeroes.
  *
+ * With an overlay (overlay.h) the image itself is only read: writes go to the overlay's file, and a
+ * read is cut where its sectors change from one file to the other, one system call each.
+ *
  * A read that meets the end of the file (somebody truncated the live image) is an I/O error.
  */
 #include <errno.h>
@@ -25,6 +28,7 @@
 #include "base/log.h"
 #include "block/impl.h"
 #include "block/lock.h"
+#include "block/overlay.h"
 
 #define SECTOR     512u
 #define ZERO_CHUNK 65536u /* bytes of the zero buffer, used many times in one call */
@@ -32,8 +36,12 @@
 /* How far down the list of ways to do ZEROES a request has come (req->stage). */
 enum zero_stage { ZERO_RANGE, ZERO_PUNCH, ZERO_WRITE };
 
+/* Where a READ's next call reads (req->stage). */
+enum read_stage { READ_IMAGE, READ_OVERLAY };
+
 struct raw {
 	int fd;
+	struct overlay *overlay;      /* NULL: writes go to fd */
 	bool no_zero_range, no_punch; /* learnt from EOPNOTSUPP; loop side only */
 	bool told_truncated;
 };
@@ -91,7 +99,9 @@ static void raw_prepare(void *ctx, struct block_req *req, struct aio_call *call)
 	const struct block *b = ctx;
 	const struct raw *raw = b->drv;
 
-	call->fd = raw->fd;
+	call->fd = raw->overlay && (req->op != BLOCK_READ || req->stage == READ_OVERLAY)
+			   ? raw->overlay->fd
+			   : raw->fd;
 	call->off = req->off + req->progress;
 	call->len = req->len - req->progress;
 	switch (req->op) {
@@ -150,6 +160,20 @@ static int zero_fallback(struct raw *raw, struct block_req *req, int res)
 	return 1;
 }
 
+/* A call for @req is about to be made: with an overlay, from which file, and how far. */
+static void choose_file(const struct raw *raw, struct block_req *req)
+{
+	uint64_t run;
+	bool mine;
+
+	if (!raw->overlay || req->op != BLOCK_READ)
+		return;
+	run = overlay_run(raw->overlay, req->off + req->progress, req->len - req->progress, &mine);
+	req->stage = mine ? READ_OVERLAY : READ_IMAGE;
+	if (run < req->len - req->progress || req->progress)
+		req->cap = req->cap ? MIN(req->cap, run) : run;
+}
+
 static void raw_done(void *ctx, struct block_req *req, int64_t res)
 {
 	struct block *b = ctx;
@@ -167,10 +191,14 @@ static void raw_done(void *ctx, struct block_req *req, int64_t res)
 	} else if (req->op == BLOCK_DISCARD && (res == -EOPNOTSUPP || res == -ENOSYS)) {
 		b->can_discard = false;
 	}
-	if (r == 1)
+	if (r == 1) {
+		choose_file(raw, req);
 		aio_submit(b->aio, req);
-	else
-		block_io_done(b, req, r);
+		return;
+	}
+	if (raw->overlay && r == 0 && req->op != BLOCK_READ && req->op != BLOCK_FLUSH)
+		overlay_mark(raw->overlay, req->off, req->len);
+	block_io_done(b, req, r);
 }
 
 static void raw_submit(struct block *b, struct block_req *req)
@@ -183,6 +211,7 @@ static void raw_submit(struct block *b, struct block_req *req)
 		if (raw->no_zero_range)
 			req->stage = raw->no_punch ? ZERO_WRITE : ZERO_PUNCH;
 	}
+	choose_file(raw, req);
 	aio_submit(b->aio, req);
 }
 
@@ -190,6 +219,8 @@ static int raw_sync(struct block *b)
 {
 	struct raw *raw = b->drv;
 
+	if (raw->overlay)
+		return 0; /* nothing that has to last */
 	return fdatasync(raw->fd) < 0 ? -errno : 0;
 }
 
@@ -230,7 +261,8 @@ static int open_error(const struct block_options *opt, int code, struct error *e
 			 hint);
 }
 
-static int measure(struct block *b, struct raw *raw, const struct stat *st, struct error *err)
+static int measure(struct block *b, struct raw *raw, const struct stat *st, bool look,
+		   struct error *err)
 {
 	uint64_t size = (uint64_t)st->st_size;
 
@@ -243,7 +275,7 @@ static int measure(struct block *b, struct raw *raw, const struct stat *st, stru
 				 "`truncate -s 8G FILE`",
 				 b->path, (unsigned long long)size);
 	if (size % SECTOR) {
-		if (!b->read_only)
+		if (!look)
 			return error_set(err, -EINVAL,
 					 "disk '%s' has %llu bytes, not a multiple of 512: it may "
 					 "be truncated or not a raw image; open it read-only, or "
@@ -269,14 +301,15 @@ static bool probe_discard(const struct raw *raw, const struct stat *st)
 static int raw_open(struct block *b, const struct block_options *opt, struct error *err)
 {
 	struct raw *raw = xnew(struct raw);
-	int flags = (opt->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	bool look = opt->read_only || opt->overlay;
+	int flags = (look ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 	struct stat st;
 	int r;
 
 	b->drv = raw;
 	raw->fd = -1;
 	/* O_EXCL on a block device: refuse one that is mounted. It means nothing otherwise. */
-	if (stat(opt->path, &st) == 0 && S_ISBLK(st.st_mode) && !opt->read_only)
+	if (stat(opt->path, &st) == 0 && S_ISBLK(st.st_mode) && !look)
 		flags |= O_EXCL;
 	raw->fd = open(opt->path, flags);
 	if (raw->fd < 0 || fstat(raw->fd, &st) < 0)
@@ -285,13 +318,17 @@ static int raw_open(struct block *b, const struct block_options *opt, struct err
 		return error_set(err, S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL,
 				 "disk '%s' is neither a regular file nor a block device",
 				 opt->path);
-	r = image_lock(raw->fd, opt->path, !opt->read_only, err);
+	r = image_lock(raw->fd, opt->path, !look, err);
 	if (r < 0)
 		return r;
-	r = measure(b, raw, &st, err);
+	r = measure(b, raw, &st, look, err);
+	if (r == 0 && opt->overlay && !opt->read_only) {
+		r = overlay_new(b->size, &raw->overlay, err);
+		b->unsafe = true; /* FLUSH has nothing to keep */
+	}
 	if (r < 0)
 		return r;
-	b->can_discard = !opt->read_only && probe_discard(raw, &st);
+	b->can_discard = !opt->read_only && (raw->overlay || probe_discard(raw, &st));
 	return choose_aio(b, opt->aio, err);
 }
 
@@ -305,6 +342,7 @@ static void raw_close(struct block *b)
 		return;
 	if (raw->fd >= 0)
 		close(raw->fd); /* and so unlock */
+	overlay_free(raw->overlay);
 	free(raw);
 	b->drv = NULL;
 }

@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bits.h"
+#include "cli/image.h"
 #include "host/meminfo.h"
 
 enum {
@@ -25,6 +27,7 @@ enum {
 	O_DISK,
 	O_CDROM,
 	O_FLOPPY,
+	O_IN_PLACE,
 	O_MEMORY,
 	O_CPUS,
 	O_NET,
@@ -58,9 +61,10 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_FIRMWARE]   = {"firmware", 0, "KIND", "auto (default: bios without --kernel), bios, none, or the FILE of a BIOS image"},
 	[O_BOOT]       = {"boot", 0, "ORDER", "what to start from: floppy, cdrom, disk, net, in that order; and menu, to ask"},
 	[O_FIRMWARE_LOG] = {"firmware-log", 0, "WHERE", "the firmware's own messages (port 0x402)"},
-	[O_DISK]       = {"disk", 0, "FILE[,ro][,unsafe][,if=KIND]", "raw disk image; if=virtio (default) or ide; may be repeated"},
+	[O_DISK]       = {"disk", 0, "FILE[,ro][,overlay][,unsafe][,if=KIND]", "raw disk image, written to unless ro or overlay; if=virtio (default) or ide; may be repeated"},
 	[O_CDROM]      = {"cdrom", 0, "FILE", "image as the disc of an IDE CD drive"},
 	[O_FLOPPY]     = {"floppy", 0, "FILE[,ro]", "image of a diskette, 160K to 2.88M; may be repeated once"},
+	[O_IN_PLACE]   = {"in-place", 0, NULL, "let the guest write to the FILEs themselves; otherwise its changes are gone at the end"},
 	[O_MEMORY]     = {"memory", 'm', "SIZE", "guest memory, e.g. 512M or 2G; default a quarter of the free, at most 2G"},
 	[O_CPUS]       = {"cpus", 'c', "N", "number of processors; default 1"},
 	[O_NET]        = {"net", 0, "KIND", "nat (default; nat,host: may reach this host's loopback), none, tap:INTERFACE, stream:SOCKET"},
@@ -92,7 +96,7 @@ int run_execute(struct run_config *rc); /* run.c */
 const struct cli_command cli_run = {
 	.name = "run",
 	.summary = "Start a virtual machine and stay with it until it ends.",
-	.usage = "--kernel FILE [options]",
+	.usage = "[FILE...] [options]",
 	.options = options,
 	.run = run_main,
 };
@@ -106,6 +110,8 @@ static char *own(struct run_config *rc, char *s)
 
 void run_config_done(struct run_config *rc)
 {
+	while (rc->n_fds)
+		close(rc->fd[--rc->n_fds]);
 	while (rc->n_owned)
 		free(rc->owned[--rc->n_owned]);
 }
@@ -125,6 +131,8 @@ static int add_disk(struct run_config *rc, const char *value, enum machine_disk_
 			d.read_only = true;
 		else if (!strcmp(comma, ",unsafe"))
 			d.unsafe = true;
+		else if (!strcmp(comma, ",overlay"))
+			d.overlay = true;
 		else if (!floppy && !strcmp(comma, ",if=ide"))
 			d.kind = MACHINE_DISK_IDE;
 		else if (!floppy && !strcmp(comma, ",if=virtio"))
@@ -436,6 +444,7 @@ static int set_option(struct run_config *rc, int option, const char *value)
 	case O_DISPLAY: return set_display(rc, value);
 	case O_GDB: return set_gdb(rc, value);
 	case O_DEBUG: return set_masks(rc, value);
+	case O_IN_PLACE: rc->in_place = true; return 0;
 	default: return set_flag(rc, option);
 	}
 }
@@ -476,8 +485,8 @@ static int settle_firmware(struct run_config *rc)
 			       "or --kernel");
 	if (!c->kernel && !c->n_disks && !(c->boot_order && strchr(c->boot_order, 'n')))
 		return cli_die(EXIT_USAGE,
-			       "nothing to start: give a disk with --disk FILE, or a kernel with "
-			       "--kernel FILE");
+			       "nothing to start: name the FILE of a disk, CD or diskette image, "
+			       "or a kernel with --kernel FILE");
 	if (!c->kernel && !c->firmware)
 		return cli_die(EXIT_USAGE, "nothing to start: --firmware none needs --kernel FILE");
 	if (c->firmware && c->machine != MACHINE_PC)
@@ -486,6 +495,63 @@ static int settle_firmware(struct run_config *rc)
 			       "or use --machine pc",
 			       machine_kind_name(c->machine));
 	return 0;
+}
+
+static int add_file_disk(struct run_config *rc, const char *path, const struct image *img)
+{
+	static const enum machine_disk_kind kinds[] = {[IMAGE_CDROM] = MACHINE_DISK_CDROM,
+						       [IMAGE_FLOPPY] = MACHINE_DISK_FLOPPY,
+						       [IMAGE_DISK] = MACHINE_DISK_IDE};
+	bool cdrom = img->role == IMAGE_CDROM, own_copy = img->fd >= 0;
+
+	if (rc->vm.n_disks == MACHINE_DISKS_MAX)
+		return cli_die(EXIT_USAGE, "too many disks: at most %u", MACHINE_DISKS_MAX);
+	if (rc->in_place && own_copy)
+		return cli_die(EXIT_USAGE,
+			       "'%s' is packed: unpack it first, or leave --in-place out", path);
+	rc->vm.disk[rc->vm.n_disks++] =
+		(struct vm_disk){.path = path,
+				 .read_only = cdrom,
+				 .overlay = !cdrom && !rc->in_place && !own_copy,
+				 .unsafe = own_copy,
+				 .kind = kinds[img->role]};
+	return 0;
+}
+
+/* Operands: the contents decide what each one is. */
+static int add_file(struct run_config *rc, const char *file)
+{
+	struct error err = {0};
+	struct image img;
+	const char *path = file;
+	int r = image_detect(file, &img, &err);
+
+	if (r < 0)
+		return cli_die(EXIT_HOST, "%s", err.text);
+	if (img.fd >= 0) {
+		rc->fd[rc->n_fds++] = img.fd;
+		path = own(rc, xstrdup(img.path));
+	}
+	cli_die(0, "%s: %s%s", file, img.what,
+		img.role == IMAGE_KERNEL || img.role == IMAGE_CDROM ? ""
+		: rc->in_place
+			? "; the guest writes to it"
+			: "; what the guest writes is gone at the end (--in-place keeps it)");
+	if (img.role != IMAGE_KERNEL)
+		return add_file_disk(rc, path, &img);
+	if (rc->vm.kernel)
+		return cli_die(EXIT_USAGE, "'%s' is a second kernel; one can be started", file);
+	rc->vm.kernel = path;
+	return 0;
+}
+
+static int add_files(struct run_config *rc)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < rc->n_files && r == 0; i++)
+		r = add_file(rc, rc->file[i]);
+	return r;
 }
 
 /* What the options mean together. */
@@ -517,29 +583,37 @@ static int settle(struct run_config *rc)
 	return 0;
 }
 
+static int add_operand(struct run_config *rc, const char *file)
+{
+	if (rc->n_files == ARRAY_SIZE(rc->file))
+		return cli_die(EXIT_USAGE, "too many files: at most %zu", ARRAY_SIZE(rc->file));
+	rc->file[rc->n_files++] = file;
+	return 0;
+}
+
 int run_parse(struct run_config *rc, int argc, char **argv)
 {
 	struct cli_args a = {.cmd = &cli_run, .argc = argc, .argv = argv, .at = 1};
+	int r;
 
 	for (;;) {
-		int o = cli_next(&a), r;
+		int o = cli_next(&a);
 
 		if (o == CLI_END)
 			break;
 		if (o == CLI_BAD)
 			return EXIT_USAGE;
 		if (o == CLI_OPERAND)
-			return cli_die(EXIT_USAGE,
-				       "unexpected '%s'; kernels are given with --kernel, disks "
-				       "with --disk",
-				       a.value);
-		r = set_option(rc, o, a.value);
+			r = add_operand(rc, a.value);
+		else
+			r = set_option(rc, o, a.value);
 		if (r)
 			return r;
 		if (rc->help)
 			return 0;
 	}
-	return settle(rc);
+	r = add_files(rc);
+	return r ? r : settle(rc);
 }
 
 static int run_main(int argc, char **argv)

@@ -10,15 +10,20 @@
 
 struct run_config {
 	struct vm_config vm;
-	const char *firmware; /* as given: auto, none, bios, a path; NULL = auto */
-	const char *gdb;      /* "unix:PATH", "tcp:ADDR:PORT"; NULL = none */
-	bool gdb_wait;        /* stop before the first instruction */
-	const char *name;     /* of the VM: it gets a control socket; NULL = none */
+	const char *firmware;                /* as given: auto, none, bios, a path; NULL = auto */
+	const char *file[MACHINE_DISKS_MAX]; /* operands: what they are their contents tell */
+	unsigned n_files;
+	bool in_place;    /* their disks are written to, not a temporary layer over them */
+	const char *gdb;  /* "unix:PATH", "tcp:ADDR:PORT"; NULL = none */
+	bool gdb_wait;    /* stop before the first instruction */
+	const char *name; /* of the VM: it gets a control socket; NULL = none */
 	bool stats, help;
 	unsigned verbose;
 	/* copies of the parts of arguments, freed together */
 	char *owned[256];
 	unsigned n_owned;
+	int fd[MACHINE_DISKS_MAX]; /* of unpacked copies, open until the end */
+	unsigned n_fds;
 };
 
 /** run_parse() - 0, or an exit status after the message was printed. */

@@ -289,6 +289,7 @@ static int open_back_ends(struct vm *vm, const struct vm_config *cfg, struct err
 		struct block_options opt = {.path = cfg->disk[i].path,
 					    .format = "raw",
 					    .read_only = cfg->disk[i].read_only,
+					    .overlay = cfg->disk[i].overlay,
 					    .unsafe = cfg->disk[i].unsafe};
 
 		r = block_open(vm->loop, &opt, &vm->block[i], err);

@@ -34,6 +34,7 @@ struct vm;
 struct vm_disk {
 	const char *path;
 	bool read_only, unsafe;
+	bool overlay; /* what the guest writes is gone at the end */
 	enum machine_disk_kind kind;
 };
 

@@ -31,6 +31,7 @@ struct fixture {
 	char image[96];
 	struct loop *loop;
 	enum block_aio aio;
+	bool overlay;
 };
 
 struct op {
@@ -84,7 +85,11 @@ static inline int teardown(void **state)
 /* Open the fixture's image; skips the test when this host has no io_uring. */
 static inline struct block *open_image(struct fixture *f, const char *shim)
 {
-	struct block_options opt = {.path = f->image, .format = "raw", .aio = f->aio, .shim = shim};
+	struct block_options opt = {.path = f->image,
+				    .format = "raw",
+				    .aio = f->aio,
+				    .overlay = f->overlay,
+				    .shim = shim};
 	struct error err = {0};
 	struct block *b = NULL;
 	int r = block_open(f->loop, &opt, &b, &err);
