@@ -489,6 +489,30 @@ static struct block *lookup(struct vcpu *v, struct block **head, const struct x8
 	return NULL;
 }
 
+struct block *block_beside(struct vcpu *v, const struct block *from, uint64_t rip, bool may_build)
+{
+	struct interp_cpu *ic = icpu(v);
+	unsigned off = (unsigned)rip & 0xfff;
+	struct x86_tlb_entry *e;
+	struct block *b;
+	bool mmio;
+	int r;
+
+	if ((rip ^ from->rip) & ~0xfffull || !block_still_mapped(v, from, rip))
+		return NULL;
+	for (b = ic->hash[hash_of(from->page + off, rip, from->key)]; b; b = b->hash_next)
+		if (b->rip == rip && b->key == from->key && b->page == from->page &&
+		    !(b->flags & (BLOCK_SINGLE | BLOCK_TWO_PAGES)) && block_valid(b))
+			return b;
+	if (!may_build || ic->pool_used + 3 * BLOCK_ROOM > ic->pool_size)
+		return NULL;
+	e = x86_fetch_page(v, rip, &mmio);
+	if (!e || e->host != from->page)
+		return NULL;
+	b = build(v, e, rip, from->key, &r);
+	return b && !(b->flags & (BLOCK_SINGLE | BLOCK_TWO_PAGES)) ? b : NULL;
+}
+
 struct block *block_find(struct vcpu *v, int *ret_r)
 {
 	struct interp_cpu *ic = icpu(v);

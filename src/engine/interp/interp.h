@@ -99,6 +99,7 @@ struct block {
 	void *native;        /* where translated code is entered, NULL if there is none */
 	struct tr_block *tr; /* with it */
 	uint32_t heat;       /* times it was interpreted */
+	bool alone;          /* to be translated without its successors */
 	uint32_t runs;       /* of engine/lockstep */
 	struct uop uop[];    /* n_insns + 1: the last is the fall through */
 };
@@ -295,6 +296,10 @@ int interp_run_block(struct vcpu *v, struct interp_cpu *ic, uint32_t key);
  * recorded (X86_FAULT), or v->exit is set (X86_EXIT) as *ret_r says. */
 struct block *block_find(struct vcpu *v, int *ret_r);
 void block_flush_all(struct interp_cpu *ic);
+/** block_beside() - a valid block at @rip in the page and mode of @from, or NULL
+ * @build: make one when there is none (never flushes). Run loop or handlers, ic->key = from->key.
+ */
+struct block *block_beside(struct vcpu *v, const struct block *from, uint64_t rip, bool build);
 /** block_draft_new() - scratch for building; free() it. */
 void *block_draft_new(void);
 /** block_valid() - does the block still hold what the page holds? */

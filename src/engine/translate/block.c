@@ -47,16 +47,18 @@ static void exit_site(struct xlat *x, unsigned which, uint64_t rip, bool poll)
 {
 	struct stub *s = xlat_stub(x, STUB_EXIT);
 
-	s->insn = (uint8_t)which;
+	check(x->n_exits <= x->n_parts);
+	s->insn = (uint8_t)x->n_exits;
 	s->save = !x->m_ok;
-	x->tb->exit[which] = (struct tr_exit){.b = x->b,
-					      .rip = rip,
-					      .site = x->m.buf + x->m.n - 4,
-					      .which = (uint8_t)which,
-					      .e = x->e,
-					      .m = x->m_ok,
-					      .far = is_far(x, rip),
-					      .poll = poll};
+	x->tb->exit[x->n_exits++] = (struct tr_exit){.b = x->part[x->now],
+						     .tb = x->tb,
+						     .rip = rip,
+						     .site = x->m.buf + x->m.n - 4,
+						     .which = (uint8_t)which,
+						     .e = x->e,
+						     .m = x->m_ok,
+						     .far = is_far(x, rip),
+						     .poll = poll};
 }
 
 static uint64_t rip_now(const struct xlat *x)
@@ -79,7 +81,7 @@ void xlat_exit(struct xlat *x, unsigned which, uint64_t rip)
 	emit8(&x->m, 0xe9);
 	emit32(&x->m, 0);
 	exit_site(x, which, rip, false);
-	x->tb->exit[which].far = true;
+	x->tb->exit[x->n_exits - 1].far = true;
 }
 
 void xlat_jump(struct xlat *x, unsigned which, uint64_t rip)
@@ -87,15 +89,25 @@ void xlat_jump(struct xlat *x, unsigned which, uint64_t rip)
 	put_exit(x, which, rip);
 }
 
+/* Does the code of the next part follow? Then the branch at the end of this one goes there. */
+static bool goes_on(const struct xlat *x)
+{
+	return x->i + 1u == x->first[x->now + 1] && x->now + 1 < x->n_parts;
+}
+
 static void put_jcc(struct xlat *x, const struct insn *in, uint64_t to, uint64_t next)
 {
+	bool on = goes_on(x), swap = on && x->part[x->now + 1]->rip == to;
+	uint64_t out = swap ? next : to;
+
 	need_e(x);
-	if (is_far(x, to) || is_far(x, next))
+	if (is_far(x, out) || (!on && is_far(x, next)))
 		need_m(x);
-	EMIT(&x->m, 0x0f, (uint8_t)(0x80 | (in->opcode & 15)));
+	EMIT(&x->m, 0x0f, (uint8_t)(0x80 | ((in->opcode & 15) ^ (swap ? 1 : 0))));
 	emit32(&x->m, 0);
-	exit_site(x, 0, to, to <= rip_now(x));
-	put_exit(x, 1, next);
+	exit_site(x, swap ? 1 : 0, out, out <= rip_now(x));
+	if (!on)
+		put_exit(x, 1, next);
 }
 
 /* ---- indirect branches ---- */
@@ -295,8 +307,12 @@ static bool put_special(struct xlat *x, const struct insn *in)
 	case SP_PUSH_IMM: put_push(x, in); return false;
 	case SP_POP_REG: put_pop(x, in); return false;
 	case SP_LEAVE: put_leave(x); return false;
-	case SP_JCC: put_jcc(x, in, u.imm, (uint64_t)u.disp); return true;
-	case SP_JMP_REL: put_exit(x, 0, u.imm); return true;
+	case SP_JCC: put_jcc(x, in, u.imm, (uint64_t)u.disp); return !goes_on(x);
+	case SP_JMP_REL:
+		if (goes_on(x))
+			return false;
+		put_exit(x, 0, u.imm);
+		return true;
 	case SP_CALL_REL: put_call(x, u.imm); return true;
 	case SP_JMP_IND: put_indirect(x, in, false); return true;
 	case SP_CALL_IND: put_indirect(x, in, true); return true;
@@ -327,12 +343,19 @@ static bool put_one(struct xlat *x)
 	return false;
 }
 
+static void find_part(struct xlat *x)
+{
+	while (x->now + 1 < x->n_parts && x->i >= x->first[x->now + 1])
+		x->now++;
+}
+
 static void put_body(struct xlat *x)
 {
 	const struct block *b = x->b;
-	uint64_t end = b->rip + b->n_bytes;
+	uint64_t end = b->rip + b->cold[b->n_insns].off;
 
-	for (x->i = 0; x->i < b->n_insns; x->i++) {
+	for (x->i = x->now = 0; x->i < b->n_insns; x->i++) {
+		find_part(x);
 		if (put_one(x))
 			return;
 		xlat_slots_forget(x, &x->in[x->i]);
@@ -355,6 +378,8 @@ static int flag_event(struct xlat *x, const struct insn *in)
 		return TR_TYPE_M;
 	if (in->special == SP_JCC)
 		return x->b->key & X86_MODE_FLAT ? TR_TYPE_E : TR_TYPE_M;
+	if (in->special == SP_JMP_REL && goes_on(x))
+		return -1;
 	if (in->special == SP_LEA || in->special == SP_NOP_MEM) {
 		struct uop u = {0};
 
@@ -374,9 +399,11 @@ static int flag_event(struct xlat *x, const struct insn *in)
 
 static unsigned choose_type(struct xlat *x)
 {
-	for (x->i = 0; x->i < x->b->n_insns; x->i++) {
-		int t = flag_event(x, &x->in[x->i]);
+	for (x->i = x->now = 0; x->i < x->b->n_insns; x->i++) {
+		int t;
 
+		find_part(x);
+		t = flag_event(x, &x->in[x->i]);
 		x->first_write = x->i;
 		if (t >= 0)
 			return (unsigned)t;
@@ -568,8 +595,10 @@ static void put_later(struct xlat *x)
 
 	x->e = true;
 	x->m_ok = false;
-	for (x->i = 0; x->i <= x->first_write; x->i++)
+	for (x->i = x->now = 0; x->i <= x->first_write; x->i++) {
+		find_part(x);
 		check(!put_one(x));
+	}
 	x->vec = vec;
 	tr_flags_save(&x->m);
 	tail_to(x, rip_now(x), tr_leave);
@@ -628,13 +657,18 @@ static void put_leaves(struct xlat *x)
 
 /* ---- the whole block ---- */
 
-static void decode_all(struct xlat *x)
+/* The interpreter's handler of instruction @i, whatever runs it now. */
+static uop_fn handler(const struct block *b, unsigned i)
 {
-	struct block *b = x->b;
+	return i == 0 || b->uop[i].fn == tr_resume ? b->cold[i].fn : b->uop[i].fn;
+}
+
+static void decode_part(struct xlat *x, const struct block *b, unsigned at)
+{
 	unsigned bits = b->key & X86_MODE_CS64 ? 64 : b->key & X86_MODE_CS32 ? 32 : 16;
 
 	for (unsigned i = 0; i < b->n_insns; i++) {
-		struct insn *in = &x->in[i];
+		struct insn *in = &x->in[at + i];
 
 		/* what does not decode has a handler that ends the block */
 		if (insn_decode(b->bytes + b->cold[i].off, b->n_bytes - b->cold[i].off, bits, in))
@@ -642,6 +676,107 @@ static void decode_all(struct xlat *x)
 		if (in->feature != X86_FEAT_NONE && !cpu_model_has(x->v->model, in->feature))
 			(void)insn_without_lzcnt(in);
 	}
+}
+
+static uint32_t heat_of(const struct translator *t, const struct block *b)
+{
+	return !b ? 0 : b->native ? t->hot : b->heat + 1;
+}
+
+/* Can the code of a block at @rip follow that of @b? Only forwards: then offsets from the first
+ * block's start are not negative, and no block comes twice. */
+static struct block *follower(struct xlat *x, struct block *b, uint64_t rip)
+{
+	uint64_t last = b->rip + b->cold[b->n_insns - 1u].off;
+	struct block *nb;
+
+	if (rip <= last || (rip ^ x->part[0]->rip) & ~0xfffull)
+		return NULL;
+	nb = block_beside(x->v, b, rip, x->t->hot == 1);
+	if (!nb || nb->gen != b->gen || x->first[x->n_parts] + nb->n_insns > BLOCK_MAX_INSNS)
+		return NULL;
+	return nb;
+}
+
+/* The block that usually comes after @b, if it can be translated with it. */
+static struct block *next_part(struct xlat *x, struct block *b)
+{
+	unsigned last = x->first[x->n_parts] - 1u;
+	const struct insn *in = &x->in[last];
+	struct block *to, *next;
+	struct uop u = {0};
+
+	if (in->special != SP_JCC && in->special != SP_JMP_REL)
+		return NULL;
+	if (uop_fn_ends(handler(b, b->n_insns - 1u)) ||
+	    !branch_handler(b->key, in, b->rip + b->cold[b->n_insns - 1u].off, &u))
+		return NULL;
+	to = follower(x, b, u.imm);
+	if (in->special == SP_JMP_REL)
+		return to;
+	next = follower(x, b, (uint64_t)u.disp);
+	if (to == next)
+		return NULL;
+	return heat_of(x->t, to) > 2 * heat_of(x->t, next) ? to : next;
+}
+
+/* x->part[]: @b and what follows it. */
+static void gather(struct xlat *x, struct block *b)
+{
+	bool more = b->key & X86_MODE_FLAT && !b->alone && !x->ic->unchained;
+
+	x->n_parts = 0;
+	x->first[0] = 0;
+	while (b && x->n_parts < XLAT_PARTS) {
+		decode_part(x, b, x->first[x->n_parts]);
+		x->part[x->n_parts++] = b;
+		x->first[x->n_parts] = (uint8_t)(x->first[x->n_parts - 1] + b->n_insns);
+		b = more ? next_part(x, b) : NULL;
+	}
+}
+
+/* One block with the instructions of all parts. NULL: no room. */
+static struct block *join(struct xlat *x)
+{
+	const struct block *head = x->part[0];
+	unsigned n = x->first[x->n_parts], n_bytes = 0;
+	struct block *b;
+	size_t size;
+
+	for (unsigned p = 0; p < x->n_parts; p++)
+		n_bytes =
+			MAX(n_bytes, (unsigned)(x->part[p]->rip - head->rip) + x->part[p]->n_bytes);
+	size = sizeof(*b) + (n + 1) * (sizeof(struct uop) + sizeof(struct uop_cold)) + n_bytes;
+	b = block_pool_alloc(x->ic, size);
+	if (!b)
+		return NULL;
+	*b = (struct block){.rip = head->rip,
+			    .page = head->page,
+			    .meta = head->meta,
+			    .gen = head->gen,
+			    .key = head->key,
+			    .n_insns = (uint16_t)n,
+			    .n_bytes = (uint16_t)n_bytes,
+			    .page_off = head->page_off};
+	b->cold = (struct uop_cold *)&b->uop[n + 1];
+	b->bytes = (uint8_t *)&b->cold[n + 1];
+	memset(b->bytes, 0, n_bytes);
+	for (unsigned p = 0; p < x->n_parts; p++) {
+		const struct block *c = x->part[p];
+		uint16_t off = (uint16_t)(c->rip - head->rip);
+
+		memcpy(b->bytes + off, c->bytes, c->n_bytes);
+		for (unsigned i = 0; i <= c->n_insns; i++) {
+			unsigned k = x->first[p] + i;
+
+			b->uop[k] = c->uop[i];
+			b->uop[k].n = (uint8_t)k;
+			b->cold[k] = c->cold[i];
+			b->cold[k].off = (uint16_t)(b->cold[k].off + off);
+			b->uop[k].fn = b->cold[k].fn = handler(c, i);
+		}
+	}
+	return b;
 }
 
 static bool worth_it(const struct xlat *x)
@@ -661,41 +796,73 @@ static void publish(struct xlat *x)
 	t->translated++;
 	for (unsigned i = 1; i <= b->n_insns; i++)
 		b->uop[i].fn = tr_resume;
-	b->tr = x->tb;
 	b->native = x->tb->entry[TR_M];
 	tr_list(x->tb);
-	b->uop[0].fn = (uop_fn)(uintptr_t)t->enter;
+	x->part[0]->tr = x->tb;
+	x->part[0]->native = b->native;
+	x->part[0]->uop[0].fn = (uop_fn)(uintptr_t)t->enter;
+}
+
+static bool tr_alloc(struct xlat *x)
+{
+	struct translator *t = x->t;
+
+	if (t->used + TR_ROOM > t->code_size || t->n_blocks == TR_BLOCKS)
+		return false;
+	x->tb = block_pool_alloc(x->ic, sizeof(*x->tb) + BLOCK_MAX_INSNS * sizeof(struct tr_fault));
+	if (!x->tb)
+		return false;
+	*x->tb = (struct tr_block){.t = t, .rx = t->map.rx + t->used};
+	x->tb->exit = block_pool_alloc(x->ic, (x->n_parts + 1) * sizeof(struct tr_exit));
+	if (!x->tb->exit)
+		return false;
+	x->b = x->n_parts == 1 ? x->part[0] : join(x);
+	x->tb->b = x->b;
+	return x->b;
+}
+
+/* Who jumps to code that is not used any more comes here. */
+static void take_over(struct xlat *x, struct tr_block *before)
+{
+	struct block *b = x->part[0];
+
+	if (before)
+		tr_redirect(before, b->tr);
+	for (struct block *old = b->hash_next; old; old = old->hash_next)
+		if (old->tr && old->rip == b->rip && old->key == b->key && old->page == b->page) {
+			tr_redirect(old->tr, b->tr);
+			old->tr = NULL;
+			if (!old->native)
+				continue;
+			tr_forget(old);
+			x->ic->hooks->built(x->v, old);
+		}
 }
 
 bool tr_translate(struct vcpu *v, struct block *b)
 {
 	struct interp_cpu *ic = icpu(v);
 	struct translator *t = ic->tr;
+	struct tr_block *before = b->tr;
 	struct xlat x;
 
 	memset(&x, 0, offsetof(struct xlat, stub));
-	x.tb = t->used + TR_ROOM > t->code_size || t->n_blocks == TR_BLOCKS
-		       ? NULL
-		       : block_pool_alloc(ic, sizeof(struct tr_block) +
-						      BLOCK_MAX_INSNS * sizeof(struct tr_fault));
-	if (!x.tb) {
-		ic->flush_wanted = true;
-		return false;
-	}
-	*x.tb = (struct tr_block){.b = b, .t = t, .rx = t->map.rx + t->used};
-	x.m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM};
-	x.rx = x.tb->rx;
 	x.v = v;
 	x.ic = ic;
 	x.t = t;
-	x.b = b;
+	gather(&x, b);
+	if (!tr_alloc(&x)) {
+		ic->flush_wanted = true;
+		return false;
+	}
+	x.m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM};
+	x.rx = x.tb->rx;
 	x.is64 = b->key & X86_MODE_CS64;
 	x.w = x.is64 ? 8 : 4;
-	for (unsigned i = 1; i <= b->n_insns; i++)
-		b->cold[i].fn = b->uop[i].fn;
-	decode_all(&x);
+	for (unsigned i = 1; i <= x.b->n_insns; i++)
+		x.b->cold[i].fn = x.b->uop[i].fn;
 	x.tb->type = (uint8_t)choose_type(&x);
-	x.i = 0;
+	x.i = x.now = 0;
 	put_head(&x);
 	put_body(&x);
 	put_leaves(&x);
@@ -704,12 +871,6 @@ bool tr_translate(struct vcpu *v, struct block *b)
 	if (!worth_it(&x))
 		return false;
 	publish(&x);
-	for (struct block *old = b->hash_next; old; old = old->hash_next)
-		if (old->native && old->rip == b->rip && old->key == b->key &&
-		    old->page == b->page) {
-			tr_replace(old, b->tr);
-			old->uop[0].fn = old->cold[0].fn;
-			ic->hooks->built(v, old);
-		}
+	take_over(&x, before);
 	return true;
 }

@@ -488,12 +488,10 @@ static void patch(struct vcpu *v, const struct tr_exit *x, const struct block *n
 	const struct translator *t = icpu(v)->tr;
 	const uint8_t *entry, *rx;
 
-	const struct tr_block *from = x->b->tr;
-
 	if (!x->site || (!x->far && x->b->succ_far & 1u << x->which))
 		return;
 	/* Of a block that is not entered any more: the site may be where its entry was. */
-	if (!from || from->dead || x != &from->exit[x->which])
+	if (x->tb->dead || !x->tb->at)
 		return;
 	entry = nb->tr->entry[entry_for(x, nb->tr)];
 	check(x->site >= t->map.rw + t->first && x->site + 4 <= t->map.rw + t->used);
@@ -574,20 +572,24 @@ void tr_list(struct tr_block *tb)
 	*head = tb;
 }
 
-void tr_replace(struct block *old, const struct tr_block *to)
+void tr_redirect(struct tr_block *old, const struct tr_block *to)
 {
-	struct tr_block *tb = old->tr;
-
 	for (unsigned i = 0; i < TR_ENTRIES; i++)
-		redirect(tb, i, to->entry[i]);
-	*tb->at = tb->next;
-	if (tb->next)
-		tb->next->at = tb->at;
-	for (unsigned i = 1; i <= old->n_insns; i++)
-		old->uop[i].fn = old->cold[i].fn;
-	old->native = NULL;
-	old->tr = NULL;
-	old->heat = 0;
+		redirect(old, i, to->entry[i]);
+	*old->at = old->next;
+	if (old->next)
+		old->next->at = old->at;
+	old->at = NULL;
+}
+
+void tr_forget(struct block *b)
+{
+	for (unsigned i = 1; i <= b->n_insns; i++)
+		if (b->uop[i].fn == tr_resume)
+			b->uop[i].fn = b->cold[i].fn;
+	b->uop[0].fn = b->cold[0].fn;
+	b->native = NULL;
+	b->heat = 0;
 }
 
 static void kill_stale(struct tr_block *tb, const struct interp_page *meta)

@@ -55,7 +55,14 @@ static void on_built(struct vcpu *v, struct block *b)
 
 static void on_revalidated(struct block *b)
 {
-	tr_revive(b->tr);
+	if (b->tr->b == b) {
+		tr_revive(b->tr);
+		return;
+	}
+	/* With successors: they have not been compared. The next one is without. */
+	tr_forget(b);
+	b->alone = true;
+	on_built(NULL, b);
 }
 
 static void on_flush(struct vcpu *v)

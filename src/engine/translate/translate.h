@@ -86,6 +86,7 @@ enum tr_type {
 
 struct tr_exit {
 	struct block *b;
+	const struct tr_block *tb;
 	uint64_t rip;
 	uint8_t *site; /* of the rel32, in the writable view; NULL = never linked */
 	uint8_t which;
@@ -123,7 +124,7 @@ struct tr_block {
 	uint8_t saved[TR_ENTRIES][5];
 	uint8_t *leave[2];           /* with flags in M, in E: to the run loop */
 	struct tr_block *next, **at; /* of the same page; at = NULL: replaced, nobody's any more */
-	struct tr_exit exit[2];
+	struct tr_exit *exit;
 	uint16_t n_faults;
 	struct tr_fault fault[];
 };
@@ -257,8 +258,10 @@ int tr_ret_miss(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, 
 void tr_stale(struct vcpu *v);
 /** tr_list() - @tb is complete: its page's stores concern it. */
 void tr_list(struct tr_block *tb);
-/** tr_replace() - what jumps into @old goes to @to; @old is interpreted from now on. */
-void tr_replace(struct block *old, const struct tr_block *to);
+/** tr_redirect() - what jumps into @old goes to @to. */
+void tr_redirect(struct tr_block *old, const struct tr_block *to);
+/** tr_forget() - @b is interpreted from now on; its entries are dead or redirected. */
+void tr_forget(struct block *b);
 void tr_revive(struct tr_block *tb);
 
 /* translate.c */

@@ -54,6 +54,7 @@ struct stub {
 	uint16_t slot_host; /* STUB_STORED: W_PTR is an offset in the range of this one */
 };
 
+#define XLAT_PARTS 12 /* blocks translated as one */
 #define XLAT_STUBS (BLOCK_MAX_INSNS * 4 + 16)
 #define LATER_MOST 5 /* instructions that are worth repeating for STUB_LATER */
 
@@ -78,6 +79,12 @@ struct xlat {
 	unsigned n_slow;
 	unsigned first_write; /* TR_TYPE_D: the instruction that writes the flags */
 	unsigned n_stubs;
+	/* The blocks that this one was put together from, and where each begins; [n_parts]: the
+	 * end. */
+	unsigned n_parts, now; /* now: the part of instruction i */
+	struct block *part[XLAT_PARTS];
+	uint8_t first[XLAT_PARTS + 1];
+	unsigned n_exits;
 	struct stub stub[XLAT_STUBS];
 	struct insn in[BLOCK_MAX_INSNS];
 };
