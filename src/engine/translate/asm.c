@@ -72,19 +72,20 @@ void tr_imm64(struct emit *m, unsigned reg, uint64_t imm)
 	}
 }
 
+/* PUSHFQ and POP are shorter, but hold up what comes after them until the flags are there. */
 void tr_flags_save(struct emit *m)
 {
-	EMIT(m, 0x9c, 0x65, 0x8f, 0x04, 0x25); /* pushfq; pop gs:[W_FL] */
-	emit32(m, (uint32_t)tr_word(W_FL));
+	tr_rr(m, true, 0x89, RAX, S1);
+	EMIT(m, 0x9f, 0x0f, 0x90, 0xc0); /* lahf; seto al */
+	tr_gs(m, false, 0x89, RAX, tr_word(W_FL));
+	tr_rr(m, true, 0x89, S1, RAX);
 }
 
 void tr_flags_restore(struct emit *m)
 {
 	tr_gs(m, true, 0x89, RAX, tr_word(W_TMP));
-	tr_gs(m, false, 0x8a, 4 /* AH */, tr_word(W_FL));
-	tr_gs(m, false, 0x8a, RAX, tr_word(W_FL) + 1);
-	/* AL: bit 3 = OF, bit 1 = IF = 1, bit 0 = TF, the others 0 */
-	EMIT(m, 0x04, 0x76, 0x9e); /* add al, 0x76: OF = old OF; sahf */
+	tr_gs(m, false, 0x8b, RAX, tr_word(W_FL));
+	EMIT(m, 0x04, 0x7f, 0x9e); /* add al, 0x7f: OF = old bit 0; sahf */
 	tr_gs(m, true, 0x8b, RAX, tr_word(W_TMP));
 }
 

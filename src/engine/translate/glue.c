@@ -165,28 +165,6 @@ static void land(struct emit *m, unsigned from)
 
 enum { CC_B = 2, CC_E = 4, CC_NE = 5 };
 
-/* W_FL = the flags that ECX has in the interpreter's form. Clobbers EAX and ECX. */
-static void put_flags_in(struct emit *m)
-{
-	EMIT(m, 0x0f, 0xb6, 0xc5); /* movzx eax, ch */
-	EMIT(m, 0x83, 0xe1, 1);    /* and ecx, 1 */
-	EMIT(m, 0xc1, 0xe1, 11);   /* shl ecx, 11 */
-	EMIT(m, 0x0d, 2, 2, 0, 0); /* or eax, 0x202 */
-	EMIT(m, 0x09, 0xc8);       /* or eax, ecx */
-	tr_gs(m, true, 0x89, RAX, tr_word(W_FL));
-}
-
-/* ECX = flags in the interpreter's form. Clobbers EAX. */
-static void put_flags_out(struct emit *m)
-{
-	tr_gs(m, false, 0x8b, RAX, tr_word(W_FL));
-	EMIT(m, 0x0f, 0xb6, 0xc8); /* movzx ecx, al */
-	EMIT(m, 0xc1, 0xe1, 8);    /* shl ecx, 8 */
-	EMIT(m, 0xc1, 0xe8, 11);   /* shr eax, 11 */
-	EMIT(m, 0x83, 0xe0, 1);    /* and eax, 1 */
-	EMIT(m, 0x09, 0xc1);       /* or ecx, eax */
-}
-
 /* R9 = what W_EPOCH is to be. RAX = struct interp_cpu. Sets W_GEN and W_KEY, clobbers R8, RDI. */
 static void put_epoch(struct emit *m)
 {
@@ -215,7 +193,7 @@ static void put_enter(struct emit *m, const struct vcpu *v)
 	EMIT(m, 0x48, 0x83, 0xec, 0x08);                                     /* sub rsp, 8 */
 	tr_gs(m, true, 0x89, RSP, tr_word(W_CSP));
 	tr_gs(m, true, 0x89, RDX, tr_word(W_TAB));
-	put_flags_in(m);
+	tr_gs(m, false, 0x89, RCX, tr_word(W_FL));
 	put_epoch(m);
 	tr_mem(m, false, 0x81, 7, RAX, NO_REG, 0, (int32_t)offsetof(struct interp_cpu, n_stale));
 	emit32(m, 0); /* cmp dword [rax + n_stale], 0 */
@@ -242,7 +220,7 @@ static void put_args(struct emit *m, const struct vcpu *v)
 	tr_imm64(m, RDI, (uintptr_t)v);
 	tr_rr(m, true, 0x89, S1, RSI);
 	tr_gs(m, true, 0x8b, RDX, tr_word(W_TAB));
-	put_flags_out(m);
+	tr_gs(m, false, 0x8b, RCX, tr_word(W_FL));
 }
 
 /* Leave the stack of return addresses; EAX = W_VEC. */
@@ -412,7 +390,7 @@ int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, ui
 {
 	uint64_t epoch = epoch_of(v);
 
-	v->word[W_FL] = (fl >> 8 & 0xff) | (fl & 1) << 11 | 0x202;
+	v->word[W_FL] = fl;
 	v->word[W_TAB] = (uintptr_t)tab;
 	v->word[W_GEN] = v->tlb->generation;
 	if (UNLIKELY(epoch != v->word[W_EPOCH]))

@@ -14,9 +14,9 @@
  *	host R10 (S1), R11 (S2): scratch
  *	GS base: struct vcpu. The vCPU's thread sets it in run(); C code does not use GS.
  *
- * Arithmetic flags are in EFLAGS ("E"), in word W_FL as PUSHFQ stores them ("M"), or both. Memory
- * checks clobber EFLAGS, and every instruction that can fault needs M, because a fault must show
- * the flags exactly. A block can be entered with either: it has entries for each.
+ * Arithmetic flags are in EFLAGS ("E"), in word W_FL as the interpreter has them ("M"), or both.
+ *Memory checks clobber EFLAGS, and every instruction that can fault needs M, because a fault must
+ *show the flags exactly. A block can be entered with either: it has entries for each.
  *
  * Return addresses: a guest's CALL makes the host push the address of native code for the return,
  * which compares the guest's return address with the one it is for (RET leaves it in S1) and goes
@@ -192,7 +192,7 @@ void tr_mem(struct emit *m, bool w, uint8_t op, unsigned reg, unsigned base, uns
 /** tr_rr() - op rm, reg. */
 void tr_rr(struct emit *m, bool w, uint8_t op, unsigned reg, unsigned rm);
 void tr_imm64(struct emit *m, unsigned reg, uint64_t imm);
-/** tr_flags_save/restore() - EFLAGS to and from W_FL; no register changes. */
+/** tr_flags_save/restore() - EFLAGS to and from W_FL. Save clobbers S1, restore nothing. */
 void tr_flags_save(struct emit *m);
 void tr_flags_restore(struct emit *m);
 /** tr_jump_to() - jmp or call (@op e9, e8) to @to, an address in the executable view at @rx. */
