@@ -147,7 +147,8 @@ static bool copy_ok(const struct xlat *x, const struct insn *in, struct copy_pla
 		return false;
 	if (x->b->cold[x->i].fn == uop_cmpxchg16)
 		return false;
-	if (in->flags & INSN_MEM && mem_handler(x->b->key, in) == uop_mem_slow)
+	if (in->flags & INSN_MEM && mem_handler(x->b->key, in) == uop_mem_slow &&
+	    !xlat_segmented(x, in))
 		return false;
 	return xlat_plan(in, p);
 }

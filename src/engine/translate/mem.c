@@ -15,7 +15,7 @@
  *
  * A miss goes to a routine that is native code too (slot.c): it looks the page up in the soft TLB
  * and fills the slot. What that cannot do (a TLB miss, MMIO, a crossing, a page with code) is the
- * interpreter's, as are segments with a base or limit. A place that misses time and again in short
+ * interpreter's. A place that misses time and again in short
  * order (memory of many small pages used at random) is changed to look its slot up by page number,
  * tr_by_page(): a few instructions more, and the latency of a load, but no mispredicted branches.
  *
@@ -28,6 +28,21 @@
 
 /* ---- addresses ---- */
 
+/* Must the segment be looked at? */
+static bool has_segment(const struct xlat *x, const struct insn *in)
+{
+	return in->seg == X86_FS || in->seg == X86_GS ||
+	       (!x->is64 && (!(x->b->key & X86_MODE_FLAT) || in->addrsize == 2));
+}
+
+bool xlat_segmented(const struct xlat *x, const struct insn *in)
+{
+	unsigned size = in->mem_size;
+
+	return !x->is64 && size && size <= 32 && !(size & (size - 1)) &&
+	       (in->addrsize == 2 || in->addrsize == 4) && has_segment(x, in);
+}
+
 struct ea xlat_ea(const struct xlat *x, const struct insn *in)
 {
 	struct ea a = {.base = in->base,
@@ -39,7 +54,8 @@ struct ea xlat_ea(const struct xlat *x, const struct insn *in)
 	static_assert(INSN_NO_REG == NO_REG, "the same value");
 	if (in->flags & INSN_RIP_REL)
 		a.disp += (int64_t)(x->b->rip + x->b->cold[x->i].off + in->len);
-	if (x->is64 && (in->seg == X86_FS || in->seg == X86_GS))
+	a.a16 = in->addrsize == 2;
+	if (has_segment(x, in))
 		a.seg = in->seg;
 	return a;
 }
@@ -85,11 +101,11 @@ static unsigned slot_number(struct xlat *x, const struct ea *a, unsigned n)
 	unsigned known = n / 4, turn = n - SLOT_KNOWN - known, r = a->base;
 	uint64_t page = (uint64_t)a->disp >> 12;
 
-	if (a->seg != NO_REG)
+	if (a->seg == X86_FS || a->seg == X86_GS)
 		return a->seg == X86_FS ? SLOT_FS : SLOT_GS;
 	if (a->base == X86_RSP)
 		return SLOT_STACK;
-	if (a->base == NO_REG && a->index == NO_REG)
+	if (a->base == NO_REG && a->index == NO_REG) /* in a segment: its page as good as known */
 		return SLOT_KNOWN + (unsigned)((page * 0x9e3779b97f4a7c15ull) >> 32) % known;
 	if (r == NO_REG)
 		r = a->index;
@@ -157,14 +173,50 @@ static bool begin(struct xlat *x, const struct ea *a, unsigned size, bool write)
 	return true;
 }
 
-/* S1 = the linear address, zero-extended outside 64-bit code */
-static void put_lin(struct xlat *x, const struct ea *a)
+static size_t seg_field(const struct ea *a, size_t field)
 {
+	return offsetof(struct vcpu, s.seg) + a->seg * sizeof(struct x86_seg) + field;
+}
+
+/*
+ * S1 = the linear address of @size bytes in a segment, or one that no slot and no TLB entry has
+ * (not canonical) when the segment is not writable expand-up data or they are not inside its limit:
+ * the interpreter finds out what to do about it. Intel SDM vol. 3, 5.3.
+ */
+static void put_segmented(struct xlat *x, const struct ea *a, unsigned size)
+{
+	/* type bits: code, expand-down, writable */
+	const uint32_t mask = X86_ATTR_NULL | 8 | 4 | 2;
+	struct emit *m = &x->m;
+
+	tr_gs(m, false, 0x8b, S1, seg_field(a, offsetof(struct x86_seg, attr)));
+	EMIT(m, 0x41, 0x81, 0xe2); /* and r10d, mask */
+	emit32(m, mask);
+	EMIT(m, 0x41, 0x83, 0xf2, 2);  /* xor r10d, writable */
+	EMIT(m, 0x49, 0xc1, 0xe2, 47); /* shl r10, 47 */
+	tr_gs(m, true, 0x89, S1, tr_word(W_SEGMENT));
+	xlat_put_ea(x, S1, false, a, 0, S1, S2);
+	if (a->a16)
+		EMIT(m, 0x45, 0x0f, 0xb7, 0xd2); /* movzx r10d, r10w */
+	tr_gs(m, false, 0x8b, S2, seg_field(a, offsetof(struct x86_seg, limit)));
+	tr_rr(m, true, 0x29, S1, S2);
+	EMIT(m, 0x49, 0x83, 0xeb, (uint8_t)(size - 1));      /* sub r11, size - 1 */
+	EMIT(m, 0x49, 0xc1, 0xfb, 63, 0x49, 0xc1, 0xe3, 62); /* sar r11, 63; shl r11, 62 */
+	tr_gs(m, true, 0x0b, S2, tr_word(W_SEGMENT));
+	tr_gs(m, false, 0x03, S1, seg_field(a, offsetof(struct x86_seg, base)));
+	tr_rr(m, true, 0x09, S2, S1);
+}
+
+/* S1 = the linear address, zero-extended outside 64-bit code */
+static void put_lin(struct xlat *x, const struct ea *a, unsigned size)
+{
+	if (a->seg != NO_REG && !x->is64) {
+		put_segmented(x, a, size);
+		return;
+	}
 	xlat_put_ea(x, S1, x->is64, a, 0, S1, S2);
 	if (a->seg != NO_REG)
-		tr_gs(&x->m, true, 0x03, S1,
-		      offsetof(struct vcpu, s.seg) + a->seg * sizeof(struct x86_seg) +
-			      offsetof(struct x86_seg, base));
+		tr_gs(&x->m, true, 0x03, S1, seg_field(a, offsetof(struct x86_seg, base)));
 }
 
 /* The check; then S1 = host pointer if @s1, else S1 = offset in the slot and S2 = delta. */
@@ -178,7 +230,7 @@ static bool put_access(struct xlat *x, const struct ea *a, unsigned size, bool w
 	if (!begin(x, a, size, write))
 		return false;
 	from = m->n;
-	put_lin(x, a);
+	put_lin(x, a, size);
 	tr_gs(m, true, 0x2b, S1, SLOT(x, base));
 	tr_gs(m, true, 0x3b, S1, SLOT(x, lim));
 	EMIT(m, 0x0f, 0x83); /* jae */
@@ -247,6 +299,7 @@ void xlat_try(struct xlat *x, const struct stub *s)
 			     .size = s->size,
 			     .write = s->write,
 			     .is64 = x->is64,
+			     .a16 = s->ea.a16,
 			     .s1 = s->s1};
 
 	/* mov r11d, slot's offset in the array << 8 | size - 1 */
@@ -301,9 +354,10 @@ static void put_by_page(struct xlat *x, const struct tr_place *p, const uint8_t 
 			     .index = p->index,
 			     .scale = p->scale,
 			     .seg = p->seg,
-			     .disp = p->disp};
+			     .disp = p->disp,
+			     .a16 = p->a16};
 
-	put_lin(x, &a);
+	put_lin(x, &a, p->size);
 	tr_rr(m, true, 0x89, S1, S2);
 	EMIT(m, 0x49, 0xc1, 0xeb, MEM_PAGE_SHIFT - 5, 0x41, 0x81, 0xe3); /* shr r11; and r11d */
 	emit32(m, (X86_SLOTS_HASH - 1) << 5);

@@ -64,6 +64,7 @@ enum {
 	W_NSP,          /* native code's while C code runs */
 	W_RBASE,        /* native code's stack when it is empty */
 	W_EPOCH,        /* mode and mapping of code: equal means that links to other pages hold */
+	W_SEGMENT = 21, /* mem.c: not 0 if the segment's type does not do */
 	W_SIZE = 22,    /* slot.c: of a store, - 1 */
 	W_SETTLED = 23, /* slot.c: 0 = the place should look by page number */
 	W_MISSED = 30,  /* slot.c: the address of the last miss for the interpreter, its slot */
@@ -237,7 +238,7 @@ struct tr_place {
 	int32_t check, after, slow; /* the check, what follows a hit, the interpreter's */
 	uint8_t base, index, scale, seg;
 	uint8_t set, size;
-	bool write, is64, s1; /* s1: wants the host pointer in S1, else delta in S2 */
+	bool write, is64, a16, s1; /* s1: wants the host pointer in S1, else delta in S2 */
 };
 
 /* mem.c */

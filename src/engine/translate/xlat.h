@@ -27,7 +27,8 @@ enum stub_kind {
 /* An address in guest registers. */
 struct ea {
 	uint8_t base, index, scale; /* guest GPRs or NO_REG */
-	uint8_t seg;                /* FS or GS of 64-bit code, else NO_REG */
+	uint8_t seg; /* FS, GS; outside 64-bit code any with a base or limit; else NO_REG */
+	bool a16;    /* 16-bit address */
 	int64_t disp;
 };
 
@@ -133,6 +134,9 @@ unsigned xlat_get(struct xlat *x, unsigned g, unsigned tmp);
 void xlat_put(struct xlat *x, unsigned g, unsigned h);
 
 /* mem.c */
+/** xlat_segmented() - can an operand that the interpreter's fast handlers do not take, because of
+ * its segment or of a 16-bit address, be checked here? */
+bool xlat_segmented(const struct xlat *x, const struct insn *in);
 struct ea xlat_ea(const struct xlat *x, const struct insn *in);
 /**
  * xlat_put_ea() - dst = base + index * scale + disp + @more, as 64 or (@wide false) 32 bits
