@@ -374,7 +374,6 @@ int tr_string_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *
 
 /* ---- instructions ---- */
 
-#define NO_FILL     0xffff
 #define INLINE_MOST 65536u /* bytes without a look at requests */
 
 static bool string_op(const struct insn *in, enum tr_string_op *ret)
@@ -388,54 +387,65 @@ static bool string_op(const struct insn *in, enum tr_string_op *ret)
 	}
 }
 
-/* jcc out of line: slot @slot does not have all of what @reg points to */
-static void jcc_fill(struct xlat *x, uint8_t cc, unsigned slot, unsigned reg, bool write,
-		     struct stub **ret_s)
+/* Jumps to the call of the routine, which follows. */
+struct to_routine {
+	unsigned n, site[6];
+};
+
+static void jcc_routine(struct xlat *x, uint8_t cc, struct to_routine *j)
 {
 	EMIT(&x->m, 0x0f, (uint8_t)(0x80 | cc));
 	emit32(&x->m, 0);
-	*ret_s = xlat_stub(x, STUB_STRING_FILL);
-	(*ret_s)->fill = (uint16_t)slot;
-	(*ret_s)->size = (uint8_t)reg;
-	(*ret_s)->write = write;
+	check(j->n < ARRAY_SIZE(j->site));
+	j->site[j->n++] = x->m.n - 4;
 }
 
 #define SLOT_FIELD(slot, f) xlat_slot_field(slot, offsetof(struct x86_slot, f))
 
-/* Are RCX elements at @reg in the slot? S1 = the first one's offset, S2 = bytes. */
-static void check_range(struct xlat *x, unsigned log2, unsigned slot, unsigned reg, bool write,
-			struct stub *s[2])
+/* Are RCX elements at @reg in the slot? S1 = the first one's offset, S2 = bytes. Return: the stub
+ * that fills the slot. */
+static struct stub *check_range(struct xlat *x, unsigned log2, unsigned slot, unsigned reg,
+				bool write, struct to_routine *j)
 {
 	struct emit *m = &x->m;
+	struct stub *s;
 
 	tr_mem(m, x->is64, 0x8d, S1, reg, RCX, log2, 0);
 	tr_gs(m, true, 0x2b, S1, SLOT_FIELD(slot, base));
 	tr_gs(m, true, 0x3b, S1, SLOT_FIELD(slot, lim));
-	jcc_fill(x, CC_AE, slot, reg, write, &s[0]);
+	EMIT(m, 0x0f, 0x83); /* jae */
+	emit32(m, 0);
+	s = xlat_stub(x, STUB_STRING_FILL);
+	s->fill = (uint16_t)slot;
+	s->size = (uint8_t)reg;
+	s->write = write;
 	tr_mem(m, true, 0x8d, S2, NO_REG, RCX, log2, 0);
 	tr_rr(m, true, 0x29, S2, S1);
-	jcc_fill(x, CC_B, slot, reg, write, &s[1]);
+	jcc_routine(x, CC_B, j);
+	return s;
 }
 
 /* With more vCPUs: has one of the two pages become code meanwhile? S1, S2 = offset of the first
  * element in the slot, bytes. */
-static void check_code(struct xlat *x, unsigned slot, struct stub *s[2])
+static struct stub *check_code(struct xlat *x, unsigned slot)
 {
 	struct emit *m = &x->m;
+	struct stub *s;
 
 	tr_gs(m, true, 0x89, S1, tr_word(W_PTR));
 	tr_gs(m, true, 0x89, S2, tr_word(W_STR_D));
 	tr_rr(m, true, 0x01, S1, S2);
-	for (unsigned i = 0; i < 2; i++) {
-		unsigned r = i ? S2 : S1;
-
-		shr_imm(m, true, r, MEM_PAGE_SHIFT);
-		tr_gs(m, true, 0x03, r, xlat_slot_code(slot));
-		EMIT(m, 0x41, 0x80, (uint8_t)(0x38 | (r & 7)), 0, 0x0f, 0x85); /* cmp; jne */
-		emit32(m, 0);
-		s[i] = xlat_stub(x, STUB_STRING_STORED);
-		s[i]->slot_host = (uint16_t)(slot + 1);
-	}
+	shr_imm(m, true, S1, MEM_PAGE_SHIFT);
+	shr_imm(m, true, S2, MEM_PAGE_SHIFT);
+	tr_gs(m, true, 0x03, S1, xlat_slot_code(slot));
+	tr_gs(m, true, 0x03, S2, xlat_slot_code(slot));
+	EMIT(m, 0x41, 0x80, 0x3a, 0, 0x75, 4); /* cmp byte [r10], 0; jne to the other jne */
+	EMIT(m, 0x41, 0x80, 0x3b, 0);          /* cmp byte [r11], 0 */
+	EMIT(m, 0x0f, 0x85);                   /* jne */
+	emit32(m, 0);
+	s = xlat_stub(x, STUB_STRING_STORED);
+	s->slot_host = (uint16_t)(slot + 1);
+	return s;
 }
 
 /*
@@ -443,7 +453,8 @@ static void check_code(struct xlat *x, unsigned slot, struct stub *s[2])
  * instruction has to wait for. Everything else is the routine's. The stubs fill the slots and go to
  * the routine.
  */
-static void put_rep_inline(struct xlat *x, enum tr_string_op op, unsigned log2, struct stub *s[8])
+static void put_rep_inline(struct xlat *x, enum tr_string_op op, unsigned log2, struct stub *s[3],
+			   struct to_routine *j)
 {
 	struct ea src = {.base = X86_RSI, .index = NO_REG, .seg = NO_REG};
 	struct ea dst = {.base = X86_RDI, .index = NO_REG, .seg = NO_REG};
@@ -458,15 +469,15 @@ static void put_rep_inline(struct xlat *x, enum tr_string_op op, unsigned log2, 
 			tr_rr(m, false, 0x89, RSI, RSI);
 	}
 	test_df(m);
-	jcc_fill(x, CC_NE, NO_FILL, RDI, true, &s[0]);
+	jcc_routine(x, CC_NE, j);
 	EMIT(m, 0x48, 0x81, 0xf9); /* cmp rcx, most */
 	emit32(m, (x->t->smp ? 4096u : INLINE_MOST) >> log2);
-	jcc_fill(x, CC_A, NO_FILL, RDI, true, &s[1]);
+	jcc_routine(x, CC_A, j);
 	if (op == TR_MOVS) {
 		from = xlat_range_slot(x, &src, false);
-		check_range(x, log2, from, RSI, false, s + 2);
+		s[0] = check_range(x, log2, from, RSI, false, j);
 	}
-	check_range(x, log2, to, RDI, true, s + 4);
+	s[1] = check_range(x, log2, to, RDI, true, j);
 	if (op == TR_MOVS)
 		tr_gs(m, true, 0x03, RSI, SLOT_FIELD(from, delta));
 	tr_gs(m, true, 0x03, RDI, SLOT_FIELD(to, delta));
@@ -475,7 +486,7 @@ static void put_rep_inline(struct xlat *x, enum tr_string_op op, unsigned log2, 
 		tr_gs(m, true, 0x2b, RSI, SLOT_FIELD(from, delta));
 	tr_gs(m, true, 0x2b, RDI, SLOT_FIELD(to, delta));
 	if (x->t->smp)
-		check_code(x, to, s + 6);
+		s[2] = check_code(x, to);
 	EMIT(m, 0xeb, 5 + 2 + 5); /* jmp over the routine */
 }
 
@@ -484,21 +495,19 @@ void xlat_string_fill(struct xlat *x, const struct stub *s)
 	unsigned set = s->fill / X86_SLOTS;
 	struct emit *m = &x->m;
 
-	if (s->fill != NO_FILL) {
-		tr_rr(m, x->is64, 0x89, s->size, S1);
-		tr_gs(m, true, 0x2b, S1, SLOT_FIELD(s->fill, base));
-		tr_gs(m, true, 0x3b, S1, SLOT_FIELD(s->fill, lim));
-		EMIT(m, 0x0f, 0x82); /* jb: only the end is outside */
+	tr_rr(m, x->is64, 0x89, s->size, S1);
+	tr_gs(m, true, 0x2b, S1, SLOT_FIELD(s->fill, base));
+	tr_gs(m, true, 0x3b, S1, SLOT_FIELD(s->fill, lim));
+	EMIT(m, 0x0f, 0x82); /* jb: only the end is outside */
+	emit32(m, s->back - (m->n + 4));
+	if (set & X86_SLOT_SUPER) {
+		EMIT(m, 0x65, 0x80, 0x3c, 0x25); /* not kept: cmp byte gs:[hold], 0 */
+		emit32(m, (uint32_t)offsetof(struct vcpu, slots.hold));
+		EMIT(m, 0, 0x0f, 0x85);
 		emit32(m, s->back - (m->n + 4));
-		if (set & X86_SLOT_SUPER) {
-			EMIT(m, 0x65, 0x80, 0x3c, 0x25); /* not kept: cmp byte gs:[hold], 0 */
-			emit32(m, (uint32_t)offsetof(struct vcpu, slots.hold));
-			EMIT(m, 0, 0x0f, 0x85);
-			emit32(m, s->back - (m->n + 4));
-		}
-		tr_imm64(m, S2, s->fill * sizeof(struct x86_slot) << 8);
-		tr_jump_to(m, 0xe8, x->rx, x->t->miss[set][1][s->write]);
 	}
+	tr_imm64(m, S2, s->fill * sizeof(struct x86_slot) << 8);
+	tr_jump_to(m, 0xe8, x->rx, x->t->miss[set][1][s->write]);
 	emit8(m, 0xe9);
 	emit32(m, s->back - (m->n + 4));
 }
@@ -506,13 +515,16 @@ void xlat_string_fill(struct xlat *x, const struct stub *s)
 static void put_rep(struct xlat *x, const struct insn *in, enum tr_string_op op)
 {
 	unsigned log2 = (unsigned)__builtin_ctz(in->mem_size);
-	struct stub *s, *stub[8] = {NULL};
+	struct stub *s, *stub[3] = {NULL};
+	struct to_routine j = {0};
 	struct emit *m = &x->m;
 
 	need_m(x);
 	if (stores(op)) {
-		put_rep_inline(x, op, log2, stub);
-		for (unsigned i = 0; i < 6; i++)
+		put_rep_inline(x, op, log2, stub, &j);
+		for (unsigned i = 0; i < j.n; i++)
+			st_le32(m->buf + j.site[i], m->n - (j.site[i] + 4));
+		for (unsigned i = 0; i < 2; i++)
 			if (stub[i])
 				stub[i]->back = m->n;
 	}
@@ -524,9 +536,8 @@ static void put_rep(struct xlat *x, const struct insn *in, enum tr_string_op op)
 	x->m_ok = !x->e;
 	s->restore = x->e;
 	s->back = m->n;
-	for (unsigned i = 6; i < 8; i++)
-		if (stub[i])
-			stub[i]->back = m->n;
+	if (stub[2])
+		stub[2]->back = m->n;
 }
 
 static struct stub *jne_slow(struct xlat *x)

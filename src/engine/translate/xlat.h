@@ -56,6 +56,7 @@ struct stub {
 };
 
 #define XLAT_PARTS 12 /* blocks translated as one */
+/* an instruction has up to four, a block up to 16 more */
 #define XLAT_STUBS (BLOCK_MAX_INSNS * 4 + 16)
 #define LATER_MOST 5 /* instructions that are worth repeating for STUB_LATER */
 
