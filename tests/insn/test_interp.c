@@ -552,6 +552,28 @@ static const struct row rows[] = {
 	 .code = BYTES("\xdb\xe3\xdd\x07\xd9\x77\x40\x8b\x47\x4c"),
 	 .in = {{G_RDI, 0x200000}},
 	 .out = {{G_RAX, 0x100002}}},
+	{.what = "fninit; fld1; fldz; faddp st1; mov eax, 1; fnstenv [rdi+64]; mov eax, [rdi+76]; movzx ecx, word [rdi+82]",
+	 .cite = "vol. 1, 8.1.8, 8.1.9: FIP and FOP are the last instruction's of several",
+	 .code = BYTES("\xdb\xe3\xd9\xe8\xd9\xee\xde\xc1\xb8\x01\x00\x00\x00\xd9\x77\x40\x8b\x47\x4c\x0f\xb7\x4f\x52"),
+	 .in = {{G_RDI, 0x200000}},
+	 .out = {{G_RAX, 0x100006}, {G_RCX, 0x6c1}}},
+	{.what = "fninit; fld1; fst qword [rbx]; fnstenv [rdi+64]; mov eax, [rdi+76]",
+	 .cite = "vol. 1, 8.1.8: also of one whose operand lies in two pages",
+	 .code = BYTES("\xdb\xe3\xd9\xe8\xdd\x13\xd9\x77\x40\x8b\x47\x4c"),
+	 .in = {{G_RDI, 0x200000}, {G_RBX, 0x204ffc}},
+	 .out = {{G_RAX, 0x100004}},
+	 .mem = {{0x204ffc, 0x3ff0000000000000}}},
+	{.what = "fninit; mov word [rdi], 0x37b; fldcw [rdi]; fldz; fld1; fdivrp st1; fnstenv [rdi+64]; mov eax, [rdi+76]",
+	 .cite = "vol. 1, 8.6: a pending exception keeps the pointers of the instruction that raised it",
+	 .code = BYTES("\xdb\xe3\x66\xc7\x07\x7b\x03\xd9\x2f\xd9\xee\xd9\xe8\xde\xf1\xd9\x77\x40\x8b\x47\x4c"),
+	 .in = {{G_RDI, 0x200000}},
+	 .out = {{G_RAX, 0x10000d}}},
+	{.what = "fninit; mov word [rdi], 0x37b; fldcw [rdi]; fld1; fdiv dword [rdi+8]; fnstenv [rdi+64]; mov eax, [rdi+84]",
+	 .cite = "vol. 1, 8.1.8: FDP of an unmasked exception, on every processor",
+	 .code = BYTES("\xdb\xe3\x66\xc7\x07\x7b\x03\xd9\x2f\xd9\xe8\xd8\x77\x08\xd9\x77\x40\x8b\x47\x54"),
+	 .in = {{G_RDI, 0x200000}},
+	 .pre = {{0x200008, 0x0}},
+	 .out = {{G_RAX, 0x200008}}},
 	{.what = "fninit; mov word [rdi], 0x37b; fldcw [rdi]; fldz; fld1; fdivrp st1; nop; fnstsw ax; fwait",
 	 .cite = "vol. 1, 8.6: an unmasked x87 exception comes with the next waiting instruction",
 	 .code = BYTES("\xdb\xe3\x66\xc7\x07\x7b\x03\xd9\x2f\xd9\xee\xd9\xe8\xde\xf1\x90\xdf\xe0\x9b"),
@@ -1104,6 +1126,48 @@ static void test_cache_overflow(void **state)
 	im_free(m);
 }
 
+/* Blocks full of the instructions that take most host code. */
+static void test_full_blocks(void **state)
+{
+	static const struct {
+		const char *what, *code;
+		unsigned len;
+	} most[] = {
+		{"rep movsb", BYTES("\xf3\xa4")},
+		{"rep stosq", BYTES("\xf3\x48\xab")},
+		{"repne scasw", BYTES("\x66\xf2\xaf")},
+		{"movsd", BYTES("\xa5")},
+		{"cmpsb", BYTES("\xa6")},
+		{"push qword gs:[r10+r11*8+0x12345678]",
+		 BYTES("\x65\x43\xff\xb4\xda\x78\x56\x34\x12")},
+		{"pop qword [rsp+0x12]", BYTES("\x8f\x44\x24\x12")},
+		{"lock bts gs:[r10+r11*8], r15", BYTES("\xf0\x65\x4f\x0f\xab\x3c\xda")},
+		{"lock cmpxchg16b gs:[r10+r11*8]", BYTES("\xf0\x65\x4b\x0f\xc7\x0c\xda")},
+		{"fst dword gs:[r10+r11*8+0x12345678]",
+		 BYTES("\x65\x43\xd9\x94\xda\x78\x56\x34\x12")},
+		{"fldcw [rdi]", BYTES("\xd9\x2f")},
+		{"ldmxcsr gs:[r10+r11*8]", BYTES("\x65\x43\x0f\xae\x14\xda")},
+		{"lock xadd gs:[r10+r11*8], r15", BYTES("\xf0\x65\x4f\x0f\xc1\x3c\xda")},
+		{"vfmadd231pd ymm9, ymm10, gs:[r10+r11*8]", BYTES("\x65\xc4\x02\xad\xb8\x0c\xda")},
+		{"div qword gs:[r10+r11*8]", BYTES("\x65\x4b\xf7\x34\xda")},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(most); i++) {
+		struct im *m = im_new(64, 0, NULL);
+		uint8_t code[80 * 12];
+		unsigned n = 0;
+
+		for (unsigned j = 0; j < 80; j++, n += most[i].len)
+			memcpy(code + n, most[i].code, most[i].len);
+		im_code(m, code, n);
+		m->v->s.gpr[X86_RSI] = m->v->s.gpr[X86_RDI] = IM_DATA;
+		m->v->s.gpr[X86_R10] = IM_DATA;
+		if (im_run(m).reason != VCPU_EXIT_HALT)
+			fail_msg("%s", most[i].what);
+		im_free(m);
+	}
+}
+
 /* 16, 32 and 64-bit meaning of the same bytes: 48 ff c0. */
 static void test_modes_of_bytes(void **state)
 {
@@ -1261,9 +1325,10 @@ int main(void)
 		cmocka_unit_test(test_popf_window),    cmocka_unit_test(test_kick),
 		cmocka_unit_test(test_debugger),       cmocka_unit_test(test_debug_registers),
 		cmocka_unit_test(test_crossing_code),  cmocka_unit_test(test_remapped_code),
-		cmocka_unit_test(test_cache_overflow), cmocka_unit_test(test_modes_of_bytes),
-		cmocka_unit_test(test_models),         cmocka_unit_test(test_locked),
-		cmocka_unit_test(test_cross_modify),   cmocka_unit_test(test_speed),
+		cmocka_unit_test(test_cache_overflow), cmocka_unit_test(test_full_blocks),
+		cmocka_unit_test(test_modes_of_bytes), cmocka_unit_test(test_models),
+		cmocka_unit_test(test_locked),         cmocka_unit_test(test_cross_modify),
+		cmocka_unit_test(test_speed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
