@@ -53,8 +53,10 @@ struct aio {
 
 /** aio_uring_new() - 0, or -errno (-ENOSYS, -EPERM: not available here) without text. */
 int aio_uring_new(int event_fd, const struct aio_client *client, struct aio **ret_aio) MUST_CHECK;
-/** aio_threads_new() - 0 or -errno. Threads start when there is work. */
-int aio_threads_new(int event_fd, const struct aio_client *client, struct aio **ret_aio) MUST_CHECK;
+/** aio_threads_new() - 0 or -errno. Threads start when there is work. @sync: no threads, calls run
+ * in submit, in that order. */
+int aio_threads_new(int event_fd, const struct aio_client *client, bool sync,
+		    struct aio **ret_aio) MUST_CHECK;
 
 static inline void aio_submit(struct aio *aio, struct block_req *req)
 {

@@ -45,7 +45,8 @@ struct block_req {
 	void *drv;
 };
 
-enum block_aio { BLOCK_AIO_AUTO, BLOCK_AIO_URING, BLOCK_AIO_THREADS };
+/* SYNC: in block_submit() itself, one after another; completions still come later. */
+enum block_aio { BLOCK_AIO_AUTO, BLOCK_AIO_URING, BLOCK_AIO_THREADS, BLOCK_AIO_SYNC };
 
 struct block_options {
 	const char *path;

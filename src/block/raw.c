@@ -229,7 +229,7 @@ static int choose_aio(struct block *b, enum block_aio want, struct error *err)
 	struct aio_client client = {.prepare = raw_prepare, .done = raw_done, .ctx = b};
 	int r;
 
-	if (want != BLOCK_AIO_THREADS) {
+	if (want != BLOCK_AIO_THREADS && want != BLOCK_AIO_SYNC) {
 		r = aio_uring_new(b->event_fd, &client, &b->aio);
 		if (r == 0)
 			return 0;
@@ -239,7 +239,7 @@ static int choose_aio(struct block *b, enum block_aio want, struct error *err)
 					 "choice open or ask for threads",
 					 b->path, strerror(-r));
 	}
-	r = aio_threads_new(b->event_fd, &client, &b->aio);
+	r = aio_threads_new(b->event_fd, &client, want == BLOCK_AIO_SYNC, &b->aio);
 	if (r < 0)
 		return error_set(err, r, "disk '%s': cannot start a thread: %s", b->path,
 				 strerror(-r));

@@ -36,6 +36,17 @@ int bus_init(struct bus *bus, struct mem_space *mem, struct error *err)
 	return 0;
 }
 
+void bus_lock_nests(struct bus *bus)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutex_destroy(&bus->lock);
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&bus->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+}
+
 void bus_done(struct bus *bus)
 {
 	if (!bus->ports)

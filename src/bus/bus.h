@@ -49,6 +49,8 @@ struct bus {
 int bus_init(struct bus *bus, struct mem_space *mem, struct error *err) MUST_CHECK;
 void bus_done(struct bus *bus);
 
+/** bus_lock_nests() - a thread that holds the lock may take it again. Before anybody uses it. */
+void bus_lock_nests(struct bus *bus);
 static inline void bus_lock(struct bus *bus)
 {
 	pthread_mutex_lock(&bus->lock);

@@ -6,7 +6,8 @@
  * rdtsc plus a constant; both constants are chosen on clock_start() so that neither ever jumps.
  * Readers on any thread use a sequence lock: `seq` is odd while a writer (bus lock held) works.
  * A manual clock has neither source: time moves in clock_step() alone, and its TSC ticks once a
- * nanosecond, so that test results do not depend on the host.
+ * nanosecond, so that test results do not depend on the host. With clock_count() it also moves by a
+ * nanosecond with each instruction that the VM's one processor runs.
  *
  * The TSC rate comes from CPUID leaf 15h when it is complete (Intel SDM vol. 2, CPUID: crystal
  * clock ECX, ratio EBX/EAX), else from measuring rdtsc against CLOCK_MONOTONIC between clock_new()
@@ -54,6 +55,11 @@ struct clock {
 	pthread_mutex_t hz_lock; /* guards calibration; leaf */
 	_Atomic uint64_t tsc_hz; /* 0 = not known yet */
 	struct instant born;
+
+	/* clock_count(); written while nothing runs */
+	const uint64_t *counter;
+	void (*armed)(void *ctx);
+	void *armed_ctx;
 
 	/* Binary heap of armed timers, heap[1..count], bus lock. */
 	struct vtimer **heap;
@@ -185,18 +191,23 @@ static void write_view(struct clock *c, bool running, ns_t ns, uint64_t tsc)
 	write_end(c, running, ns, tsc);
 }
 
+static uint64_t counted(const struct clock *c)
+{
+	return UNLIKELY(c->counter != NULL) ? __atomic_load_n(c->counter, __ATOMIC_RELAXED) : 0;
+}
+
 ns_t clock_now(struct clock *c)
 {
 	struct view v = read_view(c, VIEW_NS);
 
-	return v.ns + v.host.mono;
+	return v.ns + v.host.mono + counted(c);
 }
 
 uint64_t clock_tsc(struct clock *c)
 {
 	struct view v = read_view(c, VIEW_TSC);
 
-	return v.tsc + v.host.tsc;
+	return v.tsc + v.host.tsc + counted(c);
 }
 
 uint64_t clock_tsc_offset(struct clock *c)
@@ -268,8 +279,11 @@ static void rearm(struct clock *c)
 {
 	struct view v;
 
-	if (!c->loop)
+	if (!c->loop) {
+		if (c->armed)
+			c->armed(c->armed_ctx);
 		return;
+	}
 	v = read_view(c, VIEW_OFFSETS);
 	if (!v.running || !c->count) {
 		loop_timer_disarm(c->timer);
@@ -400,6 +414,36 @@ void clock_step(struct clock *c, ns_t ns)
 	}
 	if (end > clock_now(c))
 		manual_to(c, end);
+}
+
+void clock_count(struct clock *c, const uint64_t *insns, void (*armed)(void *ctx), void *ctx)
+{
+	check(!c->loop);
+	c->counter = insns;
+	c->armed = armed;
+	c->armed_ctx = ctx;
+}
+
+ns_t clock_next(const struct clock *c)
+{
+	return c->count ? c->heap[1]->at : UINT64_MAX;
+}
+
+void clock_catch_up(struct clock *c)
+{
+	/* a timer that re-arms itself in the past waits for its next turn */
+	for (unsigned i = 0; i < FIRE_BUDGET && c->count && c->heap[1]->at <= clock_now(c); i++)
+		fire(c->heap[1]);
+}
+
+void clock_skip(struct clock *c, ns_t to)
+{
+	struct view v = read_view(c, VIEW_OFFSETS);
+	ns_t now = clock_now(c);
+
+	check(!c->loop);
+	if (to > now)
+		write_view(c, v.running, v.ns + (to - now), v.tsc + (to - now));
 }
 
 uint64_t clock_wall_ns(struct clock *c)

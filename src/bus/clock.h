@@ -43,6 +43,17 @@ void clock_set(struct clock *c, ns_t now, uint64_t tsc);
  * clock_running() for a manual clock). */
 void clock_step(struct clock *c, ns_t ns);
 
+/**
+ * clock_count() - manual clock only: one more nanosecond (and TSC tick) for each count of *@insns
+ * @armed: called when the first deadline changes. To be set up before anything runs.
+ */
+void clock_count(struct clock *c, const uint64_t *insns, void (*armed)(void *ctx), void *ctx);
+/** clock_next() - first deadline, UINT64_MAX if there is none. clock_catch_up() - fire what is due.
+ * clock_skip() - guest time becomes @to unless it is later already. Manual clock, bus lock held. */
+ns_t clock_next(const struct clock *c);
+void clock_catch_up(struct clock *c);
+void clock_skip(struct clock *c, ns_t to);
+
 /** clock_wall_ns() - ns since 1970 as the guest's RTC should see it: host real time at start plus
  * guest time passed. */
 uint64_t clock_wall_ns(struct clock *c);

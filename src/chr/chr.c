@@ -170,6 +170,10 @@ static void pull_input(struct chr *c)
 	}
 	if (c->kind->filter)
 		n = (ssize_t)c->kind->filter(c, buf, (size_t)n);
+	if (c->deaf)
+		return;
+	if (c->tap && n > 0)
+		c->tap(c->tap_ctx, buf, (size_t)n);
 	ring_put(&c->in, buf, (size_t)n);
 }
 
@@ -189,6 +193,23 @@ static void deliver_input(struct chr *c)
 		ring_drop(&c->in, n);
 		c->h.receive(c->h.ctx, buf, n);
 	}
+}
+
+void chr_set_tap(struct chr *c, void (*fn)(void *ctx, const uint8_t *buf, size_t len), void *ctx)
+{
+	c->tap = fn;
+	c->tap_ctx = ctx;
+}
+
+void chr_deafen(struct chr *c)
+{
+	c->deaf = true;
+}
+
+void chr_inject(struct chr *c, const uint8_t *buf, size_t len)
+{
+	ring_put(&c->in, buf, MIN(len, ring_space(&c->in)));
+	deliver_input(c);
 }
 
 /* All work of the loop's thread: outer lock held. */

@@ -39,6 +39,12 @@ size_t chr_write(struct chr *c, const void *buf, size_t len);
 void chr_poll_input(struct chr *c);
 /** chr_flush() - write out what is queued, waiting at most @ms. */
 void chr_flush(struct chr *c, int ms);
+/** chr_set_tap() - @fn sees all input when it comes from the host, before the front end does. */
+void chr_set_tap(struct chr *c, void (*fn)(void *ctx, const uint8_t *buf, size_t len), void *ctx);
+/** chr_deafen() - from now on input comes from chr_inject() alone. */
+void chr_deafen(struct chr *c);
+/** chr_inject() - input as if it came from the host; what does not fit is lost. */
+void chr_inject(struct chr *c, const uint8_t *buf, size_t len);
 /** chr_describe() - e.g. "pty /dev/pts/4", for messages; owned by @c. */
 const char *chr_describe(const struct chr *c);
 /** chr_set_menu() - @key is called for each key typed after Ctrl-] (stdio only): 'q' quit, 'p' ...

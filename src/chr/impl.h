@@ -47,6 +47,9 @@ struct chr {
 
 	void (*menu)(void *ctx, char key);
 	void *menu_ctx;
+	void (*tap)(void *ctx, const uint8_t *buf, size_t len);
+	void *tap_ctx;
+	bool deaf;      /* chr_deafen() */
 	bool menu_open; /* Ctrl-] was typed, the next key is for the menu */
 
 	void *drv; /* the kind's own */

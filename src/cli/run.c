@@ -271,6 +271,7 @@ static int start(struct run *run, ns_t since)
 	bus_lock(vm_bus(run->vm));
 	if (run->rc->stats)
 		vm_print_stats(run->vm, stderr);
+	vm_exact_report(run->vm, stderr);
 	vm_set_debugger(run->vm, NULL, NULL);
 	gdb_close(run->gdb);
 	qmp_close(run->qmp);

@@ -41,6 +41,9 @@ enum {
 	O_DEBUG_EXIT,
 	O_TESTDEV,
 	O_NO_REBOOT,
+	O_DETERMINISTIC,
+	O_RECORD,
+	O_REPLAY,
 	O_NAME,
 	O_DISPLAY,
 	O_NO_VGA,
@@ -81,6 +84,9 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_DISPLAY]    = {"display", 0, "WHERE", "screen for VNC clients and browsers: vnc:127.0.0.1:PORT or vnc:unix:PATH, then perhaps ,password-file=PATH; none (default)"},
 	[O_NO_VGA]     = {"no-vga", 0, NULL, "a pc without a screen"},
 	[O_NAME]       = {"name", 0, "NAME", "name of the VM: other bothy commands reach it by this"},
+	[O_DETERMINISTIC] = {"deterministic", 0, NULL, "runs that can be repeated to the bit: time counts instructions; one processor, no network"},
+	[O_RECORD]     = {"record", 0, "FILE", "with --deterministic: write inputs (keys, power button) there"},
+	[O_REPLAY]     = {"replay", 0, "FILE", "with --deterministic: take inputs from there"},
 	[O_GDB]        = {"gdb", 0, "WHERE[,wait]", "listen for gdb on unix:PATH or tcp:127.0.0.1:PORT; wait: stop at the first instruction"},
 	[O_DEBUG]      = {"debug", 'd', "MASKS", "trace in_asm, exec, int, mmu, io, guest_errors to stderr"},
 	[O_STATS]      = {"stats", 0, NULL, "print counters at the end"},
@@ -410,6 +416,7 @@ static int set_flag(struct run_config *rc, int option)
 	case O_TESTDEV: rc->vm.testdev = true; break;
 	case O_NO_REBOOT: rc->vm.no_reboot = true; break;
 	case O_NO_VGA: rc->vm.no_vga = true; break;
+	case O_DETERMINISTIC: rc->vm.deterministic = true; break;
 	case O_STATS: rc->stats = true; break;
 	case O_VERBOSE: rc->verbose++; break;
 	case O_HELP: rc->help = true; break;
@@ -442,6 +449,8 @@ static int set_option(struct run_config *rc, int option, const char *value)
 	case O_FIRMWARE_LOG: rc->vm.firmware_log = value; return check_chr("firmware-log", value);
 	case O_NAME: rc->name = rc->vm.name = value; return 0;
 	case O_DISPLAY: return set_display(rc, value);
+	case O_RECORD: rc->vm.record = value; return 0;
+	case O_REPLAY: rc->vm.replay = value; return 0;
 	case O_GDB: return set_gdb(rc, value);
 	case O_DEBUG: return set_masks(rc, value);
 	case O_IN_PLACE: rc->in_place = true; return 0;
@@ -565,15 +574,17 @@ static int settle(struct run_config *rc)
 	if (!c->n_cpus)
 		c->n_cpus = 1;
 	if (!c->ram_size)
-		c->ram_size = default_memory();
+		c->ram_size = c->deterministic ? 512 * MIB : default_memory();
 	if (!c->engine)
 		c->engine = "auto";
+	if ((c->record || c->replay) && !c->deterministic)
+		return cli_die(EXIT_USAGE, "--record and --replay need --deterministic");
 	nat = !c->net || !strcmp(c->net, "nat");
 	if (c->n_forwards && !nat)
 		return cli_die(EXIT_USAGE, "-p needs --net nat; '%s' has its own addresses",
 			       c->net);
 	if (!c->net)
-		c->net = "nat";
+		c->net = c->deterministic ? "none" : "nat";
 	if (!c->serial[0] && !count_stdio(c))
 		c->serial[0] = "stdio";
 	c->firmware_text = c->firmware && c->serial[0];

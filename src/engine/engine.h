@@ -27,6 +27,7 @@ struct engine_vm {
 	struct mem_listener listener;
 	void *engine;           /* the engine's own per-VM data */
 	bool translate_at_once; /* tests: translate each block when it is first entered */
+	bool exact; /* blocks return to the run loop, instructions are counted there: insn_limit */
 	unsigned compare_every; /* lockstep: after its first runs, compare each n-th of a block */
 };
 

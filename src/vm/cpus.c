@@ -12,9 +12,6 @@
 #include "base/log.h"
 #include "vm/internal.h"
 
-/* Bits that end a halt. A TLB flush alone can wait until the vCPU runs again. */
-#define WAKE_BITS (VCPU_REQ_KICK | VCPU_REQ_EVENT | VCPU_REQ_DEBUG)
-
 static void futex_wait(_Atomic uint32_t *word, uint32_t seen)
 {
 	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
@@ -34,7 +31,7 @@ static void wake(struct vcpu *v)
 		futex_wake(&v->request);
 }
 
-static void sleep_halted(struct vm_cpu *c)
+void vm_sleep_halted(struct vm_cpu *c)
 {
 	struct vcpu *v = &c->v;
 
@@ -42,7 +39,8 @@ static void sleep_halted(struct vm_cpu *c)
 	for (;;) {
 		uint32_t seen = atomic_load(&v->request);
 
-		if ((seen & WAKE_BITS) || atomic_load(&c->vm->hold) || atomic_load(&c->vm->ending))
+		if ((seen & VM_WAKE_BITS) || atomic_load(&c->vm->hold) ||
+		    atomic_load(&c->vm->ending))
 			break;
 		futex_wait(&v->request, seen);
 	}
@@ -63,6 +61,7 @@ void vm_hold(struct vm *vm)
 	atomic_store(&vm->hold, true);
 	vm->only = -1;
 	vm_kick_all(vm);
+	vm_exact_wake(vm);
 	while (vm->n_parked < vm->n_ready)
 		pthread_cond_wait(&vm->parked, &vm->bus.lock);
 }
@@ -106,7 +105,7 @@ static bool handle_exit(struct vm_cpu *c, const struct vcpu_exit *x)
 
 	switch (x->reason) {
 	case VCPU_EXIT_KICK: return false;
-	case VCPU_EXIT_HALT: sleep_halted(c); return false;
+	case VCPU_EXIT_HALT: vm_sleep_halted(c); return false;
 	case VCPU_EXIT_SHUTDOWN: ask = VM_ASK_CRASH; break;
 	case VCPU_EXIT_DEBUG: ask = VM_ASK_DEBUG; break;
 	case VCPU_EXIT_ERROR:
@@ -126,6 +125,21 @@ static bool handle_exit(struct vm_cpu *c, const struct vcpu_exit *x)
 	vm_ask(vm, ask);
 	bus_unlock(&vm->bus);
 	return true;
+}
+
+/* Bus lock held. */
+static void run_exact(struct vm *vm, struct vm_cpu *c)
+{
+	struct vcpu_exit x = {0};
+	int r = vm_exact_run(vm, c, &x);
+
+	if (r < 0) {
+		x.reason = VCPU_EXIT_ERROR;
+		if (!x.error.code)
+			error_set(&x.error, r, "vCPU %u: the engine failed", c->v.index);
+	}
+	if (r)
+		(void)handle_exit(c, &x);
 }
 
 static void *thread_main(void *arg)
@@ -154,6 +168,10 @@ static void *thread_main(void *arg)
 			park(c);
 		if (atomic_load(&vm->ending))
 			break;
+		if (vm->exact) {
+			run_exact(vm, c);
+			continue;
+		}
 		bus_unlock(&vm->bus);
 		for (;;) {
 			struct vcpu_exit x = {0};
@@ -221,6 +239,7 @@ void vm_cpus_stop(struct vm *vm)
 {
 	atomic_store(&vm->ending, true);
 	vm_kick_all(vm);
+	vm_exact_wake(vm);
 	pthread_cond_broadcast(&vm->go);
 	bus_unlock(&vm->bus);
 	for (unsigned i = 0; i < vm->n_cpus; i++)

@@ -79,6 +79,8 @@ struct vm {
 	uint64_t n_resets;
 	ns_t started_at; /* host ns */
 
+	struct exact *exact; /* exact.c; NULL unless deterministic */
+
 	/* no space: space.c */
 	struct loop_timer *space_timer;
 	bool space_failed; /* parked again since the last retry */
@@ -108,6 +110,26 @@ void vm_kick_all(struct vm *vm);
  * text. */
 int vm_firmware_load(struct vm *vm, const struct vm_config *cfg, struct error *err) MUST_CHECK;
 void vm_firmware_done(struct vm *vm);
+
+/* Bits of a request that end a halt. A TLB flush alone can wait until the vCPU runs again. */
+#define VM_WAKE_BITS (VCPU_REQ_KICK | VCPU_REQ_EVENT | VCPU_REQ_DEBUG)
+/** vm_sleep_halted() - until the vCPU has something to do. Bus lock not held. */
+void vm_sleep_halted(struct vm_cpu *c);
+
+/* exact.c */
+/** vm_exact_check() - is @cfg possible? vm_exact_new() - after the clock, before devices.
+ * vm_exact_start() - when vCPUs and back ends are there. */
+int vm_exact_check(const struct vm_config *cfg, struct error *err) MUST_CHECK;
+int vm_exact_new(struct vm *vm, const struct vm_config *cfg, struct error *err) MUST_CHECK;
+void vm_exact_start(struct vm *vm);
+void vm_exact_free(struct vm *vm);
+/** vm_exact_run() - run until the vCPU must park; 1: @x says why; -errno: the engine failed. Bus
+ * lock held; given up between slices. */
+int vm_exact_run(struct vm *vm, struct vm_cpu *c, struct vcpu_exit *x) MUST_CHECK;
+/** vm_exact_wake() - hold or ending has been set. */
+void vm_exact_wake(struct vm *vm);
+/** vm_exact_input() - @what comes from outside; false: ignore it, inputs are being replayed. */
+bool vm_exact_input(struct vm *vm, const char *what) MUST_CHECK;
 
 /* boot_state.c */
 /** vm_cpus_reset() - every vCPU to its reset state, the boot processor to @boot. vCPUs parked;

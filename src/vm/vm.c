@@ -176,16 +176,20 @@ enum vm_state vm_get_state(const struct vm *vm)
 
 void vm_reset(struct vm *vm)
 {
-	restart(vm);
+	if (vm_exact_input(vm, "reset"))
+		restart(vm);
 }
 
 void vm_power_button(struct vm *vm)
 {
-	machine_power_button(vm->machine);
+	if (vm_exact_input(vm, "button"))
+		machine_power_button(vm->machine);
 }
 
 void vm_nmi(struct vm *vm)
 {
+	if (!vm_exact_input(vm, "nmi"))
+		return;
 	for (unsigned i = 0; i < vm->n_cpus; i++)
 		lapic_nmi(&vm->cpu[i].v);
 }
@@ -290,7 +294,9 @@ static int open_back_ends(struct vm *vm, const struct vm_config *cfg, struct err
 					    .format = "raw",
 					    .read_only = cfg->disk[i].read_only,
 					    .overlay = cfg->disk[i].overlay,
-					    .unsafe = cfg->disk[i].unsafe};
+					    .unsafe = cfg->disk[i].unsafe,
+					    .aio = cfg->deterministic ? BLOCK_AIO_SYNC
+								      : BLOCK_AIO_AUTO};
 
 		r = block_open(vm->loop, &opt, &vm->block[i], err);
 	}
@@ -343,7 +349,7 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 		.debugcon = vm->debugcon,
 		.debug_exit = cfg->debug_exit,
 		.testdev = cfg->testdev,
-		.rng = true,
+		.rng = !cfg->deterministic,
 		.balloon = true,
 		.boot = &vm->boot,
 		.firmware = {.bios = vm->bios.bytes,
@@ -390,7 +396,8 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 
 static int build_cpus(struct vm *vm, const struct vm_config *cfg, struct error *err)
 {
-	const struct engine_ops *ops = engine_pick(cfg->engine, &vm->caps, err);
+	const char *name = cfg->deterministic ? "interp" : cfg->engine;
+	const struct engine_ops *ops = engine_pick(name, &vm->caps, err);
 	int r;
 
 	if (!ops)
@@ -402,6 +409,8 @@ static int build_cpus(struct vm *vm, const struct vm_config *cfg, struct error *
 		snprintf(vm->engine_line, sizeof(vm->engine_line), "%s", ops->name);
 	r = cpu_model_init(&vm->model, cfg->cpu ? cfg->cpu : "max", cfg->n_cpus,
 			   clock_tsc_hz(vm->clock), err);
+	if (r == 0 && cfg->deterministic)
+		cpu_model_drop_random(&vm->model);
 	if (r == 0)
 		r = cpu_set_init(&vm->cpus, &vm->bus, err);
 	if (r < 0)
@@ -409,6 +418,7 @@ static int build_cpus(struct vm *vm, const struct vm_config *cfg, struct error *
 	vm->cpus_up = true;
 	vm->engine = (struct engine_vm){.ops = ops,
 					.compare_every = engine_number(cfg->engine),
+					.exact = cfg->deterministic,
 					.mem = vm->mem,
 					.bus = &vm->bus,
 					.cpus = &vm->cpus};
@@ -453,8 +463,10 @@ static int open_vnc(struct vm *vm, const struct vm_config *cfg, struct error *er
 
 static int build(struct vm *vm, const struct vm_config *cfg, struct error *err)
 {
-	int r = open_images(vm, cfg, err);
+	int r = cfg->deterministic ? vm_exact_new(vm, cfg, err) : 0;
 
+	if (r == 0)
+		r = open_images(vm, cfg, err);
 	if (r == 0)
 		r = open_back_ends(vm, cfg, err);
 	if (r == 0)
@@ -467,6 +479,8 @@ static int build(struct vm *vm, const struct vm_config *cfg, struct error *err)
 		r = vm_space_init(vm, err);
 	if (r == 0)
 		r = build_cpus(vm, cfg, err);
+	if (r == 0 && vm->exact)
+		vm_exact_start(vm);
 	if (r == 0) {
 		machine_reset(vm->machine, DEV_RESET_COLD);
 		r = machine_boot(vm->machine, &vm->boot_cpu, err);
@@ -488,14 +502,18 @@ int vm_new(const struct vm_config *cfg, struct vm **ret_vm, struct error *err)
 	vm->started_at = host_now_ns();
 	pthread_cond_init(&vm->parked, NULL);
 	pthread_cond_init(&vm->go, NULL);
-	r = mem_space_new(&vm->mem, err);
+	r = vm_exact_check(cfg, err);
+	if (r == 0)
+		r = mem_space_new(&vm->mem, err);
 	if (r == 0)
 		r = bus_init(&vm->bus, vm->mem, err);
 	vm->bus_up = r == 0;
+	if (r == 0 && cfg->deterministic)
+		bus_lock_nests(&vm->bus);
 	if (r == 0)
 		r = loop_new(&vm->bus.lock, &vm->loop, err);
 	if (r == 0) {
-		vm->clock = clock_new(vm->loop);
+		vm->clock = clock_new(cfg->deterministic ? NULL : vm->loop);
 		bus_lock(&vm->bus);
 		r = build(vm, cfg, err);
 		bus_unlock(&vm->bus);
@@ -550,6 +568,7 @@ void vm_free(struct vm *vm)
 		bus_lock(&vm->bus);
 		free_locked(vm);
 		clock_free(vm->clock);
+		vm_exact_free(vm);
 		bus_unlock(&vm->bus);
 	}
 	if (vm->loop)

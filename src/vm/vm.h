@@ -71,7 +71,9 @@ struct vm_config {
 	const char *name;    /* NULL: none was given */
 	const char *display; /* "vnc:..."; NULL or "none": nobody looks */
 	bool debug_exit, testdev, no_reboot;
-	uint32_t trace; /* TRACE_ masks */
+	bool deterministic;          /* vm/exact.c */
+	const char *record, *replay; /* files of inputs, with `deterministic`; NULL = none */
+	uint32_t trace;              /* TRACE_ masks */
 };
 
 enum vm_end {
@@ -125,6 +127,10 @@ void vm_nmi(struct vm *vm);
 void vm_quit(struct vm *vm);
 /** vm_print_stats() - the counters table; parks the vCPUs meanwhile. */
 void vm_print_stats(struct vm *vm, FILE *out);
+
+/** vm_exact_report() - one line of counters and a hash of RAM and vCPU, with --deterministic; parks
+ * the vCPU. */
+void vm_exact_report(struct vm *vm, FILE *out);
 
 /** vm_engine_line() - "interp: no usable KVM: ..." for the start message; owned by @vm. */
 const char *vm_engine_line(const struct vm *vm);

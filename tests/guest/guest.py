@@ -239,10 +239,18 @@ class Guest:
 def children(pid):
     """All descendants."""
     found = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as f:
-            for child in map(int, f.read().split()):
-                found += [child] + children(child)
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except FileNotFoundError: # it has ended
+        return found
+    for task in tasks:
+        try:
+            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as f:
+                kids = [int(word) for word in f.read().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        for child in kids:
+            found += [child] + children(child)
     return found
 
 

@@ -481,6 +481,18 @@ int cpu_model_init(struct cpu_model *m, const char *name, unsigned n_cpus, uint6
 	return 0;
 }
 
+void cpu_model_drop_random(struct cpu_model *m)
+{
+	struct cpuid_regs *basic = leaf_find(m, 1, 0), *extended = leaf_find(m, 7, 0);
+
+	if (basic)
+		basic->ecx &= ~BIT(30);
+	if (extended)
+		extended->ebx &= ~BIT(18);
+	m->feats[X86_FEAT_RDRAND / 64] &= ~(1ull << X86_FEAT_RDRAND % 64);
+	m->feats[X86_FEAT_RDSEED / 64] &= ~(1ull << X86_FEAT_RDSEED % 64);
+}
+
 /* ---- CPUID ---- */
 
 static uint32_t xsave_size(uint64_t mask, bool compacted)

@@ -39,6 +39,8 @@ struct cpu_model {
  */
 int cpu_model_init(struct cpu_model *m, const char *name, unsigned n_cpus, uint64_t tsc_hz,
 		   struct error *err) MUST_CHECK;
+/** cpu_model_drop_random() - no RDRAND and RDSEED: their results are the host's. */
+void cpu_model_drop_random(struct cpu_model *m);
 /** cpuid_query() - what CPUID returns on @v now (APIC ids, OSXSAVE, XSAVE sizes are dynamic). */
 void cpuid_query(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *ret);
 /** cpu_model_names() - NULL-terminated list for help. */

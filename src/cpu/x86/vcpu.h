@@ -183,7 +183,9 @@ struct vcpu {
 	struct vtimer lapic_timer;
 	struct vcpu_debug debug;
 	struct vcpu_counters count;
-	uint32_t trace; /* TRACE_ masks of -d */
+	uint64_t insn_limit; /* leave run() at the first block that starts at or after this count;
+				0 = none. For engine_vm.exact only */
+	uint32_t trace;      /* TRACE_ masks of -d */
 	struct x86_slots slots;
 };
 

@@ -151,6 +151,10 @@ static int interp_run(struct engine_vm *vm, struct vcpu *v, struct vcpu_exit *re
 		r = run_some(v, ic);
 		if (UNLIKELY(r == X86_FAULT))
 			r = x86_deliver(v);
+		if (UNLIKELY(v->insn_limit) && r == X86_OK && v->count.insns >= v->insn_limit) {
+			v->exit.reason = VCPU_EXIT_KICK;
+			r = X86_EXIT;
+		}
 	}
 	x87_sync(ic);
 	v->count.exits[v->exit.reason]++;
@@ -311,6 +315,7 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 	ic->ivm->cpus = ic;
 	pthread_mutex_unlock(&ic->ivm->code_lock);
 	ic->stored_slow = uop_stored_slow;
+	ic->unchained = vm->exact;
 	ic->x87_no_sel = cpu_model_has(v->model, X86_FEAT_ZERO_FCS_FDS);
 	ic->x87_lazy_fdp = cpu_model_has(v->model, X86_FEAT_FDP_EXCPTN);
 	ic->has_avx = __builtin_cpu_supports("avx");
