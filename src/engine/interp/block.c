@@ -401,6 +401,17 @@ static bool revalidate(struct vcpu *v, struct block *b, const struct x86_tlb_ent
 	return true;
 }
 
+/* A block for two pages is complete. */
+static void insert_odd(struct vcpu *v, struct block *b)
+{
+	struct interp_cpu *ic = icpu(v);
+
+	insert(ic, b);
+	if (b->page2 && ic->hooks && !ic->unchained && b->key & X86_MODE_FLAT &&
+	    !(b->key & KEY_SINGLE))
+		ic->hooks->built(v, b);
+}
+
 static struct block *build(struct vcpu *v, const struct x86_tlb_entry *e, uint64_t rip,
 			   uint32_t key, int *ret_r)
 {
@@ -421,7 +432,7 @@ static struct block *build(struct vcpu *v, const struct x86_tlb_entry *e, uint64
 			if (!b && !*ret_r)
 				continue; /* arena full */
 			if (b && b->page)
-				insert(ic, b);
+				insert_odd(v, b);
 			return b;
 		}
 		b = commit(v, d, rip, key);
@@ -559,6 +570,8 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 	if (!b)
 		return NULL;
 	link_block(ic, b);
+	if (b->flags & BLOCK_TWO_PAGES && b->native)
+		ic->hooks->crossing(v, b);
 	if (!(b->flags & (BLOCK_SINGLE | BLOCK_TWO_PAGES)) && !ic->unchained)
 		ic->jump[jump_slot(rip)] = b;
 	return b;

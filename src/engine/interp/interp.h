@@ -72,7 +72,7 @@ struct uop_cold {
 /* Flags of struct block. */
 enum {
 	BLOCK_SINGLE = 1,    /* never chained */
-	BLOCK_TWO_PAGES = 2, /* its one instruction crosses a page; checked by the run loop alone */
+	BLOCK_TWO_PAGES = 2, /* its one instruction crosses a page; who enters it checks both */
 	BLOCK_REPEATABLE = 4,
 	BLOCK_ONCE = 8, /* of engine/lockstep; neither = not known yet */
 };
@@ -119,6 +119,9 @@ struct interp_page {
 struct interp_hooks {
 	/* a block was built that may be chained */
 	void (*built)(struct vcpu *v, struct block *b);
+	/* a block with code of two pages (BLOCK_TWO_PAGES) is about to be entered by the run loop
+	 */
+	void (*crossing)(struct vcpu *v, const struct block *b);
 	/* a stale block's bytes were found unchanged: block.gen is new */
 	void (*revalidated)(struct block *b);
 	/* all blocks are dropped */

@@ -39,7 +39,7 @@ static void tail_uop(struct xlat *x, unsigned i)
 
 static bool is_far(const struct xlat *x, uint64_t rip)
 {
-	return (rip ^ x->b->rip) & ~0xfffull;
+	return (rip ^ x->b->rip) & ~0xfffull || x->b->flags & BLOCK_TWO_PAGES;
 }
 
 /* The rel32 just emitted leaves the block for @rip. */
@@ -362,6 +362,8 @@ static void put_body(struct xlat *x)
 	}
 	x->i = b->n_insns - 1u;
 	if (b->key & X86_MODE_FLAT) {
+		if (b->n_insns < BLOCK_MAX_INSNS)
+			need_m(x); /* an instruction across pages follows: tr_crossing() */
 		put_exit(x, 0, x->is64 ? end : (uint32_t)end);
 		return;
 	}
@@ -439,23 +441,36 @@ static void op_epoch(struct xlat *x, uint8_t op)
 	emit32(&x->m, (uint32_t)(x->t->map.rx + epoch_at(x) - (x->rx + x->m.n + 4)));
 }
 
+/* @rip is mapped to the page at @host, or leave. */
+static void put_mapped(struct xlat *x, uint64_t rip, const uint8_t *host)
+{
+	struct emit *m = &x->m;
+	const struct x86_tlb_entry *e = &x->ic->exec_tab[(rip >> 12) & (X86_TLB_SIZE - 1)];
+
+	tr_imm64(m, S1, (uintptr_t)e);
+	tr_imm64(m, S2, rip & ~0xfffull);
+	tr_gs(m, true, 0x03, S2, tr_word(W_GEN));
+	tr_mem(m, true, 0x3b, S2, S1, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, tag_exec));
+	jne_stub(x, STUB_LEAVE);
+	tr_imm64(m, S2, (uintptr_t)host);
+	tr_mem(m, true, 0x3b, S2, S1, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, host));
+	jne_stub(x, STUB_LEAVE);
+}
+
 /* Out of line: mode and mapping may be what they were all the same. */
 static void put_find_mapped(struct xlat *x, const struct stub *s)
 {
 	struct emit *m = &x->m;
 	const struct block *b = x->b;
-	const struct x86_tlb_entry *e = &x->ic->exec_tab[(b->rip >> 12) & (X86_TLB_SIZE - 1)];
 
 	cmp_gs_imm32(m, tr_word(W_KEY), b->key);
 	jne_stub(x, STUB_LEAVE);
-	tr_imm64(m, S1, (uintptr_t)e);
-	tr_imm64(m, S2, b->rip & ~0xfffull);
-	tr_gs(m, true, 0x03, S2, tr_word(W_GEN));
-	tr_mem(m, true, 0x3b, S2, S1, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, tag_exec));
-	jne_stub(x, STUB_LEAVE);
-	tr_imm64(m, S2, (uintptr_t)b->page);
-	tr_mem(m, true, 0x3b, S2, S1, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, host));
-	jne_stub(x, STUB_LEAVE);
+	put_mapped(x, b->rip, b->page);
+	if (b->flags & BLOCK_TWO_PAGES) {
+		uint64_t second = (b->rip | 0xfff) + 1;
+
+		put_mapped(x, x->is64 ? second : (uint32_t)second, b->page2);
+	}
 	tr_gs(m, true, 0x8b, S1, tr_word(W_EPOCH));
 	tr_imm64(m, S2, (uintptr_t)(x->t->map.rw + epoch_at(x)));
 	tr_mem(m, true, 0x89, S1, S2, NO_REG, 0, 0);
@@ -723,7 +738,8 @@ static struct block *next_part(struct xlat *x, struct block *b)
 /* x->part[]: @b and what follows it. */
 static void gather(struct xlat *x, struct block *b)
 {
-	bool more = b->key & X86_MODE_FLAT && !b->alone && !x->ic->unchained;
+	bool more = b->key & X86_MODE_FLAT && !b->alone && !x->ic->unchained &&
+		    !(b->flags & BLOCK_TWO_PAGES);
 
 	x->n_parts = 0;
 	x->first[0] = 0;

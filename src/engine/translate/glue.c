@@ -460,18 +460,15 @@ static enum tr_entry entry_for(const struct tr_exit *x, const struct tr_block *t
 	return x->poll ? TR_M_POLL : TR_M;
 }
 
-/* Make the jump at the end of a block go to @nb without coming here again. */
-static void patch(struct vcpu *v, const struct tr_exit *x, const struct block *nb)
+/* Make the jump at the end of a block go to @entry without coming here again. */
+static void patch(struct vcpu *v, const struct tr_exit *x, const uint8_t *entry)
 {
 	const struct translator *t = icpu(v)->tr;
-	const uint8_t *entry, *rx;
+	const uint8_t *rx;
 
-	if (!x->site || (!x->far && x->b->succ_far & 1u << x->which))
-		return;
 	/* Of a block that is not entered any more: the site may be where its entry was. */
-	if (x->tb->dead || !x->tb->at)
+	if (!x->site || x->tb->dead)
 		return;
-	entry = nb->tr->entry[entry_for(x, nb->tr)];
 	check(x->site >= t->map.rw + t->first && x->site + 4 <= t->map.rw + t->used);
 	rx = x->site - t->map.rw + t->map.rx;
 	st_le32(x->site, (uint32_t)(entry - (rx + 4)));
@@ -481,12 +478,24 @@ int tr_chain(struct vcpu *v, const struct tr_exit *x, struct x86_tlb_entry *tab,
 {
 	const struct block *nb = x->b->succ[x->which];
 
-	if (nb && nb->native && block_valid(nb))
-		patch(v, x, nb);
+	icpu(v)->tr->last_exit = x;
+	if (nb && nb->native && block_valid(nb) && (x->far || !(x->b->succ_far & 1u << x->which)))
+		patch(v, x, nb->tr->entry[entry_for(x, nb->tr)]);
 	/* A far exit inside a page follows an instruction that may have changed the mapping. */
 	if (nb && x->far && !block_still_mapped(v, nb, x->rip))
 		return uop_leave(v, x->rip, fl);
 	return block_chain(v, x->b, tab, fl, x->which, x->rip);
+}
+
+void tr_crossing(struct vcpu *v, const struct block *b)
+{
+	struct translator *t = icpu(v)->tr;
+	const struct tr_exit *x = t->last_exit;
+	uint8_t *entry = b->tr->entry[TR_FAR];
+
+	t->jump[tr_jump_slot(b->rip)] = (struct tr_jump){b->rip, entry};
+	if (x && x->m && x->rip == b->rip && x->b->key == b->key)
+		patch(v, x, entry);
 }
 
 static void remember(struct vcpu *v)
@@ -534,30 +543,48 @@ static void redirect(const struct tr_block *tb, enum tr_entry i, const uint8_t *
 	st_le32(rw + 1, (uint32_t)(to - (tb->entry[i] + 5)));
 }
 
-static struct tr_block **page_list(struct translator *t, const struct interp_page *meta)
+static struct tr_node **page_list(struct translator *t, const struct interp_page *meta)
 {
 	return &t->page[(uintptr_t)meta / sizeof(*meta) % TR_PAGES];
 }
 
+static void node_add(struct tr_block *tb, unsigned i, const struct interp_page *meta)
+{
+	struct tr_node **head = page_list(tb->t, meta), *n = &tb->node[i];
+
+	*n = (struct tr_node){.tb = tb, .next = *head, .at = head};
+	if (n->next)
+		n->next->at = &n->next;
+	*head = n;
+}
+
 void tr_list(struct tr_block *tb)
 {
-	struct tr_block **head = page_list(tb->t, tb->b->meta);
+	node_add(tb, 0, tb->b->meta);
+	if (tb->b->meta2)
+		node_add(tb, 1, tb->b->meta2);
+}
 
-	tb->next = *head;
-	if (tb->next)
-		tb->next->at = &tb->next;
-	tb->at = head;
-	*head = tb;
+static void unlist(struct tr_block *tb)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct tr_node *n = &tb->node[i];
+
+		if (!n->at)
+			continue;
+		*n->at = n->next;
+		if (n->next)
+			n->next->at = n->at;
+		n->at = NULL;
+	}
 }
 
 void tr_redirect(struct tr_block *old, const struct tr_block *to)
 {
 	for (unsigned i = 0; i < TR_ENTRIES; i++)
 		redirect(old, i, to->entry[i]);
-	*old->at = old->next;
-	if (old->next)
-		old->next->at = old->at;
-	old->at = NULL;
+	old->dead = true;
+	unlist(old);
 }
 
 void tr_forget(struct block *b)
@@ -570,12 +597,25 @@ void tr_forget(struct block *b)
 	b->heat = 0;
 }
 
-static void kill_stale(struct tr_block *tb, const struct interp_page *meta)
+static bool is_valid(const struct block *b)
 {
-	for (; tb; tb = tb->next) {
-		if (tb->dead || (meta && tb->b->meta != meta) || block_valid(tb->b))
+	return block_valid(b) &&
+	       (!b->meta2 || b->gen2 == atomic_load_explicit(&b->meta2->gen, memory_order_acquire));
+}
+
+static void kill_stale(struct tr_node *n, const struct interp_page *meta)
+{
+	for (struct tr_node *next; n; n = next) {
+		struct tr_block *tb = n->tb;
+		const struct block *b = tb->b;
+
+		next = n->next;
+		if ((meta && b->meta != meta && b->meta2 != meta) || is_valid(b))
 			continue;
+		if (next && next->tb == tb) /* both pages in one list */
+			next = next->next;
 		tb->dead = true;
+		unlist(tb);
 		/* now: an exit that has been linked may be among the bytes */
 		for (unsigned i = 0; i < TR_ENTRIES; i++)
 			memcpy(tb->saved[i], writable(tb, tb->entry[i]), 5);
@@ -605,4 +645,5 @@ void tr_revive(struct tr_block *tb)
 	tb->dead = false;
 	for (unsigned i = 0; i < TR_ENTRIES; i++)
 		memcpy(writable(tb, tb->entry[i]), tb->saved[i], 5);
+	tr_list(tb);
 }

@@ -396,7 +396,7 @@ int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uin
 	site = t->map.rw + (rx + p.check - t->map.rx);
 	/* Full soon: then everything is dropped anyway. Not entered any more: the place may be
 	 * where an entry was. */
-	if (tb && !tb->dead && tb->at && t->used + TR_ROOM <= t->code_size) {
+	if (tb && !tb->dead && t->used + TR_ROOM <= t->code_size) {
 		memset(&x, 0, offsetof(struct xlat, stub));
 		x.m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM};
 		x.rx = t->map.rx + t->used;

@@ -73,6 +73,7 @@ static void on_flush(struct vcpu *v)
 	memset(t->map.rw + t->first, 0xcc, t->used - t->first);
 	t->used = t->first;
 	memset(t->page, 0, sizeof(t->page));
+	t->last_exit = NULL;
 	t->ras[0].sp = t->ras[0].base;
 	t->ras[1].sp = t->ras[1].base;
 	v->word[W_NSP] = v->word[W_RBASE];
@@ -124,6 +125,7 @@ static const struct interp_hooks hooks = {
 	.built = on_built,
 	.revalidated = on_revalidated,
 	.flush = on_flush,
+	.crossing = tr_crossing,
 	.stale = tr_stale,
 	.trap = on_fault,
 	.overflow = on_overflow,

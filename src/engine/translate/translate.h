@@ -120,11 +120,15 @@ struct tr_block {
 	uint8_t *rx; /* first byte */
 	uint32_t size;
 	uint8_t type;               /* enum tr_type */
-	bool dead;                  /* entries jump to leave[] */
+	bool dead;                  /* entries jump to leave[] or to another block */
 	uint8_t *entry[TR_ENTRIES]; /* in the executable view; at least 5 bytes apart */
 	uint8_t saved[TR_ENTRIES][5];
-	uint8_t *leave[2];           /* with flags in M, in E: to the run loop */
-	struct tr_block *next, **at; /* of the same page; at = NULL: replaced, nobody's any more */
+	uint8_t *leave[2]; /* with flags in M, in E: to the run loop */
+	/* by page; the second is of blocks that cross into another one */
+	struct tr_node {
+		struct tr_block *tb;
+		struct tr_node *next, **at; /* at = NULL: in no list */
+	} node[2];
 	struct tr_exit *exit;
 	uint16_t n_faults;
 	struct tr_fault fault[];
@@ -171,7 +175,8 @@ struct translator {
 	struct {
 		uint64_t base, sp, epoch;
 	} ras[2];
-	struct tr_block *page[TR_PAGES];
+	struct tr_node *page[TR_PAGES];
+	const struct tr_exit *last_exit; /* that was not linked */
 	uint64_t translated, dropped;
 	unsigned n_blocks;
 	struct tr_block **blocks; /* [TR_BLOCKS], by address */
@@ -257,6 +262,8 @@ int tr_ret_miss(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, 
 /** tr_stale() - blocks of ic->stale[] are entered no more until revalidated. tr_revive(): @tb is
  * good again. */
 void tr_stale(struct vcpu *v);
+/** tr_crossing() - link the exit that has led to @b, which is translated. */
+void tr_crossing(struct vcpu *v, const struct block *b);
 /** tr_list() - @tb is complete: its page's stores concern it. */
 void tr_list(struct tr_block *tb);
 /** tr_redirect() - what jumps into @old goes to @to. */
