@@ -263,6 +263,18 @@ static void put_push(struct xlat *x, const struct insn *in)
 	slow->back = x->m.n;
 }
 
+void xlat_push_word(struct xlat *x, unsigned word)
+{
+	struct stub *slow;
+
+	stack_ptr(x, true, STUB_SLOW, &slow);
+	tr_gs(&x->m, true, 0x8b, S2, tr_word(word));
+	tr_mem(&x->m, x->is64, 0x89, S2, S1, NO_REG, 0, 0);
+	move_sp(x, -(int)x->w);
+	xlat_stored(x, STUB_STORED);
+	slow->back = x->m.n;
+}
+
 static void put_pop(struct xlat *x, const struct insn *in)
 {
 	struct stub *slow;

@@ -3,8 +3,9 @@
  * System instructions in native code. Intel SDM vol. 2; vol. 3, 6.8.1 (STI and interrupts), 9.3
  * (serializing instructions).
  *
- * The frequent ones that only move bits of struct vcpu (CLI, STI, SWAPGS, reads of control
- * registers) are emitted inline when the block's key says CPL 0 or real mode. The others run in the
+ * The frequent ones that only move bits of struct vcpu (CLI, STI, STAC, CLAC, SWAPGS, PUSHF, reads
+ * of control and segment registers, FS and GS bases) are emitted inline; what asks for CPL 0 when
+ * the block's key says that or real mode. The others run in the
  * interpreter's handler, called from native code. In the interpreter most of them end the block and
  * go through the run loop, because the mode, the mapping or what is pending may have changed; here
  * tr_special() and tr_transfer() look at just that, and go on in native code whenever there is any:
@@ -145,6 +146,116 @@ static bool put_read_cr(struct xlat *x, const struct insn *in)
 	return true;
 }
 
+/* RFLAGS.AC, and the table of data accesses that follows from it: x86_tlb_context(). */
+static void put_ac(struct xlat *x, bool set)
+{
+	struct emit *m = &x->m;
+	const struct x86_tlb *t = x->v->tlb;
+	const size_t ac = offsetof(struct vcpu, s.rflags) + 2;
+
+	static_assert(X86_AC >> 16 == 4 && X86_CR4_SMAP == 1 << 21, "the bits below");
+	static_assert(X86_TLB_SUPER == 0 && X86_TLB_SMAP == 1, "the table's number is SMAP");
+	static_assert(sizeof(t->e[0]) == 1 << 16, "shifted by 16");
+	need_m(x);
+	x->e = false;
+	gs_byte(m, 0x80, set ? 1 : 4, ac, set ? 4 : (uint8_t)~4);
+	tr_gs(m, false, 0x8b, S2, offsetof(struct vcpu, s.cr4));
+	EMIT(m, 0x41, 0xc1, 0xeb, 21);                 /* shr r11d, 21 */
+	EMIT(m, 0x41, 0x83, 0xe3, 1);                  /* and r11d, 1 */
+	if (set) {                                     /* supervisor slots are not to be kept now */
+		EMIT(m, 0x65, 0x44, 0x88, 0x1c, 0x25); /* mov gs:[hold], r11b */
+		emit32(m, (uint32_t)offsetof(struct vcpu, slots.hold));
+		EMIT(m, 0x45, 0x31, 0xdb); /* xor r11d, r11d */
+	} else {
+		EMIT(m, 0x65, 0xc6, 0x04, 0x25); /* mov byte gs:[hold], 0 */
+		emit32(m, (uint32_t)offsetof(struct vcpu, slots.hold));
+		emit8(m, 0);
+	}
+	tr_imm64(m, S1, (uintptr_t)&t->data_table);
+	EMIT(m, 0x45, 0x88, 0x1a); /* mov [r10], r11b */
+	tr_imm64(m, S1, (uintptr_t)t->e[0]);
+	EMIT(m, 0x41, 0xc1, 0xe3, 16); /* shl r11d, 16 */
+	tr_rr(m, true, 0x01, S2, S1);
+	tr_gs(m, true, 0x89, S1, tr_word(W_TAB));
+}
+
+/* The flags in s.rflags and W_FL as one word, on the stack. */
+static bool put_pushf(struct xlat *x, const struct insn *in)
+{
+	struct emit *m = &x->m;
+	struct insn push = {
+		.special = SP_PUSH_REG, .opsize = in->opsize, .addrsize = (uint8_t)x->w};
+	struct uop u;
+
+	if (x->b->key & X86_MODE_VM || in->opsize != x->w ||
+	    !branch_handler(x->b->key, &push, x->b->rip, &u))
+		return false;
+	need_m(x);
+	x->e = false;
+	tr_gs(m, false, 0x8b, S1, tr_word(W_FL));
+	tr_rr(m, false, 0x89, S1, S2);
+	EMIT(m, 0x41, 0xc1, 0xea, 8); /* shr r10d, 8 */
+	EMIT(m, 0x41, 0x81, 0xe2);    /* and r10d, */
+	emit32(m, 0xd5);
+	EMIT(m, 0x41, 0x83, 0xe3, 1);  /* and r11d, 1 */
+	EMIT(m, 0x41, 0xc1, 0xe3, 11); /* shl r11d, 11 */
+	tr_rr(m, false, 0x09, S2, S1);
+	tr_gs(m, false, 0x8b, S2, offsetof(struct vcpu, s.rflags));
+	EMIT(m, 0x41, 0x81, 0xe3); /* and r11d, */
+	emit32(m, ~(uint32_t)(X86_ARITH | X86_VM | X86_RF));
+	tr_rr(m, false, 0x09, S2, S1);
+	tr_gs(m, true, 0x89, S1, tr_word(W_STR_A));
+	xlat_push_word(x, W_STR_A);
+	return true;
+}
+
+static bool put_read_seg(struct xlat *x, const struct insn *in)
+{
+	if (in->flags & INSN_MEM || in->reg > X86_GS || in->opsize < 4)
+		return false;
+	EMIT(&x->m, 0x65, 0x44, 0x0f, 0xb7, 0x14, 0x25); /* movzx r10d, word gs:[] */
+	emit32(&x->m, (uint32_t)(offsetof(struct vcpu, s.seg) + in->reg * sizeof(struct x86_seg) +
+				 offsetof(struct x86_seg, sel)));
+	xlat_put(x, in->rm, S1);
+	return true;
+}
+
+/* RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE */
+static bool put_base(struct xlat *x, const struct insn *in, bool write)
+{
+	struct emit *m = &x->m;
+	size_t base = offsetof(struct vcpu, s.seg) + offsetof(struct x86_seg, base) +
+		      (in->modrm >> 3 & 1 ? X86_GS : X86_FS) * sizeof(struct x86_seg);
+	bool wide = in->rex & 8;
+	struct stub *off, *bad;
+
+	if (!x->is64)
+		return false;
+	need_m(x);
+	x->e = false;
+	static_assert(X86_CR4_FSGSBASE == 1 << 16, "bit 0 of byte 2");
+	gs_byte(m, 0xf6, 0, offsetof(struct vcpu, s.cr4) + 2, 1);
+	EMIT(m, 0x0f, 0x84);
+	emit32(m, 0);
+	off = xlat_stub(x, STUB_SLOW);
+	if (write) {
+		tr_rr(m, wide, 0x89, xlat_get(x, in->rm, S1), S1);
+		tr_rr(m, true, 0x89, S1, S2);
+		EMIT(m, 0x49, 0xc1, 0xe3, 16, 0x49, 0xc1, 0xfb, 16); /* shl, sar r11, 16 */
+		tr_rr(m, true, 0x39, S1, S2);
+		EMIT(m, 0x0f, 0x85);
+		emit32(m, 0);
+		bad = xlat_stub(x, STUB_SLOW);
+		tr_gs(m, true, 0x89, S1, base);
+		bad->back = m->n;
+	} else {
+		tr_gs(m, wide, 0x8b, S1, base);
+		xlat_put(x, in->rm, S1);
+	}
+	off->back = m->n;
+	return true;
+}
+
 static bool is_transfer(unsigned special)
 {
 	switch (special) {
@@ -190,10 +301,19 @@ enum xlat_end xlat_system(struct xlat *x, const struct insn *in)
 	}
 	if (fn != uop_special && fn != uop_sti)
 		return XLAT_NOT;
+	switch (in->special) {
+	case SP_PUSHF: return put_pushf(x, in) ? XLAT_NEXT : XLAT_NOT;
+	case SP_MOV_FROM_SEG: return put_read_seg(x, in) ? XLAT_NEXT : XLAT_NOT;
+	case SP_RDFSGSBASE: return put_base(x, in, false) ? XLAT_NEXT : XLAT_NOT;
+	case SP_WRFSGSBASE: return put_base(x, in, true) ? XLAT_NEXT : XLAT_NOT;
+	default: break;
+	}
 	if (!cpl0)
 		return XLAT_NOT;
 	switch (in->special) {
 	case SP_CLI: put_cli(x); return XLAT_NEXT;
+	case SP_CLAC:
+	case SP_STAC: put_ac(x, in->special == SP_STAC); return XLAT_NEXT;
 	case SP_STI:
 		if (x->i + 1u == x->b->n_insns)
 			return XLAT_NOT;

@@ -206,6 +206,9 @@ void xlat_x87_store(struct xlat *x, unsigned due);
 /* block.c */
 /** xlat_exit() - the end of the block: go on at @rip as if it were in another page. */
 void xlat_exit(struct xlat *x, unsigned which, uint64_t rip);
+/** xlat_push_word() - push vcpu.word[@word] in the width of near branches; slow: the whole
+ * instruction in the interpreter. EFLAGS are lost. */
+void xlat_push_word(struct xlat *x, unsigned word);
 /** xlat_jump() - leave the block by exit @which (0, 1) for @rip, a direct target. */
 void xlat_jump(struct xlat *x, unsigned which, uint64_t rip);
 
