@@ -16,6 +16,8 @@ bool xlat_operand_ok(const struct xlat *x, const struct insn *in)
 
 	if (x->is64)
 		return in->addrsize == 8;
+	if (xlat_segmented(x, in))
+		return true;
 	return key & X86_MODE_FLAT && key & X86_MODE_CS32 && in->addrsize == 4 &&
 	       in->seg != X86_FS && in->seg != X86_GS &&
 	       !(in->flags & INSN_MEM_WRITE && in->seg == X86_CS && key & X86_MODE_PE);
@@ -126,8 +128,9 @@ static bool put_bt(struct xlat *x, const struct insn *in)
 	struct stub *slow, *far;
 	struct emit *m = &x->m;
 
-	/* its first page must be there as well, which costs no more than a visit to the handler */
-	if (!xlat_operand_ok(x, in) || !xlat_disp_fits(&a, 64) ||
+	/* Its first page must be there as well, which costs no more than a visit to the handler. A
+	 * limit would have to be checked again. */
+	if (!xlat_operand_ok(x, in) || xlat_segmented(x, in) || !xlat_disp_fits(&a, 64) ||
 	    !xlat_ptr(x, &a, size, store, &slow))
 		return false;
 	load_sext(x, in->reg, size);

@@ -98,6 +98,8 @@ static void pointers(struct xlat *x, const struct insn *in, const struct ea *a)
 	if (fdp) {
 		tr_gs(m, true, 0x89, S2, tr_word(W_ENTRY));
 		xlat_put_ea(x, S1, x->is64, a, 0, S1, S2);
+		if (a->a16)
+			EMIT(m, 0x45, 0x0f, 0xb7, 0xd2); /* movzx r10d, r10w */
 		tr_gs(m, true, 0x89, S1, offsetof(struct vcpu, x87.fdp));
 		tr_gs(m, true, 0x8b, S2, tr_word(W_ENTRY));
 	}
