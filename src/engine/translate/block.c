@@ -641,8 +641,7 @@ static void put_stub(struct xlat *x, const struct stub *s)
 	if (s->slot)
 		xlat_try(x, s);
 	if (s->at)
-		tb->fault[tb->n_faults++] =
-			(struct tr_fault){.at = (uint16_t)s->at, .stub = (uint16_t)m->n};
+		tb->fault[tb->n_faults++] = (struct tr_fault){.at = s->at, .stub = m->n};
 	if (s->rcx)
 		tr_rr(m, true, 0x89, S1, RCX);
 	if (s->save)
@@ -818,8 +817,9 @@ static void publish(struct xlat *x)
 	struct block *b = x->b;
 
 	*(uint64_t *)(void *)(t->map.rw + epoch_at(x)) = ~0ull;
-	x->tb->size = x->m.n;
-	t->used += align_up(x->m.n, 16);
+	x->tb->size = x->hot_end;
+	t->used += align_up(x->hot_end, 16);
+	t->cold += align_up(x->m.n - (unsigned)(x->tb->cold - x->tb->rx), 16);
 	t->blocks[t->n_blocks++] = x->tb;
 	t->translated++;
 	for (unsigned i = 1; i <= b->n_insns; i++)
@@ -835,12 +835,13 @@ static bool tr_alloc(struct xlat *x)
 {
 	struct translator *t = x->t;
 
-	if (t->used + TR_ROOM > t->code_size || t->n_blocks == TR_BLOCKS)
+	if (t->used + TR_ROOM > t->cold_first || t->cold + TR_ROOM > t->code_size ||
+	    t->n_blocks == TR_BLOCKS)
 		return false;
 	x->tb = block_pool_alloc(x->ic, sizeof(*x->tb) + BLOCK_MAX_INSNS * sizeof(struct tr_fault));
 	if (!x->tb)
 		return false;
-	*x->tb = (struct tr_block){.t = t, .rx = t->map.rx + t->used};
+	*x->tb = (struct tr_block){.t = t, .rx = t->map.rx + t->used, .cold = t->map.rx + t->cold};
 	x->tb->exit = block_pool_alloc(x->ic, (x->n_parts + 1) * sizeof(struct tr_exit));
 	if (!x->tb->exit)
 		return false;
@@ -893,6 +894,9 @@ bool tr_translate(struct vcpu *v, struct block *b)
 	x.i = x.now = 0;
 	put_head(&x);
 	put_body(&x);
+	x.hot_end = x.m.n;
+	x.m.n = (unsigned)(t->cold - t->used);
+	x.m.size = x.m.n + TR_ROOM;
 	put_leaves(&x);
 	for (unsigned i = 0; i < x.n_stubs; i++)
 		put_stub(&x, &x.stub[i]);

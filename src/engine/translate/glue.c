@@ -362,6 +362,7 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 	(void)begin(t, &m);
 	put_ras(t, &m);
 	t->first = t->used = align_up(m.n, 64);
+	t->cold_first = t->cold = align_up(t->code_size / 3, 4096);
 	v->word[W_VEC] = 0;
 	v->word[W_MXCSR] = 0x1f80;
 	v->word[W_JTAB] = (uintptr_t)t->jump;
@@ -469,7 +470,7 @@ static void patch(struct vcpu *v, const struct tr_exit *x, const uint8_t *entry)
 	/* Of a block that is not entered any more: the site may be where its entry was. */
 	if (!x->site || x->tb->dead)
 		return;
-	check(x->site >= t->map.rw + t->first && x->site + 4 <= t->map.rw + t->used);
+	check(tr_in_code(t, (size_t)(x->site - t->map.rw), 4));
 	rx = x->site - t->map.rw + t->map.rx;
 	st_le32(x->site, (uint32_t)(entry - (rx + 4)));
 }
@@ -531,7 +532,7 @@ static uint8_t *writable(const struct tr_block *tb, const uint8_t *p)
 	const struct translator *t = tb->t;
 	uint8_t *rw = t->map.rw + (p - t->map.rx);
 
-	check(rw >= t->map.rw + t->first && rw + 5 <= t->map.rw + t->used);
+	check(tr_in_code(t, (size_t)(rw - t->map.rw), 5));
 	return rw;
 }
 

@@ -396,14 +396,14 @@ int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uin
 	site = t->map.rw + (rx + p.check - t->map.rx);
 	/* Full soon: then everything is dropped anyway. Not entered any more: the place may be
 	 * where an entry was. */
-	if (tb && !tb->dead && t->used + TR_ROOM <= t->code_size) {
+	if (tb && !tb->dead && t->used + TR_ROOM <= t->cold_first) {
 		memset(&x, 0, offsetof(struct xlat, stub));
 		x.m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM};
 		x.rx = t->map.rx + t->used;
 		x.t = t;
 		x.is64 = p.is64;
 		put_by_page(&x, &p, rx);
-		check(site >= t->map.rw + t->first && site + 5 <= t->map.rw + t->used);
+		check(tr_in_code(t, (size_t)(site - t->map.rw), 5));
 		site[0] = 0xe9;
 		st_le32(site + 1, (uint32_t)(x.rx - (rx + p.check + 5)));
 		t->used += align_up(x.m.n, 16);

@@ -71,7 +71,9 @@ static void on_flush(struct vcpu *v)
 
 	x87_resolve(v);
 	memset(t->map.rw + t->first, 0xcc, t->used - t->first);
+	memset(t->map.rw + t->cold_first, 0xcc, t->cold - t->cold_first);
 	t->used = t->first;
+	t->cold = t->cold_first;
 	memset(t->page, 0, sizeof(t->page));
 	t->last_exit = NULL;
 	t->ras[0].sp = t->ras[0].base;
@@ -87,12 +89,14 @@ const struct tr_block *tr_find(const struct translator *t, uintptr_t pc)
 {
 	unsigned lo = 0, hi = t->n_blocks;
 
-	if (pc < (uintptr_t)t->map.rx + t->first || pc >= (uintptr_t)t->map.rx + t->used)
+	bool cold = pc >= (uintptr_t)t->map.rx + t->cold_first;
+
+	if (!tr_in_code(t, pc - (uintptr_t)t->map.rx, 1))
 		return NULL;
 	while (hi - lo > 1) {
 		unsigned mid = (lo + hi) / 2;
 
-		if ((uintptr_t)t->blocks[mid]->rx <= pc)
+		if ((uintptr_t)(cold ? t->blocks[mid]->cold : t->blocks[mid]->rx) <= pc)
 			lo = mid;
 		else
 			hi = mid;
@@ -115,7 +119,7 @@ static uintptr_t on_overflow(struct vcpu *v, uintptr_t pc, uintptr_t addr)
 	const struct translator *t = icpu(v)->tr;
 	uintptr_t base = v->word[W_RBASE];
 
-	if (pc < (uintptr_t)t->map.rx || pc >= (uintptr_t)t->map.rx + t->used ||
+	if (pc < (uintptr_t)t->map.rx || pc >= (uintptr_t)t->map.rx + t->code_size ||
 	    addr < base - TR_RAS_EACH || addr >= base - TR_RAS_SIZE)
 		return 0;
 	return base;

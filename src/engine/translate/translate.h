@@ -98,7 +98,7 @@ struct tr_exit {
 
 /* An instruction that can fault on the host: where it is and where its slow path is. */
 struct tr_fault {
-	uint16_t at, stub; /* from tr_block.rx */
+	uint32_t at, stub; /* from tr_block.rx */
 };
 
 /*
@@ -117,8 +117,9 @@ enum tr_entry {
 struct tr_block {
 	struct block *b;
 	struct translator *t;
-	uint8_t *rx; /* first byte */
-	uint32_t size;
+	uint8_t *rx;                /* first byte */
+	uint8_t *cold;              /* first byte of what is not on the fast path */
+	uint32_t size;              /* of the former */
 	uint8_t type;               /* enum tr_type */
 	bool dead;                  /* entries jump to leave[] or to another block */
 	uint8_t *entry[TR_ENTRIES]; /* in the executable view; at least 5 bytes apart */
@@ -155,7 +156,9 @@ struct translator {
 	struct code_map map;
 	/* Code, then data it addresses by RIP: for each block the W_EPOCH in which TR_FAR was good.
 	 */
-	size_t code_size, used, first; /* first: end of the fixed routines */
+	/* Blocks are in [first, used), behind the fixed routines, and what leads out of them and
+	 * is rarely run in [cold_first, cold), so that the former is dense. */
+	size_t code_size, used, first, cold, cold_first;
 	/* fixed routines */
 	uint8_t *enter;    /* a uop handler */
 	uint8_t *call;     /* S2 = handler, S1 = its second argument; returns to the block */
@@ -273,6 +276,12 @@ void tr_forget(struct block *b);
 void tr_revive(struct tr_block *tb);
 
 /* translate.c */
+/** tr_in_code() - do @n bytes at @off of the code map belong to blocks? */
+static inline bool tr_in_code(const struct translator *t, size_t off, size_t n)
+{
+	return (off >= t->first && off + n <= t->used) ||
+	       (off >= t->cold_first && off + n <= t->cold);
+}
 /** tr_find() - the block whose code has @pc, or one before it; NULL: none. Async-signal-safe. */
 const struct tr_block *tr_find(const struct translator *t, uintptr_t pc);
 

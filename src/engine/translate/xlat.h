@@ -79,6 +79,7 @@ struct xlat {
 	unsigned w;           /* 8 or 4: width of the stack and of near branches */
 	unsigned i;           /* current instruction */
 	unsigned n_slow;
+	unsigned hot_end;     /* where the fast path ends */
 	unsigned first_write; /* TR_TYPE_D: the instruction that writes the flags */
 	unsigned n_stubs;
 	/* The blocks that this one was put together from, and where each begins; [n_parts]: the
