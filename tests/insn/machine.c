@@ -59,7 +59,7 @@ static void put_idt(struct im *m)
 	}
 	if (m->bits == 64)
 		st_le64((uint8_t *)im_host(m, TSS) + 4, RING0_STACK);
-	st_le32((uint8_t *)im_host(m, TSS) + (m->bits == 64 ? 0x66 : 0x64), 0x68 << 16);
+	st_le16((uint8_t *)im_host(m, TSS) + 0x66, 0x68); /* no I/O map */
 	if (m->bits == 32) {
 		st_le32((uint8_t *)im_host(m, TSS) + 4, RING0_STACK);
 		st_le32((uint8_t *)im_host(m, TSS) + 8, SEL_DATA0);
