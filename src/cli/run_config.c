@@ -46,7 +46,7 @@ enum {
 	O_REPLAY,
 	O_NAME,
 	O_DISPLAY,
-	O_NO_VGA,
+	O_GPU,
 	O_GDB,
 	O_DEBUG,
 	O_STATS,
@@ -82,7 +82,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_TESTDEV]    = {"testdev", 0, NULL, "device for test kernels (IRQ and memory probes)"},
 	[O_NO_REBOOT]  = {"no-reboot", 0, NULL, "end where the guest would restart"},
 	[O_DISPLAY]    = {"display", 0, "WHERE", "screen for VNC clients and browsers: vnc:127.0.0.1:PORT or vnc:unix:PATH, then perhaps ,password-file=PATH; none (default)"},
-	[O_NO_VGA]     = {"no-vga", 0, NULL, "a pc without a screen"},
+	[O_GPU]        = {"gpu", 0, "KIND", "graphics adapter: vga (default on a pc), virtio, none"},
 	[O_NAME]       = {"name", 0, "NAME", "name of the VM: other bothy commands reach it by this"},
 	[O_DETERMINISTIC] = {"deterministic", 0, NULL, "runs that can be repeated to the bit: time counts instructions; one processor, no network"},
 	[O_RECORD]     = {"record", 0, "FILE", "with --deterministic: write inputs (keys, power button) there"},
@@ -409,13 +409,23 @@ static int set_display(struct run_config *rc, const char *value)
 		       value);
 }
 
+static int set_gpu(struct run_config *rc, const char *value)
+{
+	static const char *const names[] = {"vga", "virtio", "none", NULL};
+
+	rc->vm.no_vga = strcmp(value, "vga") != 0;
+	rc->vm.virtio_gpu = !strcmp(value, "virtio");
+	if (!rc->vm.no_vga || rc->vm.virtio_gpu || !strcmp(value, "none"))
+		return 0;
+	return bad_word("graphics adapter", value, names);
+}
+
 static int set_flag(struct run_config *rc, int option)
 {
 	switch (option) {
 	case O_DEBUG_EXIT: rc->vm.debug_exit = true; break;
 	case O_TESTDEV: rc->vm.testdev = true; break;
 	case O_NO_REBOOT: rc->vm.no_reboot = true; break;
-	case O_NO_VGA: rc->vm.no_vga = true; break;
 	case O_DETERMINISTIC: rc->vm.deterministic = true; break;
 	case O_STATS: rc->stats = true; break;
 	case O_VERBOSE: rc->verbose++; break;
@@ -451,6 +461,7 @@ static int set_option(struct run_config *rc, int option, const char *value)
 	case O_DISPLAY: return set_display(rc, value);
 	case O_RECORD: rc->vm.record = value; return 0;
 	case O_REPLAY: rc->vm.replay = value; return 0;
+	case O_GPU: return set_gpu(rc, value);
 	case O_GDB: return set_gdb(rc, value);
 	case O_DEBUG: return set_masks(rc, value);
 	case O_IN_PLACE: rc->in_place = true; return 0;

@@ -66,27 +66,40 @@ void display_free(struct display *d)
 	free(d);
 }
 
-void display_set_source(struct display *d, const struct display_source *src)
+void display_set_source(struct display *d, enum display_level level,
+			const struct display_source *src)
 {
-	d->source = src ? *src : (struct display_source){0};
+	d->source[level] = src ? *src : (struct display_source){0};
+}
+
+static const struct display_source *shown(const struct display *d)
+{
+	return &d->source[d->source[DISPLAY_OVER].update ? DISPLAY_OVER : DISPLAY_BASE];
 }
 
 void display_update(struct display *d)
 {
-	if (d->source.update)
-		d->source.update(d->source.ctx);
+	const struct display_source *src = shown(d);
+
+	if (src->update)
+		src->update(src->ctx);
 }
 
 char *display_text(struct display *d)
 {
-	return d->source.text ? d->source.text(d->source.ctx) : NULL;
+	const struct display_source *src = shown(d);
+
+	return src->text ? src->text(src->ctx) : NULL;
 }
 
 int display_set_size(struct display *d, unsigned w, unsigned h)
 {
-	if (!d->source.set_size || !w || !h || w > DISPLAY_MAX_W || h > DISPLAY_MAX_H)
+	if (!w || !h || w > DISPLAY_MAX_W || h > DISPLAY_MAX_H)
 		return -EOPNOTSUPP;
-	return d->source.set_size(d->source.ctx, w, h);
+	for (unsigned i = DISPLAY_SOURCES; i-- > 0;)
+		if (d->source[i].set_size)
+			return d->source[i].set_size(d->source[i].ctx, w, h);
+	return -EOPNOTSUPP;
 }
 
 /* ---- drawing ---- */

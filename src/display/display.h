@@ -74,6 +74,9 @@ struct display_input {
 	void *ctx;
 };
 
+/* A driver's picture covers what firmware and text consoles show. */
+enum display_level { DISPLAY_BASE, DISPLAY_OVER, DISPLAY_SOURCES };
+
 struct loop;
 struct loop_timer;
 
@@ -90,7 +93,7 @@ struct display {
 	uint32_t *px; /* owned mapping of fd, DISPLAY_BYTES */
 	int fd;
 	unsigned w, h;
-	struct display_source source;
+	struct display_source source[DISPLAY_SOURCES];
 	struct display_cursor cursor;
 	bool has_cursor; /* the source draws with a pointer shape of its own */
 	struct list viewers, inputs;
@@ -113,13 +116,15 @@ struct display {
 int display_new(struct loop *loop, struct display **ret_d, struct error *err) MUST_CHECK;
 void display_free(struct display *d);
 
-/** display_set_source() - NULL: none. @src is copied. */
-void display_set_source(struct display *d, const struct display_source *src);
+/** display_set_source() - NULL: none. @src is copied. The highest level with a source shows. */
+void display_set_source(struct display *d, enum display_level level,
+			const struct display_source *src);
 /** display_update() - bring the picture up to date. */
 void display_update(struct display *d);
 /** display_text() - see struct display_source; NULL without text. */
 char *display_text(struct display *d);
-/** display_set_size() - pass a viewer's wish on. -EOPNOTSUPP when nobody can change it. */
+/** display_set_size() - pass a viewer's wish on, at any level. -EOPNOTSUPP when nobody can change
+ * it. */
 int display_set_size(struct display *d, unsigned w, unsigned h) MUST_CHECK;
 
 /** display_begin() - the picture that follows has this size (clipped to the largest). A new size

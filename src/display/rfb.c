@@ -123,8 +123,9 @@ void rfb_resized(struct rfb *c)
 	if (c->srv->w == c->w && c->srv->h == c->h)
 		return;
 	c->tell_size = c->desktop_size || c->ext_desktop_size;
-	c->size_reason = REASON_SERVER;
+	c->size_reason = c->size_asked ? REASON_CLIENT : REASON_SERVER;
 	c->size_status = SIZE_OK;
+	c->size_asked = false;
 	all_dirty(c);
 }
 
@@ -135,8 +136,9 @@ void rfb_cursor(struct rfb *c)
 
 void rfb_resize_refused(struct rfb *c)
 {
-	if (!c->ext_desktop_size)
+	if (!c->size_asked || !c->ext_desktop_size)
 		return;
+	c->size_asked = false;
 	c->tell_size = true;
 	c->size_reason = REASON_CLIENT;
 	c->size_status = SIZE_PROHIBITED;
@@ -435,7 +437,7 @@ static int message(struct rfb *c)
 	case MSG_SET_SIZE:
 		c->skip = p[6] * 16u; /* its screens */
 		c->srv->set_size(c->srv->ctx, ld_be16(p + 2), ld_be16(p + 4));
-		rfb_resize_refused(c); /* until the new size is there */
+		c->size_asked = true;
 		break;
 	case MSG_QEMU: key_code(c, ld_be32(p + 4), ld_be32(p + 8), ld_be16(p + 2)); break;
 	}

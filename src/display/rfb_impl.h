@@ -88,6 +88,7 @@ struct rfb {
 	bool desktop_size, ext_desktop_size, cursor, ext_key, pointer_type;
 	bool tell_ext_key, tell_pointer_type, tell_size, tell_cursor, tell_colors;
 	uint16_t size_reason, size_status;
+	bool size_asked; /* SetDesktopSize has not been answered */
 	bool relative;
 	/* what it knows */
 	unsigned w, h;

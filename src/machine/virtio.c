@@ -17,6 +17,7 @@
 #include "device/virtio/virtio_balloon.h"
 #include "device/virtio/virtio_blk.h"
 #include "device/virtio/virtio_console.h"
+#include "device/virtio/virtio_gpu.h"
 #include "device/virtio/virtio_input.h"
 #include "device/virtio/virtio_mmio.h"
 #include "device/virtio/virtio_net.h"
@@ -173,6 +174,14 @@ static int add_console(struct machine *m, unsigned n, struct error *err)
 	return add(m, &d->vd, err);
 }
 
+static int add_gpu(struct machine *m, struct error *err)
+{
+	struct virtio_gpu *d = (struct virtio_gpu *)dev_new(&virtio_gpu_class, "gpu0", &m->sv);
+
+	d->display = m->cfg.display;
+	return add(m, &d->vd, err);
+}
+
 static int add_input(struct machine *m, bool tablet, struct error *err)
 {
 	struct virtio_input *d = (struct virtio_input *)dev_new(
@@ -198,6 +207,8 @@ int parts_virtio(struct machine *m, struct error *err)
 	if (r == 0 && m->cfg.balloon)
 		r = add(m, (struct virtio_dev *)dev_new(&virtio_balloon_class, "balloon0", &m->sv),
 			err);
+	if (r == 0 && m->cfg.virtio_gpu)
+		r = add_gpu(m, err);
 	for (unsigned i = 0; i < 2 && r == 0 && m->cfg.viewer_input; i++)
 		r = add_input(m, i == 1, err);
 	return r;

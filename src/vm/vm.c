@@ -456,7 +456,7 @@ static int open_vnc(struct vm *vm, const struct vm_config *cfg, struct error *er
 	if (!vm->display)
 		return error_set(err, -EINVAL,
 				 "this machine has no screen to show with --display %s; use "
-				 "--machine pc",
+				 "--machine pc or --gpu virtio",
 				 cfg->display);
 	return vnc_open(vm->loop, vm->display, cfg->name, cfg->display + 4, &vm->vnc, err);
 }

@@ -4,10 +4,11 @@
  * of no particular make whose favourite size is given. Blanking follows CVT with reduced blanking
  * (VESA CVT 1.2, 3.4): 160 pixels, and lines enough for 460 us, at 60 Hz.
  */
+#include "device/video/edid.h"
+
 #include <string.h>
 
 #include "base/bits.h"
-#include "device/video/vga.h"
 
 enum { H_BLANK = 160, H_FRONT = 48, H_SYNC = 32, V_FRONT = 3, V_SYNC = 6, RATE = 60 };
 
@@ -35,7 +36,7 @@ static void detailed_timing(uint8_t *d, unsigned w, unsigned h)
 	d[17] = 0x1a; /* separate syncs, horizontal positive */
 }
 
-void edid_build(uint8_t edid[VGA_EDID_SIZE], unsigned w, unsigned h)
+void edid_build(uint8_t edid[EDID_SIZE], unsigned w, unsigned h)
 {
 	static const uint8_t head[8] = {0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00};
 	static const uint8_t srgb[10] = {0xee, 0x91, 0xa3, 0x54, 0x4c,
@@ -45,7 +46,7 @@ void edid_build(uint8_t edid[VGA_EDID_SIZE], unsigned w, unsigned h)
 	static const uint8_t name[18] = "\0\0\0\xfc\0bothy\n       ";
 	uint8_t sum = 0;
 
-	memset(edid, 0, VGA_EDID_SIZE);
+	memset(edid, 0, EDID_SIZE);
 	memcpy(edid, head, sizeof(head));
 	/* Manufacturer "BTH": five bits a letter. */
 	edid[8] = (uint8_t)(('B' - '@') << 2 | ('T' - '@') >> 3);

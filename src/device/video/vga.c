@@ -459,7 +459,7 @@ static uint64_t mmio_read(void *ctx, uint64_t off, unsigned size)
 	for (unsigned i = 0; i < size; i++) {
 		unsigned at = (unsigned)off + i, b = 0;
 
-		if (at < MMIO_EDID + VGA_EDID_SIZE)
+		if (at < MMIO_EDID + EDID_SIZE)
 			b = v->edid[at - MMIO_EDID];
 		else if (at >= MMIO_PORTS && at < MMIO_PORTS + 0x20)
 			b = port_read(v, at - MMIO_PORTS + 0x3c0);
@@ -620,7 +620,7 @@ static int vga_realize(struct dev *d, struct error *err)
 	}
 	r = pci_func_add(&v->f, v->bus, v->devfn, err);
 	if (r == 0 && v->display)
-		display_set_source(v->display, &source);
+		display_set_source(v->display, DISPLAY_BASE, &source);
 	return r;
 }
 
@@ -629,7 +629,7 @@ static void vga_unrealize(struct dev *d)
 	struct vga *v = to_vga(d);
 
 	if (v->display)
-		display_set_source(v->display, NULL);
+		display_set_source(v->display, DISPLAY_BASE, NULL);
 	if (v->vram) {
 		map_ports(v, false);
 		vga_map_done(v);

@@ -7,10 +7,10 @@
 #define DEVICE_VIDEO_VGA_H
 
 #include "device/pci/pci.h"
+#include "device/video/edid.h"
 #include "display/display.h"
 
 #define VGA_VRAM_DEFAULT (16 * MIB)
-#define VGA_EDID_SIZE    128u
 #define VGA_PLANES_SIZE  (256 * KIB) /* what the modes of the VGA itself reach */
 
 enum { VGA_SRS = 8, VGA_GRS = 16, VGA_ARS = 32, VGA_CRS = 32, VGA_DISPIS = 12 };
@@ -57,7 +57,7 @@ struct vga {
 	bool io_mapped[4], window_mapped;
 	struct mem_mapping *direct; /* a0000h shows memory itself */
 	uint32_t direct_off, direct_size;
-	uint8_t edid[VGA_EDID_SIZE];
+	uint8_t edid[EDID_SIZE];
 	uint64_t generation; /* changes whenever the picture may, but for memory seen directly */
 	uint64_t drawn;      /* generation of the picture in display */
 	uint64_t drawn_phase;
@@ -98,8 +98,5 @@ char *vga_text(void *ctx);
 void vga_font(const void *rom, size_t rom_size, uint8_t ch, uint8_t ret_glyph[16]);
 /** vga_unicode() - what character @ch of code page 437 is. */
 uint16_t vga_unicode(uint8_t ch);
-
-/** edid_build() - an EDID 1.4 block for a monitor that likes @w x @h best. */
-void edid_build(uint8_t edid[VGA_EDID_SIZE], unsigned w, unsigned h);
 
 #endif
