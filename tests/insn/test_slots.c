@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Translations that engines keep in front of the soft TLB (slots, cpu/x86/vcpu.h): the same
+ * instruction runs before and after something that ends a translation, and must see the difference
+ * as a processor's instruction does. Intel SDM vol. 3, 4.10.4 (invalidation), 4.6 (SMAP), 6.15
+ * (#AC, #PF), 17.2 (break points), 8.1.3 (self-modifying code).
+ */
+#include <string.h>
+
+#include "../unit/cm.h"
+#include "base/bits.h"
+#include "machine.h"
+
+#define PD       0x12000u
+#define PTES     0x14000u /* of the pages below 16 MiB, in order */
+#define OTHER    0x400000u
+#define GLOBAL   0x100u
+#define PTE(lin) (PTES + (lin) / 4096 * 8)
+
+#define CODE(m, s) im_code((m), (s), sizeof(s) - 1)
+
+/*
+ * L: mov eax, [rdi]; shl rbx, 32; or rbx, rax; mov [rsi], rdx; EVENT; dec ecx; jnz L
+ * with ECX = 2: RBX gets what was read before and after.
+ */
+static uint64_t twice(struct im *m, uint64_t entry, uint64_t val, const char *event, unsigned n)
+{
+	uint8_t code[40] = "\x8b\x07\x48\xc1\xe3\x20\x48\x09\xc3\x48\x89\x16";
+	struct im_end e;
+
+	memcpy(code + 12, event, n);
+	memcpy(code + 12 + n, "\xff\xc9\x75", 3);
+	code[15 + n] = (uint8_t) - (int)(16 + n);
+	im_code(m, code, 16 + n);
+	m->v->s.gpr[X86_RCX] = 2;
+	m->v->s.gpr[X86_RBX] = 0;
+	m->v->s.gpr[X86_RDI] = IM_DATA;
+	m->v->s.gpr[X86_RSI] = entry;
+	m->v->s.gpr[X86_RDX] = val;
+	e = im_run(m);
+	assert_int_equal(e.vector, -1);
+	return m->v->s.gpr[X86_RBX];
+}
+
+/* clang-format off */
+static const struct event {
+	const char *what, *code;
+	uint64_t flags;  /* of the page table entry besides present, writable, user */
+	uint64_t cr4;    /* set before */
+	uint64_t toggle; /* RBP = CR4 with these changed, else CR3 */
+	bool stays;      /* a global page: the old translation is still good */
+} events[] = {
+	{"invlpg [rdi]", "\x0f\x01\x3f", 0, 0, 0, false},
+	{"mov cr3, rbp", "\x0f\x22\xdd", 0, 0, 0, false},
+	{"mov cr3, rbp with PGE", "\x0f\x22\xdd", 0, X86_CR4_PGE, 0, false},
+	{"mov cr3, rbp, global page", "\x0f\x22\xdd", GLOBAL, X86_CR4_PGE, 0, true},
+	{"mov cr3, rbp, G without PGE", "\x0f\x22\xdd", GLOBAL, 0, 0, false},
+	{"invlpg [rdi], global page", "\x0f\x01\x3f", GLOBAL, X86_CR4_PGE, 0, false},
+	{"mov cr4, rbp: PGE, global page", "\x0f\x22\xe5", GLOBAL, X86_CR4_PGE, X86_CR4_PGE, false},
+	{"mov cr4, rbp: PGE", "\x0f\x22\xe5", 0, 0, X86_CR4_PGE, false},
+};
+/* clang-format on */
+
+static void test_invalidation(void **state)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(events); i++) {
+		const struct event *t = &events[i];
+		struct im *m = im_new(64, 0, NULL);
+		uint64_t got, want;
+
+		*(uint32_t *)im_host(m, IM_DATA) = 0x11;
+		*(uint32_t *)im_host(m, OTHER) = 0x22;
+		st_le64(im_host(m, PTE(IM_DATA)), IM_DATA | t->flags | 7);
+		m->v->s.cr4 |= t->cr4;
+		m->v->s.gpr[X86_RBP] = t->toggle ? m->v->s.cr4 ^ t->toggle : m->v->s.cr3;
+		x86_state_changed(m->v);
+		got = twice(m, PTE(IM_DATA), OTHER | t->flags | 7, t->code, 3);
+		want = 0x11ull << 32 | (t->stays ? 0x11 : 0x22);
+		if (got != want)
+			fail_msg("%s: %llx", t->what, (unsigned long long)got);
+		im_free(m);
+	}
+}
+
+/* INVLPG of any byte of a large page ends the translation of all of it. SDM vol. 3, 4.10.4.1. */
+static void test_large_page(void **state)
+{
+	struct im *m = im_new(64, 0, NULL);
+
+	*(uint32_t *)im_host(m, IM_DATA) = 0x11;
+	*(uint32_t *)im_host(m, OTHER) = 0x22;
+	st_le64(im_host(m, PD + 8), IM_DATA | 0x87);
+	/* invlpg [rdi + 0x5000] */
+	assert_int_equal(twice(m, PD + 8, OTHER | 0x87, "\x0f\x01\xbf\x00\x50\x00\x00", 7),
+			 0x1100000022);
+	im_free(m);
+}
+
+/* A large page over the end of RAM: what lies behind reads as ones. */
+static void test_range_end(void **state)
+{
+	struct im *m = im_new(64, 0, NULL);
+
+	st_le64(im_host(m, 0x11000), 0x87); /* 1 GiB from 0 */
+	*(uint32_t *)im_host(m, IM_RAM - 4) = 0x12345678;
+	/* mov eax, [rdi - 4]; mov rdx, [rdi - 4]; mov rcx, [rdi - 8]; mov ebx, [rdi] */
+	CODE(m, "\x8b\x47\xfc\x48\x8b\x57\xfc\x48\x8b\x4f\xf8\x8b\x1f");
+	m->v->s.gpr[X86_RDI] = IM_RAM;
+	assert_int_equal(im_run(m).vector, -1);
+	assert_int_equal(m->v->s.gpr[X86_RAX], 0x12345678);
+	assert_int_equal(m->v->s.gpr[X86_RDX], 0xffffffff12345678);
+	assert_int_equal(m->v->s.gpr[X86_RCX] >> 32, 0x12345678);
+	assert_int_equal(m->v->s.gpr[X86_RBX], 0xffffffff);
+	im_free(m);
+}
+
+/* Accesses off one register with a hole between them; stores over the end of a page. */
+static void test_hole(void **state)
+{
+	struct im *m = im_new(64, 0, NULL);
+	struct im_end e;
+
+	im_map(m, IM_DATA + 0x1000, 0, 0);
+	*(uint32_t *)im_host(m, IM_DATA) = 7;
+	memset(im_host(m, IM_DATA + 0xff8), 0x55, 8);
+	/* mov eax, [rdi]; mov [rdi + 0x10], eax; mov ecx, [rdi + 0x1000]; mov edx, [rdi] */
+	CODE(m, "\x8b\x07\x89\x47\x10\x8b\x8f\x00\x10\x00\x00\x8b\x17");
+	m->v->s.gpr[X86_RDI] = IM_DATA;
+	e = im_run(m);
+	assert_int_equal(e.vector, X86_PFV);
+	assert_int_equal(e.rip, m->entry + 5);
+	assert_int_equal(m->v->s.cr2, IM_DATA + 0x1000);
+	assert_int_equal(m->v->s.gpr[X86_RAX], 7);
+	assert_int_equal(m->v->s.gpr[X86_RDX], 0);
+	assert_int_equal(*(uint32_t *)im_host(m, IM_DATA + 0x10), 7);
+	for (unsigned at = 0xff9; at < 0x1000; at++) {
+		im_reset(m);
+		/* mov [rdi], rax; mov [rdi + rcx], rax, whose second page is not there */
+		CODE(m, "\x48\x89\x07\x48\x89\x04\x0f");
+		m->v->s.gpr[X86_RDI] = IM_DATA;
+		m->v->s.gpr[X86_RCX] = at;
+		e = im_run(m);
+		assert_int_equal(e.vector, X86_PFV);
+		assert_int_equal(e.error, 2);
+		assert_int_equal(e.rip, m->entry + 3);
+		assert_int_equal(m->v->s.cr2, IM_DATA + 0x1000);
+		for (unsigned i = 0xff8; i < 0x1000; i++)
+			assert_int_equal(*(uint8_t *)im_host(m, IM_DATA + i), 0x55);
+	}
+	im_free(m);
+}
+
+/* STAC; L: mov eax, [rdi]; CLAC; jmp L: the second one faults. SDM vol. 3, 4.6.1. */
+static void test_smap(void **state)
+{
+	struct im *m = im_new(64, 0, NULL);
+	struct im_end e;
+
+	for (uint64_t lin = 0; lin < 0x100000; lin += 4096)
+		im_map(m, lin, lin, IM_PRESENT | IM_WRITE);
+	*(uint32_t *)im_host(m, IM_DATA) = 5;
+	m->v->s.cr4 |= X86_CR4_SMAP;
+	m->v->s.gpr[X86_RSP] = 0xe0000;
+	m->v->s.gpr[X86_RDI] = IM_DATA;
+	CODE(m, "\x0f\x01\xcb\x8b\x07\x0f\x01\xca\xeb\xf9");
+	x86_state_changed(m->v);
+	e = im_run(m);
+	assert_int_equal(e.vector, X86_PFV);
+	assert_int_equal(e.error, 1);
+	assert_int_equal(e.rip, m->entry + 3);
+	assert_int_equal(m->v->s.gpr[X86_RAX], 5);
+	im_free(m);
+}
+
+/* L: mov eax, [rdi]; pushf; or dword [rsp], AC; popf; jmp L: #AC the second time. */
+static void test_alignment(void **state)
+{
+	struct im *m = im_new(64, 3, NULL);
+	struct im_end e;
+
+	m->v->s.cr0 |= X86_CR0_AM;
+	m->v->s.gpr[X86_RDI] = IM_DATA + 1;
+	CODE(m, "\x8b\x07\x9c\x81\x0c\x24\x00\x00\x04\x00\x9d\xeb\xf3");
+	x86_state_changed(m->v);
+	e = im_run(m);
+	assert_int_equal(e.vector, X86_ACE);
+	assert_int_equal(e.rip, m->entry);
+	im_free(m);
+}
+
+/* L: mov eax, [rdi]; mov dr7, rbp; jmp L: the second one traps. SDM vol. 3, 17.2.4. */
+static void test_break_point(void **state)
+{
+	struct im *m = im_new(64, 0, NULL);
+	struct im_end e;
+
+	m->v->s.dr[0] = IM_DATA;
+	m->v->s.gpr[X86_RBP] = 0xf0402;
+	m->v->s.gpr[X86_RDI] = IM_DATA;
+	CODE(m, "\x8b\x07\x0f\x23\xfd\xeb\xf9");
+	e = im_run(m);
+	assert_int_equal(e.vector, X86_DB);
+	assert_int_equal(e.rip, m->entry + 2);
+	assert_int_equal(m->v->s.dr6 & 15, 1);
+	im_free(m);
+}
+
+/* The same code again after a change from outside, which reaches the vCPU as a request. */
+static void again(struct im *m)
+{
+	m->v->s.rip = m->entry;
+	assert_int_equal(im_run(m).vector, -1);
+}
+
+static void test_a20(void **state)
+{
+	struct im *m = im_new(16, 0, NULL);
+
+	*(uint16_t *)im_host(m, 0x100000) = 0x1234;
+	*(uint16_t *)im_host(m, 0) = 0x5678;
+	CODE(m, "\x8b\x07"); /* mov ax, [bx] */
+	m->v->s.seg[X86_DS].sel = 0xffff;
+	m->v->s.seg[X86_DS].base = 0xffff0;
+	m->v->s.gpr[X86_RBX] = 0x10;
+	again(m);
+	again(m);
+	assert_int_equal(m->v->s.gpr[X86_RAX] & 0xffff, 0x1234);
+	bus_lock(&m->bus);
+	mem_set_a20(m->mem, false);
+	bus_unlock(&m->bus);
+	again(m);
+	assert_int_equal(m->v->s.gpr[X86_RAX] & 0xffff, 0x5678);
+	im_free(m);
+}
+
+static void test_dirty(void **state)
+{
+	struct im *m = im_new(64, 0, NULL);
+	static uint64_t bits[IM_RAM / 4096 / 64];
+	unsigned page = (IM_DATA + 0x3000) / 4096;
+	struct error err;
+
+	CODE(m, "\x89\x07\x89\x47\x04"); /* mov [rdi], eax; mov [rdi + 4], eax */
+	m->v->s.gpr[X86_RDI] = IM_DATA + 0x3000;
+	again(m);
+	again(m);
+	bus_lock(&m->bus);
+	assert_int_equal(mem_dirty_start(m->mem, &err), 0);
+	bus_unlock(&m->bus);
+	for (unsigned i = 0; i < 3; i++) {
+		again(m);
+		bus_lock(&m->bus);
+		mem_dirty_fetch(m->mem, m->ram, bits);
+		bus_unlock(&m->bus);
+		assert_true(bits[page / 64] >> page % 64 & 1);
+	}
+	im_free(m);
+}
+
+/*
+ * L: mov [rdi], edx; call rbx; add rbp, rax; inc edx; dec ecx; jnz L, where RBX is "mov eax, imm;
+ * ret" and RDI its operand: the page becomes code after the first store.
+ */
+static void test_becomes_code(void **state)
+{
+	struct im *m = im_new(64, 0, NULL);
+
+	memcpy(im_host(m, IM_DATA + 0x800), "\xb8\x00\x00\x00\x00\xc3", 6);
+	CODE(m, "\x89\x17\xff\xd3\x48\x01\xc5\xff\xc2\xff\xc9\x75\xf3");
+	m->v->s.gpr[X86_RCX] = 100;
+	m->v->s.gpr[X86_RDX] = 1;
+	m->v->s.gpr[X86_RBX] = IM_DATA + 0x800;
+	m->v->s.gpr[X86_RDI] = IM_DATA + 0x801;
+	m->v->s.gpr[X86_RBP] = 0;
+	assert_int_equal(im_run(m).vector, -1);
+	assert_int_equal(m->v->s.gpr[X86_RBP], 5050);
+	im_free(m);
+}
+
+/* Pages used in turn by one instruction, many times: found by page number from some time on. */
+static void test_many_pages(void **state)
+{
+	struct im *m = im_new(64, 0, NULL);
+
+	for (unsigned i = 0; i < 1024; i++)
+		*(uint32_t *)im_host(m, IM_DATA + i * 4096) = i;
+	/* mov ecx, 200000; L: add rax, [rdi]; add [rdi + 8], ecx; add rdi, 4096; and edi, 0x3fffff;
+	 * or edi, 0x200000; dec ecx; jnz L */
+	CODE(m, "\xb9\x40\x0d\x03\x00\x48\x03\x07\x01\x4f\x08\x48\x81\xc7\x00\x10\x00\x00\x81\xe7"
+		"\xff\xff\x3f\x00\x81\xcf\x00\x00\x20\x00\xff\xc9\x75\xe3");
+	m->v->s.gpr[X86_RDI] = IM_DATA;
+	m->v->s.gpr[X86_RAX] = 0;
+	assert_int_equal(im_run(m).vector, -1);
+	/* 0x200000..0x3fffff, then back: 512 pages in turn */
+	assert_int_equal(m->v->s.gpr[X86_RAX], 200000 / 512 * (511 * 512 / 2) + 320 * 319 / 2);
+	im_free(m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_invalidation), cmocka_unit_test(test_large_page),
+		cmocka_unit_test(test_range_end),    cmocka_unit_test(test_hole),
+		cmocka_unit_test(test_smap),         cmocka_unit_test(test_alignment),
+		cmocka_unit_test(test_break_point),  cmocka_unit_test(test_a20),
+		cmocka_unit_test(test_dirty),        cmocka_unit_test(test_becomes_code),
+		cmocka_unit_test(test_many_pages),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
