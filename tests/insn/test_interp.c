@@ -8,8 +8,10 @@
  * but apart in physical memory.
  */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 
 #include "../unit/cm.h"
@@ -1294,6 +1296,66 @@ static void test_cross_modify(void **state)
 	im_free(m);
 }
 
+/* ---- requests at every place ---- */
+
+static struct vcpu *storm_vcpu; /* a signal handler has no argument of ours */
+
+static void on_alarm(int sig)
+{
+	static const uint32_t req[] = {VCPU_REQ_KICK, VCPU_REQ_EVENT, VCPU_REQ_FLUSH};
+	static unsigned n;
+
+	atomic_fetch_or(&storm_vcpu->request, req[n++ % ARRAY_SIZE(req)]);
+}
+
+/*
+ * Requests out of a signal handler on the vCPU's own thread, at any host instruction: recursion,
+ * calls through a register and code that rewrites itself come out the same.
+ *
+ *	mov ecx, 2000; xor ebx, ebx
+ * l:	push rcx; mov edi, 9; call fib; add rbx, rax; mov [g + 3], cl; call g; lea rdx, [f]
+ *	call rdx; pop rcx; dec ecx; jnz l; jmp end
+ * fib:	cmp edi, 2; jb base; push rdi; dec edi; call fib; pop rdi; push rax; sub edi, 2
+ *	call fib; pop rdx; add eax, edx; ret
+ * base:	mov eax, edi; ret
+ * g:	add rbx, byte 1; ret
+ * f:	mov [rsi], rbx; rol rbx, 1; adc rbx, [rsi]; ret
+ */
+static void test_request_storm(void **state)
+{
+	const struct itimerval often = {{0, 50}, {0, 50}}, never = {{0, 0}, {0, 0}};
+	struct sigaction sa = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK | SA_RESTART}, old;
+	struct im *m = im_new(64, 0, NULL);
+	uint64_t want = 0;
+	unsigned kicks = 0;
+	struct im_end e;
+
+	for (unsigned i = 2000; i; i--) {
+		uint64_t x = want + 34 + (uint64_t)(int8_t)i, r = x << 1 | x >> 63;
+
+		want = r + x + (r & 1);
+	}
+	CODE(m, "\xb9\xd0\x07\x00\x00\x31\xdb\x51\xbf\x09\x00\x00\x00\xe8\x1e\x00\x00\x00\x48\x01"
+		"\xc3\x88\x0d\x36\x00\x00\x00\xe8\x2e\x00\x00\x00\x48\x8d\x15\x2c\x00\x00\x00\xff"
+		"\xd2\x59\xff\xc9\x75\xd9\xeb\x2d\x83\xff\x02\x72\x16\x57\xff\xcf\xe8\xf3\xff\xff"
+		"\xff\x5f\x50\x83\xef\x02\xe8\xe9\xff\xff\xff\x5a\x01\xd0\xc3\x89\xf8\xc3\x48\x83"
+		"\xc3\x01\xc3\x48\x89\x1e\x48\xd1\xc3\x48\x13\x1e\xc3");
+	m->v->s.gpr[X86_RSI] = IM_DATA;
+	storm_vcpu = m->v;
+	sigaction(SIGALRM, &sa, &old);
+	setitimer(ITIMER_REAL, &often, NULL);
+	while ((e = im_run(m)).reason == VCPU_EXIT_KICK)
+		kicks++;
+	setitimer(ITIMER_REAL, &never, NULL);
+	sigaction(SIGALRM, &old, NULL);
+	print_message("%u kicks\n", kicks);
+	assert_int_equal(e.reason, VCPU_EXIT_HALT);
+	assert_int_equal(e.vector, -1);
+	assert_int_equal(m->v->s.gpr[X86_RBX], want);
+	assert_int_equal(m->v->s.gpr[X86_RCX], 0);
+	im_free(m);
+}
+
 /* A bare loop; the rate is printed, and only absurd slowness fails. */
 static void test_speed(void **state)
 {
@@ -1328,7 +1390,7 @@ int main(void)
 		cmocka_unit_test(test_cache_overflow), cmocka_unit_test(test_full_blocks),
 		cmocka_unit_test(test_modes_of_bytes), cmocka_unit_test(test_models),
 		cmocka_unit_test(test_locked),         cmocka_unit_test(test_cross_modify),
-		cmocka_unit_test(test_speed),
+		cmocka_unit_test(test_request_storm),  cmocka_unit_test(test_speed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

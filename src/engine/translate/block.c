@@ -374,8 +374,6 @@ static void put_body(struct xlat *x)
 	}
 	x->i = b->n_insns - 1u;
 	if (b->key & X86_MODE_FLAT) {
-		if (b->n_insns < BLOCK_MAX_INSNS)
-			need_m(x); /* an instruction across pages follows: tr_crossing() */
 		put_exit(x, 0, x->is64 ? end : (uint32_t)end);
 		return;
 	}
@@ -561,12 +559,32 @@ static void put_head_d(struct xlat *x)
 	x->e = true;
 }
 
+/* A block of two pages is always entered from another one (tr_crossing()). */
+static void put_head_two(struct xlat *x)
+{
+	uint8_t **entry = x->tb->entry;
+
+	x->tb->type = TR_TYPE_M;
+	entry[TR_E] = entry[TR_E_POLL] = here(x);
+	tr_flags_save(&x->m);
+	entry[TR_FAR] = here(x);
+	put_far_check(x);
+	entry[TR_M_POLL] = here(x);
+	put_poll(x, STUB_LEAVE);
+	entry[TR_M] = here(x);
+	x->m_ok = true;
+}
+
 static void put_head(struct xlat *x)
 {
 	uint8_t **entry = x->tb->entry;
 	struct emit *m = &x->m;
 	unsigned over;
 
+	if (x->b->flags & BLOCK_TWO_PAGES) {
+		put_head_two(x);
+		return;
+	}
 	entry[TR_FAR] = here(x);
 	switch (x->tb->type) {
 	case TR_TYPE_M:

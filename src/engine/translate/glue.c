@@ -482,6 +482,12 @@ int tr_chain(struct vcpu *v, const struct tr_exit *x, struct x86_tlb_entry *tab,
 	icpu(v)->tr->last_exit = x;
 	if (nb && nb->native && block_valid(nb) && (x->far || !(x->b->succ_far & 1u << x->which)))
 		patch(v, x, nb->tr->entry[entry_for(x, nb->tr)]);
+	if (x->b->flags & BLOCK_TWO_PAGES) { /* which the interpreter does not link */
+		const struct block *to = icpu(v)->jump[jump_slot(x->rip)];
+
+		if (to && to->rip == x->rip && to->key == x->b->key && to->native)
+			patch(v, x, to->tr->entry[TR_FAR]);
+	}
 	/* A far exit inside a page follows an instruction that may have changed the mapping. */
 	if (nb && x->far && !block_still_mapped(v, nb, x->rip))
 		return uop_leave(v, x->rip, fl);
@@ -492,11 +498,10 @@ void tr_crossing(struct vcpu *v, const struct block *b)
 {
 	struct translator *t = icpu(v)->tr;
 	const struct tr_exit *x = t->last_exit;
-	uint8_t *entry = b->tr->entry[TR_FAR];
 
-	t->jump[tr_jump_slot(b->rip)] = (struct tr_jump){b->rip, entry};
-	if (x && x->m && x->rip == b->rip && x->b->key == b->key)
-		patch(v, x, entry);
+	t->jump[tr_jump_slot(b->rip)] = (struct tr_jump){b->rip, b->tr->entry[TR_FAR]};
+	if (x && x->rip == b->rip && x->b->key == b->key)
+		patch(v, x, b->tr->entry[x->m ? TR_FAR : TR_E]);
 }
 
 static void remember(struct vcpu *v)
