@@ -473,7 +473,7 @@ static inline __attribute__((always_inline)) int block_chain(struct vcpu *v, con
 	    LIKELY(block_valid(nb)) &&
 	    (!(b->succ_far & 1u << which) || LIKELY(block_still_mapped(v, nb, rip))))
 		return block_enter(v, nb, tab, fl);
-	if (!(b->flags & BLOCK_SINGLE)) {
+	if (!(b->flags & BLOCK_SINGLE) || b->page2) {
 		icpu(v)->link_from = (struct block *)b;
 		icpu(v)->link = &icpu(v)->link_from->succ[which];
 		icpu(v)->link_rip = rip;
