@@ -158,42 +158,42 @@ static void put_clear_of_code(struct emit *m)
 /*
  * Misses of one slot in quick succession: the instruction uses memory all over the place, or shares
  * its slot. W_SETTLED is 0 when there were so many that it had better look by page number. The cost
- * of a wrong guess is small either way. Only every eighth miss looks at the time: RDTSC takes
- * longer than all the rest of a miss on many hosts, virtual ones above all.
+ * of a wrong guess is small either way. The clock, which costs as much as all the rest, is looked
+ * at every eighth time.
  */
-#define HOT_EACH   8u /* a power of two */
-#define HOT_TSC    (500u * HOT_EACH)
-#define HOT_MISSES 24u
+#define HOT_EACH   8u
+#define HOT_TSC    4000u
+#define HOT_MISSES (3 * HOT_EACH)
 static void put_heat(struct emit *m)
 {
 	int32_t last = (int32_t)offsetof(struct vcpu, slots.missed);
 	int32_t heat = (int32_t)offsetof(struct vcpu, slots.heat);
-	unsigned slow, cool, again;
+	unsigned few, warm, slow;
 
 	tr_rr(m, false, 0x89, S2, RBX);
 	EMIT(m, 0xc1, 0xeb, 3); /* shr ebx, 3: 4 bytes each */
 	emit8(m, 0x65);
 	tr_mem(m, false, 0x8b, RSI, RBX, NO_REG, 0, heat);
-	EMIT(m, 0xff, 0xc6, 0xf7, 0xc6); /* inc esi; test esi, */
+	EMIT(m, 0xff, 0xc6, 0xf7, 0xc6); /* inc esi; test esi, HOT_EACH - 1 */
 	emit32(m, HOT_EACH - 1);
-	again = jcc(m, CC_NE);
+	few = jcc(m, CC_NE);
 	EMIT(m, 0x0f, 0x31); /* rdtsc */
-	tr_rr(m, false, 0x89, RAX, RDX);
+	tr_rr(m, false, 0x89, RAX, RDI);
 	emit8(m, 0x65);
-	tr_mem(m, false, 0x2b, RDX, RBX, NO_REG, 0, last);
+	tr_mem(m, false, 0x2b, RDI, RBX, NO_REG, 0, last);
 	emit8(m, 0x65);
 	tr_mem(m, false, 0x89, RAX, RBX, NO_REG, 0, last);
-	EMIT(m, 0x81, 0xfa); /* cmp edx, HOT_TSC */
+	EMIT(m, 0x81, 0xff); /* cmp edi, HOT_TSC */
 	emit32(m, HOT_TSC);
 	slow = jcc(m, CC_A);
 	EMIT(m, 0x81, 0xfe); /* cmp esi, HOT_MISSES */
 	emit32(m, HOT_MISSES);
-	cool = jcc(m, CC_NE);
+	warm = jcc(m, CC_NE);
 	put_byte_gs(m, 0xc6, 0, tr_word(W_SETTLED), 0);
 	to_here(m, slow);
 	EMIT(m, 0x31, 0xf6); /* xor esi, esi */
-	to_here(m, cool);
-	to_here(m, again);
+	to_here(m, few);
+	to_here(m, warm);
 	emit8(m, 0x65);
 	tr_mem(m, false, 0x89, RSI, RBX, NO_REG, 0, heat);
 }
