@@ -18,7 +18,8 @@
 
 #include "engine/translate/translate.h"
 
-#define CODE_SIZE        (64 * MIB)
+#define CODE_LEAST       (64 * MIB)
+#define CODE_MOST        (256 * MIB)
 #define DATA_SIZE        (TR_BLOCKS * sizeof(uint64_t))
 #define RAS_BYTES        (2 * (TR_RAS_EACH + TR_RAS_ABOVE))
 #define HOT              16u
@@ -167,12 +168,22 @@ static int ras_map(struct translator *t, struct error *err)
 	return 0;
 }
 
+/* Bytes of code cache for each vCPU. A compiler's hot code alone fills 64 MiB, and guests that run
+ * such programs have the RAM for them. */
+static size_t cache_size(const struct engine_vm *vm)
+{
+	uint64_t eighth = align_up(mem_ram_total(vm->mem) / 8, MIB);
+
+	return MIN(MAX(eighth, CODE_LEAST), CODE_MOST);
+}
+
 static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct error *err)
 {
 	struct translator *t = xnew(struct translator);
-	int r = code_map_init(&t->map, CODE_SIZE, err);
+	size_t size = cache_size(vm);
+	int r = code_map_init(&t->map, size, err);
 
-	t->code_size = CODE_SIZE - DATA_SIZE;
+	t->code_size = size - DATA_SIZE;
 	if (!r)
 		r = ras_map(t, err);
 	if (!r)
