@@ -212,8 +212,10 @@ static bool must_leave(struct vcpu *v, const struct uop *u)
 
 INLINE int push_finish(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
-	if (UNLIKELY(must_leave(v, u)))
+	if (UNLIKELY(must_leave(v, u))) {
+		uop_uncount(v, u + 1);
 		return uop_leave(v, uop_next_rip(u), fl);
+	}
 	return uop_next(v, u, tab, fl);
 }
 
@@ -629,6 +631,7 @@ int uop_special(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, 
 		return r;
 	/* String instructions that stopped between iterations go on at s.rip. */
 	if (UNLIKELY(must_leave(v, u)) || UNLIKELY(v->next_rip != uop_next_rip(u))) {
+		uop_uncount(v, v->next_rip == uop_next_rip(u) ? u + 1 : u);
 		v->s.rip = v->next_rip;
 		return X86_OK;
 	}
@@ -645,6 +648,7 @@ int uop_sti(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint
 		return r;
 	if (atomic_load_explicit(&v->request, memory_order_relaxed) || v->s.pending_dbg ||
 	    u->n + 1u == uop_block(u)->n_insns) {
+		uop_uncount(v, u + 1);
 		v->s.rip = v->next_rip;
 		return X86_OK;
 	}

@@ -128,7 +128,10 @@ static int next_after(struct vcpu *v, const struct uop *u, struct x86_tlb_entry 
 		v->code_changed = false;
 		leave |= !block_valid(uop_block(u));
 	}
-	return leave ? uop_leave(v, uop_next_rip(u), fl) : uop_next(v, u, tab, fl);
+	if (!leave)
+		return uop_next(v, u, tab, fl);
+	uop_uncount(v, u + 1);
+	return uop_leave(v, uop_next_rip(u), fl);
 }
 
 int uop_stored_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,

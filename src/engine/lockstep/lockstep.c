@@ -10,7 +10,9 @@
  * block; then they are compared, and the guest goes on with what both came to. An exception is part
  * of the block that raised it. When the two ran different numbers of instructions (translated code
  * may cover several blocks, or leave early after a store into code), the interpreter starts over,
- * one instruction at a time, for as many as the translator counted.
+ * one instruction at a time, for as many as the translator counted. A repeated string instruction
+ * comes back now and then, and not after the same number of repetitions: then both are run to its
+ * end.
  *
  * Blocks that do what cannot be undone run once, in the interpreter, and are counted as not
  * compared: port and MMIO accesses, MSRs, clocks and random numbers, HLT, CR8; also stores to more
@@ -35,8 +37,9 @@
 #include "bus/bus.h"
 #include "engine/lockstep/lockstep.h"
 
-#define FIRST_RUNS 64u  /* of each block are compared; then every vm->compare_every-th */
-#define BREATHER   400u /* comparisons before the bus lock is left to others for a moment */
+#define FIRST_RUNS   64u /* of each block are compared; then every vm->compare_every-th */
+#define REPEATS_MOST 4096u
+#define BREATHER     400u /* comparisons before the bus lock is left to others for a moment */
 
 struct lockstep {
 	struct x86_mem_watch watch; /* first: see on_store() */
@@ -245,6 +248,81 @@ static bool agree(struct lockstep *l)
 	return !ls_states_differ(&l->want, &l->got) && ls_pages_differ(&l->pages) < 0;
 }
 
+/* Does a repeated string instruction come next? */
+static bool at_repeat(struct lockstep *l)
+{
+	struct block *b = block_of(l, l->ref, interp_key(l->v) | KEY_SINGLE);
+	unsigned bits;
+	struct insn in;
+
+	if (!b)
+		return false;
+	bits = b->key & X86_MODE_CS64 ? 64 : b->key & X86_MODE_CS32 ? 32 : 16;
+	return !insn_decode(b->bytes, b->n_bytes, bits, &in) &&
+	       in.flags & (INSN_REP | INSN_REPNE) && in.special >= SP_MOVS && in.special <= SP_SCAS;
+}
+
+/* The translator, until it is out of repeated instructions. */
+static void run_through(struct lockstep *l)
+{
+	struct vcpu *v = l->v;
+	int r = X86_OK;
+
+	unsnap(v, &l->start);
+	for (unsigned i = 0; i < REPEATS_MOST; i++) {
+		r = run_on(l, l->tr, interp_key(v));
+		if (r != X86_OK || l->effects || l->pages.overflow || atomic_load(&v->request) ||
+		    !at_repeat(l))
+			break;
+	}
+	snap(&l->got, v, r);
+}
+
+/* The interpreter, until it is where the translator is. */
+static void follow_through(struct lockstep *l)
+{
+	struct vcpu *v = l->v;
+	const struct x86_state *end = &l->got.s;
+	int r = X86_OK;
+
+	unsnap(v, &l->start);
+	for (unsigned i = 0; i < REPEATS_MOST; i++) {
+		r = run_on(l, l->ref, interp_key(v) | KEY_SINGLE);
+		if (r != X86_OK || l->effects || l->pages.overflow ||
+		    (v->s.rip == end->rip && v->s.gpr[X86_RCX] == end->gpr[X86_RCX]))
+			break;
+	}
+	snap(&l->want, v, r);
+}
+
+/* Both from the start again, to the end of the repeated instructions they stopped in. */
+static bool run_both_through(struct lockstep *l)
+{
+	l->longer++;
+	ls_pages_undo(&l->pages, l->ref->ivm, false);
+	run_through(l);
+	if (l->effects || l->pages.overflow)
+		return true;
+	ls_pages_undo(&l->pages, l->ref->ivm, true);
+	follow_through(l);
+	return l->effects || l->pages.overflow || agree(l);
+}
+
+/* Did one of the two stop in a repeated instruction? */
+static bool stopped_in_repeat(struct lockstep *l)
+{
+	struct vcpu *v = l->v;
+	uint64_t rip = v->s.rip;
+	bool yes;
+
+	v->s.rip = l->want.s.rip;
+	yes = at_repeat(l);
+	v->s.rip = l->got.s.rip;
+	yes |= at_repeat(l);
+	v->s.rip = rip;
+	return yes;
+}
+
 /* Both runs. True: they agree, or there was something that cannot be compared. */
 static bool run_both(struct lockstep *l, uint32_t key)
 {
@@ -272,7 +350,7 @@ static bool run_both(struct lockstep *l, uint32_t key)
 	}
 	if (l->got.count.insns != l->want.count.insns)
 		follow(l);
-	return l->effects || agree(l);
+	return l->effects || agree(l) || (stopped_in_repeat(l) && run_both_through(l));
 }
 
 static int differs(struct lockstep *l)
@@ -312,6 +390,8 @@ static int lockstep_block(struct vcpu *v, uint32_t key)
 		/* once more: a disk may have written under our feet */
 		struct ls_snap first = l->start;
 
+		ls_report(v, b, &l->start, &l->want, &l->got, &l->pages);
+
 		ls_pages_undo(&l->pages, l->ref->ivm, false);
 		unsnap(v, &first);
 		if (!run_both(l, key)) {
@@ -320,6 +400,7 @@ static int lockstep_block(struct vcpu *v, uint32_t key)
 			return differs(l);
 		}
 		l->unsteady++;
+		log_err("lockstep: the second time they agree: going on");
 	}
 	r = l->effects || l->pages.overflow ? l->want.r : l->got.r;
 	l->not_compared += l->effects || l->pages.overflow;

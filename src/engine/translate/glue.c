@@ -423,7 +423,10 @@ int tr_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, ui
 		v->code_changed = false;
 		leave |= !block_valid(uop_block(u));
 	}
-	return leave ? uop_leave(v, uop_next_rip(u), fl) : tr_resume(v, u + 1, tab, fl);
+	if (!leave)
+		return tr_resume(v, u + 1, tab, fl);
+	uop_uncount(v, u + 1);
+	return uop_leave(v, uop_next_rip(u), fl);
 }
 
 int tr_stored_go(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
