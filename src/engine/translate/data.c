@@ -237,6 +237,20 @@ static void put_df(struct xlat *x, bool set)
 	emit8(&x->m, (uint8_t)(set ? X86_DF >> 8 : ~(X86_DF >> 8)));
 }
 
+/* Alone, a vCPU has nobody to yield to: the host's own. */
+static bool put_pause(struct xlat *x)
+{
+	const size_t count = offsetof(struct vcpu, count.pauses);
+
+	if (x->t->smp)
+		return false;
+	tr_gs(&x->m, true, 0x8b, S1, count);
+	tr_mem(&x->m, true, 0x8d, S1, S1, NO_REG, 0, 1);
+	tr_gs(&x->m, true, 0x89, S1, count);
+	EMIT(&x->m, 0xf3, 0x90);
+	return true;
+}
+
 bool xlat_data(struct xlat *x, const struct insn *in)
 {
 	if (x->b->cold[x->i].fn != uop_special)
@@ -249,6 +263,7 @@ bool xlat_data(struct xlat *x, const struct insn *in)
 	case SP_STMXCSR: return put_stmxcsr(x, in);
 	case SP_CLD:
 	case SP_STD: put_df(x, in->special == SP_STD); return true;
+	case SP_PAUSE: return put_pause(x);
 	default: return false;
 	}
 }

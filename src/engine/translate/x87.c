@@ -7,9 +7,9 @@
  * operand on a host pointer. A block that uses them looks once whether they are there
  * (X87_CHECKED), and again after anything that may have moved them or unmasked exceptions.
  *
- * FIP and FOP are those of the last instruction executed; its place is stored after it, unless the
- * next one is of the same kind and will do that. In between only the next one's slow path can look
- * at them, so that stores it first (stub.x87). FCS is not recorded on processors without it.
+ * FIP and FOP are those of the last instruction executed; its place is stored after it, unless one
+ * of the same kind follows, with nothing in between that can look at them. Then only the next one's
+ * slow path can, and stores it first (stub.x87). FCS is not recorded on processors without it.
  *
  * FDP is recorded by some processors for unmasked exceptions only (CPUID FDP_EXCPTN_ONLY). For
  * these, code that runs with all exceptions masked needs no store of it; when a vCPU unmasks one
@@ -117,13 +117,29 @@ static void pointers(struct xlat *x, const struct insn *in, const struct ea *a)
 	tr_gs(m, true, 0x8b, S1, tr_word(W_LIN));
 }
 
-/* Will the next instruction store its place instead of this one? */
+/* Nothing that can look at the pointers: no memory, no fault, no handler. */
+static bool is_quiet(const struct xlat *x, unsigned i)
+{
+	const struct insn *in = &x->in[i];
+	struct copy_plan p;
+
+	return in->special == SP_NONE && !uop_fn_ends(x->b->cold[i].fn) &&
+	       !(in->flags & (INSN_MEM | INSN_FPU | INSN_MMX | INSN_FWAIT)) &&
+	       (insn_is_nop(in) || (!insn_may_fault(in) && xlat_plan(in, &p)));
+}
+
+/* Will a later instruction store its place instead of this one, before anybody can look? */
 static bool next_replaces(const struct xlat *x)
 {
-	const struct insn *next = &x->in[x->i + 1];
+	for (unsigned i = x->i + 1; i < x->b->n_insns; i++) {
+		uint32_t flags = x->in[i].flags;
 
-	return x->i + 1 < x->b->n_insns && x->b->cold[x->i + 1].fn == uop_x87 &&
-	       next->flags & INSN_FPU && !(next->flags & INSN_X87_CTRL);
+		if (x->b->cold[i].fn == uop_x87 && flags & INSN_FPU && !(flags & INSN_X87_CTRL))
+			return true;
+		if (!is_quiet(x, i))
+			return false;
+	}
+	return false;
 }
 
 /* The instruction itself, with the slow path @s for what it raises. */
@@ -169,10 +185,13 @@ static bool put_mem(struct xlat *x, const struct insn *in, const struct copy_pla
 	struct ea a = xlat_ea(x, in), off = a;
 
 	off.seg = NO_REG; /* FDP is an offset */
-	if (!xlat_ptr(x, &a, in->mem_size, store, &s))
-		return false;
-	if (is_fldcw(in) && !x->t->x87_fdp)
+	if (is_fldcw(in) && !x->t->x87_fdp) {
+		if (!xlat_ptr(x, &a, in->mem_size, store, &s))
+			return false;
 		check_control_word(x, &unmasks);
+	} else if (!xlat_operand(x, &a, in->mem_size, store, true, &s)) {
+		return false;
+	}
 	put_insn(x, in, p, s, &off);
 	if (store)
 		xlat_stored(x, STUB_STORED);
