@@ -47,6 +47,7 @@ enum {
 	O_NAME,
 	O_DISPLAY,
 	O_GPU,
+	O_USB,
 	O_GDB,
 	O_DEBUG,
 	O_STATS,
@@ -83,6 +84,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_NO_REBOOT]  = {"no-reboot", 0, NULL, "end where the guest would restart"},
 	[O_DISPLAY]    = {"display", 0, "WHERE", "screen for VNC clients and browsers: vnc:127.0.0.1:PORT or vnc:unix:PATH, then perhaps ,password-file=PATH; none (default)"},
 	[O_GPU]        = {"gpu", 0, "KIND", "graphics adapter: vga (default on a pc), virtio, none"},
+	[O_USB]        = {"usb", 0, NULL, "a pc with a USB keyboard and tablet (UHCI)"},
 	[O_NAME]       = {"name", 0, "NAME", "name of the VM: other bothy commands reach it by this"},
 	[O_DETERMINISTIC] = {"deterministic", 0, NULL, "runs that can be repeated to the bit: time counts instructions; one processor, no network"},
 	[O_RECORD]     = {"record", 0, "FILE", "with --deterministic: write inputs (keys, power button) there"},
@@ -427,6 +429,7 @@ static int set_flag(struct run_config *rc, int option)
 	case O_TESTDEV: rc->vm.testdev = true; break;
 	case O_NO_REBOOT: rc->vm.no_reboot = true; break;
 	case O_DETERMINISTIC: rc->vm.deterministic = true; break;
+	case O_USB: rc->vm.usb = true; break;
 	case O_STATS: rc->stats = true; break;
 	case O_VERBOSE: rc->verbose++; break;
 	case O_HELP: rc->help = true; break;

@@ -89,6 +89,7 @@ struct machine_config {
 	struct chr *debugcon; /* port e9h; NULL = none */
 	bool debug_exit, testdev, rng, balloon;
 	bool viewer_input;   /* virtio keyboard and tablet for `display` */
+	bool usb;            /* pc: a USB controller with keyboard and tablet for `display` */
 	bool virtio_gpu;     /* a virtio graphics adapter for `display` */
 	bool vga;            /* pc only */
 	const void *vga_rom; /* borrowed by machine_new(): the video BIOS; NULL = none */

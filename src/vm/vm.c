@@ -381,6 +381,7 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 		mc.console[i] = vm->console[i];
 	mc.vga = cfg->machine == MACHINE_PC && !cfg->no_vga;
 	mc.virtio_gpu = cfg->virtio_gpu;
+	mc.usb = cfg->usb && cfg->machine == MACHINE_PC;
 	if (mc.vga || mc.virtio_gpu) {
 		r = display_new(vm->loop, &vm->display, err);
 		if (r < 0)

@@ -67,6 +67,7 @@ struct vm_config {
 	unsigned n_consoles;
 	const char *debugcon;
 	bool no_vga;         /* pc: leave the VGA out */
+	bool usb;            /* pc: USB keyboard and tablet */
 	bool virtio_gpu;     /* a virtio graphics adapter */
 	const char *name;    /* NULL: none was given */
 	const char *display; /* "vnc:..."; NULL or "none": nobody looks */

@@ -31,6 +31,7 @@
 #include "device/timer/hpet.h"
 #include "device/timer/i8254.h"
 #include "device/timer/mc146818.h"
+#include "device/usb/uhci.h"
 #include "device/video/vga.h"
 
 enum { RAM_BYTES = 1 << 20, STEP_MAX_NS = 20000000, RANGES = 3, OPS = 400 };
@@ -283,6 +284,59 @@ static void poke_vga(struct world *w, unsigned what)
 	}
 }
 
+static void wire_uhci(struct world *w, struct dev *d)
+{
+	pci_bus_init(&w->pci, &w->env->bus, route, w);
+	((struct uhci *)d)->bus = &w->pci;
+}
+
+/* Viewers, a controller that gets to run quickly, and a schedule in memory that makes some sense.
+ */
+static void poke_uhci(struct world *w, unsigned what)
+{
+	uint8_t *qh = w->env->ram->host + 0x4000;
+	struct display_pointer p = {.w = 640, .h = 480, .dz = what & 1};
+	struct uhci *u = DEV(uhci);
+
+	switch (what & 3) {
+	case 0:
+		pci_bus_config_write(&w->pci, PCI_DEVFN(2, 0), PCI_BAR0 + 16, 4, 0xc000);
+		pci_bus_config_write(&w->pci, PCI_DEVFN(2, 0), PCI_COMMAND, 2, what & 4 ? 5 : 7);
+		break;
+	case 1:
+		p.x = (unsigned)take(w, 1);
+		p.buttons = (unsigned)take(w, 1);
+		usb_hid_pointer(&u->hid[1], &p);
+		usb_hid_key(&u->hid[0], (uint8_t)take(w, 1), what & 4);
+		break;
+	case 2:
+		bus_unlock(&w->env->bus);
+		bus_pio_write(&w->env->bus, 0xc010, 2, 4);
+		bus_pio_write(&w->env->bus, 0xc012, 2, what & 4);
+		bus_pio_write(&w->env->bus, 0xc008, 4, 0x5000);
+		bus_pio_write(&w->env->bus, 0xc000, 2, 1);
+		bus_lock(&w->env->bus);
+		break;
+	default:
+		for (unsigned i = 0; i < 1024; i++)
+			st_le32(w->env->ram->host + 0x5000 + 4 * i, 0x4000 | 2);
+		st_le32(qh, what & 4 ? 0x4002 : 1);
+		st_le32(qh + 4, 0x4010);
+		for (unsigned i = 0; i < 4; i++) {
+			static const uint8_t pids[4] = {0x2d, 0x69, 0xe1, 0x69};
+			uint8_t *td = qh + 16 + 16 * i;
+
+			st_le32(td, (uint32_t)take(w, 1) & 1 ? 1 : 0x4000 + 16 * (i + 2) + 4);
+			st_le32(td + 4, 0x18800000 | (uint32_t)take(w, 1) << 24);
+			st_le32(td + 8, (uint32_t)take(w, 2) << 15 |
+						(uint32_t)(take(w, 1) & 1) << 8 | pids[i]);
+			st_le32(td + 12, 0x4100 + (uint32_t)take(w, 1));
+		}
+		for (unsigned i = 0; i < 8; i++)
+			qh[0x100 + i] = (uint8_t)take(w, 1);
+	}
+}
+
 /* clang-format off */
 static const struct target targets[] = {
 	{&i8259_class,       {{0x20, 2}, {0xa0, 2}, {0x4d0, 2}}, wire_pic, poke_pic},
@@ -302,6 +356,7 @@ static const struct target targets[] = {
 	{&i8237_class,       {{0x00, 16}, {0xc0, 32}, {0x81, 15}}, NULL, poke_dma},
 	{&fw_cfg_class,      {{0x510, 2}, {0x514, 8}}, wire_fw, poke_fw},
 	{&fw_cfg_mmio_class, {{0x9000000, 24, true}}, wire_fw, poke_fw},
+	{&uhci_class,        {{0xc000, 0x20}}, wire_uhci, poke_uhci},
 	{&vga_class,         {{0x3b0, 0x30}, {0x1ce, 4}, {0x3c0, 16}}, wire_vga, poke_vga},
 };
 /* clang-format on */
