@@ -461,7 +461,7 @@ static void put_mapped(struct xlat *x, uint64_t rip, const uint8_t *host)
 	tr_imm64(m, S2, rip & ~0xfffull);
 	tr_gs(m, true, 0x03, S2, tr_word(W_GEN));
 	tr_mem(m, true, 0x3b, S2, S1, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, tag_exec));
-	jne_stub(x, STUB_LEAVE);
+	jne_stub(x, STUB_TAGS);
 	tr_imm64(m, S2, (uintptr_t)host);
 	tr_mem(m, true, 0x3b, S2, S1, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, host));
 	jne_stub(x, STUB_LEAVE);
@@ -685,6 +685,11 @@ static void put_stub(struct xlat *x, const struct stub *s)
 		break;
 	case STUB_EXIT: tail_to(x, (uintptr_t)&tb->exit[s->insn], tr_chain); break;
 	case STUB_FAR: put_find_mapped(x, s); break;
+	case STUB_TAGS:
+		tr_imm64(m, S1, (uintptr_t)x->part[0]);
+		tr_imm64(m, S2, (uintptr_t)tr_far);
+		tr_jump_to(m, 0xe8, x->rx, x->t->call);
+		break;
 	case STUB_LATER: put_later(x); break;
 	default: tr_jump_to(m, 0xe9, x->rx, x->tb->leave[s->kind == STUB_LEAVE_E]); break;
 	}

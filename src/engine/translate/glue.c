@@ -455,6 +455,26 @@ int tr_goto(struct vcpu *v, const struct block *b)
 	return tr_resume(v, b->uop, tab, fl_load(v->s.rflags)) == TR_NEXT ? TR_GOTO : X86_OK;
 }
 
+int tr_far(struct vcpu *v, const struct block *b, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	const struct x86_tlb_entry *e;
+	uint8_t *entry;
+	bool mmio;
+	int r;
+
+	(void)uop_leave(v, b->rip, fl);
+	if (atomic_load_explicit(&v->request, memory_order_relaxed) || !b->native ||
+	    !block_valid(b))
+		return X86_OK;
+	e = x86_fetch_page(v, b->rip, &mmio); /* the run loop finds a fault again */
+	if (!e || e->host != b->page || b->flags & BLOCK_TWO_PAGES)
+		return X86_OK;
+	entry = b->tr->entry[TR_FAR]; /* looks at the tags again, and remembers */
+	r = tr_goto(v, b);
+	v->word[W_GO] = (uintptr_t)entry;
+	return r;
+}
+
 static enum tr_entry entry_for(const struct tr_exit *x, const struct tr_block *to)
 {
 	if (x->far)

@@ -26,6 +26,7 @@ static int dispatch(struct vcpu *v)
 	const struct block *b = ic->jump[jump_slot(v->s.rip)];
 	const struct x86_tlb_entry *e;
 	uint32_t key;
+	bool mmio;
 
 	if (!b || b->rip != v->s.rip || !b->native || ic->unchained || x86_poll_needed(v) ||
 	    interp_needs_single(v))
@@ -33,9 +34,8 @@ static int dispatch(struct vcpu *v)
 	key = interp_key(v);
 	if (b->key != key || !(key & X86_MODE_FLAT) || !block_valid(b))
 		return X86_OK;
-	e = &v->tlb->e[v->cpl == 3 ? X86_TLB_USER : X86_TLB_SUPER]
-		      [(b->rip >> 12) & (X86_TLB_SIZE - 1)];
-	if (e->tag_exec != ((b->rip & ~0xfffull) | v->tlb->generation) || e->host != b->page)
+	e = x86_fetch_page(v, b->rip, &mmio); /* the run loop finds a fault again */
+	if (!e || e->host != b->page)
 		return X86_OK;
 	v->count.blocks++;
 	return tr_goto(v, b);

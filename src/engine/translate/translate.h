@@ -220,6 +220,8 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err) MUST
 /** tr_goto() - a handler's return value: native code goes on at the start of @b, which has some and
  * may be entered. Flags are in s.rflags. */
 int tr_goto(struct vcpu *v, const struct block *b);
+/** tr_far() - the soft TLB must look up where @b lies before it can be entered from elsewhere. */
+int tr_far(struct vcpu *v, const struct block *b, struct x86_tlb_entry *tab, uint32_t fl);
 int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 /** tr_stored_bytes() - @size bytes at W_PTR were stored to pages with code. */
 void tr_stored_bytes(struct vcpu *v, unsigned size);

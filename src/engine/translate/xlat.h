@@ -21,6 +21,7 @@ enum stub_kind {
 	STUB_LEAVE,         /* leave at the block's first instruction: flags in M, E, */
 	STUB_LEAVE_E,
 	STUB_FAR,   /* is the block mapped in this epoch? */
+	STUB_TAGS,  /* the soft TLB's tags do not say so */
 	STUB_LATER, /* not needed: leave as soon as they have been written */
 };
 
