@@ -6,8 +6,8 @@
  * The code cache is per vCPU, bounded, and dropped as a whole together with the interpreter's
  * blocks; that happens in the run loop only, when no native code is on the stack.
  *
- * UNMODELLED: vCPUs do not share translations; x87 and MMX instructions, string instructions and
- * code of non-flat segments run in the interpreter's handlers.
+ * UNMODELLED: vCPUs do not share translations; stack accesses and near branches of code in segments
+ * with a base or limit run in the interpreter's handlers.
  */
 #include <errno.h>
 #include <stdio.h>
