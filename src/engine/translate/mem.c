@@ -100,6 +100,7 @@ static unsigned slot_number(struct xlat *x, const struct ea *a, unsigned n)
 {
 	unsigned known = n / 4, turn = n - SLOT_KNOWN - known, r = a->base;
 	uint64_t page = (uint64_t)a->disp >> 12;
+	uint32_t near;
 
 	if (a->seg == X86_FS || a->seg == X86_GS)
 		return a->seg == X86_FS ? SLOT_FS : SLOT_GS;
@@ -111,7 +112,9 @@ static unsigned slot_number(struct xlat *x, const struct ea *a, unsigned n)
 		r = a->index;
 	if (x->slot_of[r] == 0)
 		x->slot_of[r] = ++x->t->slot_turn;
-	return SLOT_KNOWN + known + x->slot_of[r] % turn;
+	/* one slot for what is near the pointer, others for each page away from it */
+	near = (uint32_t)((a->disp + 2048) >> 12);
+	return SLOT_KNOWN + known + (x->slot_of[r] + near * 61) % turn;
 }
 
 /* The slot of an access, as its number over all sets. */
