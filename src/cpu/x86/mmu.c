@@ -69,8 +69,9 @@ struct x86_tlb *x86_tlb_new(void)
 	if (!t)
 		return NULL;
 	memset(t, 0, sizeof(*t));
-	/* an entry of zeros has no tag that can match: generations start at 1 */
-	t->second = xnew_n(struct x86_tlb_entry, X86_TLB_ALIGN * X86_TLB_SECOND);
+	/* an entry of zeros has no tag that can match: generations start at 1. The part of the
+	 * table that stays empty is there for native code (engine/translate/slot.c). */
+	t->second = xnew_n(struct x86_tlb_entry, X86_TLB_TABLES * X86_TLB_SECOND);
 	tlb_clear(t);
 	return t;
 }
@@ -481,6 +482,8 @@ static void tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access
 			x86_slots_flush(v); /* remapped: slots may hold what was there */
 		else if (entry_page(e) != TAG_NONE && entry_page(e) != PAGE(lin) && !t->watch)
 			*second(t, table, entry_page(e)) = *e;
+		if (!current && entry_page(second(t, table, lin)) == PAGE(lin))
+			entry_drop(second(t, table, lin));
 		entry_drop(e);
 		e->host = p->block->host + off;
 		e->block = p->block;

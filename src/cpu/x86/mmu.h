@@ -25,7 +25,7 @@ enum x86_access {
 };
 
 #define X86_TLB_SIZE   1024 /* entries a table */
-#define X86_TLB_SECOND 8192 /* the same of the second level, which only mmu.c looks at */
+#define X86_TLB_SECOND 8192 /* the same of the second level */
 
 struct x86_tlb_entry {
 	uint64_t tag_read, tag_write, tag_exec; /* page | generation; ~0 = invalid */
@@ -55,7 +55,7 @@ struct x86_tlb {
 		*watch; /* NULL = nobody. While set, only stores give write tags */
 	struct x86_tlb_entry e[X86_TLB_TABLES][X86_TLB_SIZE];
 	/* private to mmu.c */
-	struct x86_tlb_entry *second; /* [3][X86_TLB_SECOND]: what others displaced */
+	struct x86_tlb_entry *second; /* [X86_TLB_TABLES][X86_TLB_SECOND]: what others displaced */
 	struct {
 		uint64_t key; /* CR3 base | PCID; ~0 = free */
 		uint16_t gen;

@@ -358,7 +358,7 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 	tr_string_glue(t, &m);
 	while (m.n & 15)
 		emit8(&m, 0xcc);
-	tr_slot_glue(t, ic->ivm, &m);
+	tr_slot_glue(t, ic, &m);
 	(void)begin(t, &m);
 	put_ras(t, &m);
 	t->first = t->used = align_up(m.n, 64);

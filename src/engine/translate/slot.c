@@ -58,7 +58,7 @@ enum { CC_B = 2, CC_AE = 3, CC_E = 4, CC_NE = 5, CC_A = 7 };
 
 /* Jumps forward to one place. */
 struct jumps {
-	unsigned n, at[6];
+	unsigned n, at[12];
 };
 static void jump(struct emit *m, struct jumps *j, uint8_t cc)
 {
@@ -71,23 +71,12 @@ static void land(struct emit *m, struct jumps *j)
 		to_here(m, j->at[--j->n]);
 }
 
-/*
- * RCX = the TLB entry of address S1. RAX: size - 1 before, then the tag the entry must have for all
- * bytes of the access; @miss if @tag is another. Entries of global pages are taken from other
- * address spaces, as entry_allows() in mmu.c does.
+/* Has the entry at RCX the tag in RAX? Returns the jump of "yes"; goes on behind for "now it has".
  */
-static void put_lookup(struct emit *m, size_t tag, struct jumps *miss)
+static unsigned put_tag(struct emit *m, size_t tag, struct jumps *miss)
 {
 	unsigned hit;
 
-	tr_rr(m, true, 0x89, S1, RCX);
-	EMIT(m, 0x48, 0xc1, 0xe9, 6, 0x81, 0xe1); /* shr rcx, 6; and ecx, mask */
-	emit32(m, INDEX_MASK);
-	tr_gs(m, true, 0x03, RCX, tr_word(W_TAB));
-	tr_rr(m, true, 0x01, S1, RAX);
-	EMIT(m, 0x48, 0x25); /* and rax, -4096 */
-	emit32(m, (uint32_t)-4096);
-	tr_gs(m, true, 0x03, RAX, tr_word(W_GEN));
 	tr_mem(m, true, 0x8b, RDX, RCX, NO_REG, 0, (int32_t)tag);
 	tr_rr(m, true, 0x31, RAX, RDX);
 	hit = jcc(m, CC_E);
@@ -100,7 +89,49 @@ static void put_lookup(struct emit *m, size_t tag, struct jumps *miss)
 	tr_gs(m, false, 0x3b, RDX, offsetof(struct vcpu, slots.global_gen));
 	jump(m, miss, CC_NE);
 	tr_mem(m, true, 0x89, RAX, RCX, NO_REG, 0, (int32_t)tag);
-	to_here(m, hit);
+	return hit;
+}
+
+/*
+ * RCX = the TLB entry of address S1. RAX: size - 1 before, then the tag the entry must have for all
+ * bytes of the access; @miss if @tag is another. Entries of global pages are taken from other
+ * address spaces, as entry_allows() in mmu.c does.
+ */
+static void put_lookup(struct emit *m, const struct x86_tlb *tlb, size_t tag, struct jumps *miss)
+{
+	struct jumps first = {0};
+	unsigned hit[3];
+
+	tr_rr(m, true, 0x89, S1, RCX);
+	EMIT(m, 0x48, 0xc1, 0xe9, 6, 0x81, 0xe1); /* shr rcx, 6; and ecx, mask */
+	emit32(m, INDEX_MASK);
+	tr_gs(m, true, 0x03, RCX, tr_word(W_TAB));
+	tr_rr(m, true, 0x01, S1, RAX);
+	EMIT(m, 0x48, 0x25); /* and rax, -4096 */
+	emit32(m, (uint32_t)-4096);
+	tr_gs(m, true, 0x03, RAX, tr_word(W_GEN));
+	hit[0] = put_tag(m, tag, &first);
+	emit8(m, 0xe9); /* retagged: as good as a hit */
+	emit32(m, 0);
+	hit[1] = m->n;
+	land(m, &first);
+	/* RCX = the same in the second level, which has room for eight times as many */
+	static_assert(X86_TLB_SECOND == 8 * X86_TLB_SIZE && X86_TLB_SECOND == 1 << 13, "as below");
+	tr_rr(m, true, 0x89, S1, RDX);
+	EMIT(m, 0x48, 0xc1, 0xea, 12); /* shr rdx, 12 */
+	tr_rr(m, true, 0x89, RDX, RCX);
+	EMIT(m, 0x48, 0xc1, 0xe9, 13, 0x31, 0xd1, 0x81, 0xe1); /* shr rcx, 13; xor ecx, edx; and */
+	emit32(m, X86_TLB_SECOND - 1);
+	EMIT(m, 0xc1, 0xe1, 6); /* shl ecx, 6 */
+	tr_gs(m, true, 0x8b, RDX, tr_word(W_TAB));
+	tr_imm64(m, RSI, (uintptr_t)tlb->e);
+	tr_rr(m, true, 0x29, RSI, RDX);
+	tr_mem(m, true, 0x8d, RCX, RCX, RDX, 3, 0);
+	tr_imm64(m, RSI, (uintptr_t)tlb->second);
+	tr_rr(m, true, 0x01, RSI, RCX);
+	hit[2] = put_tag(m, tag, miss);
+	for (unsigned i = 0; i < 3; i++)
+		to_here(m, hit[i]);
 }
 
 /* The page has code: @miss if something was decoded from the bytes of the access (block.c of the
@@ -296,8 +327,8 @@ static void put_near_end(struct emit *m, bool big)
 	tr_rr(m, false, 0x29, S1, RAX);
 }
 
-static void put_miss(struct emit *m, const struct interp_vm *ivm, unsigned set, bool big,
-		     bool write)
+static void put_miss(struct emit *m, const struct x86_tlb *tlb, const struct interp_vm *ivm,
+		     unsigned set, bool big, bool write)
 {
 	bool write_set = set & X86_SLOT_WRITE, super = set & X86_SLOT_SUPER;
 	struct jumps miss = {0}, code = {0}, once = {0};
@@ -306,10 +337,9 @@ static void put_miss(struct emit *m, const struct interp_vm *ivm, unsigned set, 
 	put_near_end(m, big);
 	spill(m, true);
 	put_byte_gs(m, 0xc6, 0, tr_word(W_SETTLED), 1);
-	if (write)
-		tr_gs(m, false, 0x89, RAX, tr_word(W_SIZE));
+	tr_gs(m, false, 0x89, RAX, tr_word(W_SIZE));
 	SLOT_AT(m, 0x03, S1, base);
-	put_lookup(m,
+	put_lookup(m, tlb,
 		   write_set ? offsetof(struct x86_tlb_entry, tag_write)
 			     : offsetof(struct x86_tlb_entry, tag_read),
 		   &miss);
@@ -342,9 +372,8 @@ static void put_miss(struct emit *m, const struct interp_vm *ivm, unsigned set, 
 	emit8(m, 0xc3);
 	if (write_set && !write) { /* reading the stack: a page that is not to be kept will do */
 		land(m, &miss);
-		tr_mem(m, true, 0x3b, RAX, RCX, NO_REG, 0,
-		       (int32_t)offsetof(struct x86_tlb_entry, tag_read));
-		jump(m, &miss, CC_NE);
+		tr_gs(m, false, 0x8b, RAX, tr_word(W_SIZE));
+		put_lookup(m, tlb, offsetof(struct x86_tlb_entry, tag_read), &miss);
 		land(m, &code);
 	} else if (write_set) {
 		land(m, &code);
@@ -391,7 +420,7 @@ static void put_refill(struct translator *t, struct emit *m, unsigned set)
 	emit8(m, 0xc3);
 }
 
-void tr_slot_glue(struct translator *t, const struct interp_vm *ivm, struct emit *m)
+void tr_slot_glue(struct translator *t, const struct interp_cpu *ic, struct emit *m)
 {
 	t->by_page = t->map.rx + m->n;
 	tr_imm64(m, S2, (uintptr_t)tr_by_page);
@@ -400,7 +429,7 @@ void tr_slot_glue(struct translator *t, const struct interp_vm *ivm, struct emit
 		for (unsigned big = 0; big < 2; big++)
 			for (unsigned write = 0; write < 2; write++) {
 				t->miss[set][big][write] = t->map.rx + m->n;
-				put_miss(m, ivm, set, big, write);
+				put_miss(m, ic->v->tlb, ic->ivm, set, big, write);
 			}
 	for (unsigned set = 0; set < X86_SLOT_SETS; set++)
 		put_refill(t, m, set);

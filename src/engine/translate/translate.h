@@ -256,7 +256,7 @@ struct tr_place {
  * page number. */
 int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uint32_t fl);
 /* slot.c */
-void tr_slot_glue(struct translator *t, const struct interp_vm *ivm, struct emit *m);
+void tr_slot_glue(struct translator *t, const struct interp_cpu *ic, struct emit *m);
 
 /* block.c */
 /** tr_translate() - give @b host code; false when it is not worth it or there is no room now. */
