@@ -70,6 +70,8 @@ static void put_exit(struct xlat *x, unsigned which, uint64_t rip)
 {
 	if (is_far(x, rip))
 		need_m(x);
+	else if (!x->m_ok)
+		need_e(x);
 	emit8(&x->m, 0xe9);
 	emit32(&x->m, 0);
 	exit_site(x, which, rip, rip <= rip_now(x));
@@ -337,8 +339,10 @@ static bool put_special(struct xlat *x, const struct insn *in)
 static bool put_one(struct xlat *x)
 {
 	const struct insn *in = &x->in[x->i];
-	enum xlat_end end = xlat_system(x, in);
+	enum xlat_end end;
 
+	xlat_flags_settle(x);
+	end = xlat_system(x, in);
 	if (end != XLAT_NOT)
 		return end == XLAT_DONE;
 	if (xlat_loop(x, in))
@@ -662,7 +666,9 @@ static void put_stub(struct xlat *x, const struct stub *s)
 		tb->fault[tb->n_faults++] = (struct tr_fault){.at = s->at, .stub = m->n};
 	if (s->rcx)
 		tr_rr(m, true, 0x89, S1, RCX);
-	if (s->save)
+	if (s->recipe)
+		xlat_recipe(x, s->recipe);
+	if (s->save || s->recipe)
 		tr_flags_save(m);
 	xlat_x87_store(x, s->x87);
 	switch (s->kind) {

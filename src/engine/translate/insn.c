@@ -13,6 +13,7 @@ struct stub *xlat_stub(struct xlat *x, unsigned kind)
 	*s = (struct stub){.kind = (uint8_t)kind,
 			   .insn = (uint8_t)x->i,
 			   .site = x->m.n - 4,
+			   .recipe = x->e || x->m_ok ? 0 : x->recipe,
 			   .x87 = x->x87_due};
 	return s;
 }

@@ -170,8 +170,7 @@ static bool begin(struct xlat *x, const struct ea *a, unsigned size, bool write)
 {
 	if (!is_known(a) && !xlat_disp_fits(a, size))
 		return false;
-	need_m(x);
-	x->e = false;
+	xlat_flags_free(x);
 	x->slot = (uint16_t)choose_slot(x, a, size, write);
 	return true;
 }

@@ -36,15 +36,16 @@ struct ea {
 /* Out-of-line code, emitted after the body. */
 struct stub {
 	uint8_t kind;
-	uint8_t insn;  /* index; STUB_EXIT: which */
-	bool save;     /* flags are in EFLAGS only on the way in */
-	bool restore;  /* and must be there on the way out */
-	bool rcx;      /* RCX is in S1 on the way in */
-	unsigned site; /* offset of the rel32 that leads here; 0 = none (hardware fault) */
-	unsigned back; /* offset to come back to */
-	unsigned at;   /* offset of an instruction that can fault, else 0 */
-	uint16_t fill; /* STUB_STRING_FILL: the slot, which has not all bytes at register size */
-	uint8_t x87;   /* xlat.x87_due on the way in */
+	uint8_t insn;    /* index; STUB_EXIT: which */
+	bool save;       /* flags are in EFLAGS only on the way in */
+	bool restore;    /* and must be there on the way out */
+	bool rcx;        /* RCX is in S1 on the way in */
+	unsigned site;   /* offset of the rel32 that leads here; 0 = none (hardware fault) */
+	unsigned recipe; /* of the flags on the way in, else 0 */
+	unsigned back;   /* offset to come back to */
+	unsigned at;     /* offset of an instruction that can fault, else 0 */
+	uint16_t fill;   /* STUB_STRING_FILL: the slot, which has not all bytes at register size */
+	uint8_t x87;     /* xlat.x87_due on the way in */
 	/* a slot's check failed (number + 1, else 0); where a hit goes on */
 	uint16_t slot;
 	uint8_t size;
@@ -69,7 +70,8 @@ struct xlat {
 	struct block *b;
 	struct tr_block *tb;
 	const uint8_t *rx; /* executable address of m.buf */
-	bool e, m_ok;      /* flags: valid in EFLAGS, in memory */
+	bool e, m_ok;      /* flags: valid in EFLAGS, in memory; neither: recipe */
+	unsigned recipe;   /* the instruction that makes them, + 1 (flags.c) */
 	bool vec;          /* W_VEC is 1 from here on */
 	bool x87;          /* x87 registers are the guest's from here on */
 	uint8_t x87_due;   /* x87 instruction whose place is not stored yet, + 1; 0 = none */
@@ -102,18 +104,16 @@ struct copy_plan {
 	bool via_rdi; /* AH..BH and memory: no REX, so the pointer must be in a low register */
 };
 
-static inline void need_m(struct xlat *x)
-{
-	if (!x->m_ok)
-		tr_flags_save(&x->m);
-	x->m_ok = true;
-}
-static inline void need_e(struct xlat *x)
-{
-	if (!x->e)
-		tr_flags_restore(&x->m);
-	x->e = true;
-}
+/* flags.c */
+/** need_m/need_e() - flags in memory, in EFLAGS from here on. need_m() clobbers S1. */
+void need_m(struct xlat *x);
+void need_e(struct xlat *x);
+/** xlat_flags_free() - EFLAGS are about to be clobbered by code that can go to a stub. */
+void xlat_flags_free(struct xlat *x);
+/** xlat_flags_settle() - before instruction x->i is translated. */
+void xlat_flags_settle(struct xlat *x);
+/** xlat_recipe() - EFLAGS = the flags of recipe @n. */
+void xlat_recipe(struct xlat *x, unsigned n);
 
 /* insn.c */
 /** xlat_stub() - a new stub of the current instruction, reached from the rel32 just emitted. */
