@@ -216,6 +216,9 @@ int pc_firmware(struct machine *m, struct error *err)
 		if (m->pci->func[devfn])
 			r = assign_function(m->pci, (uint8_t)devfn, &io, &mem, err);
 	pci_bus_config_write(m->pci, PM_DEVFN, PCI_INTERRUPT_LINE, 1, ISA_IRQ_SCI);
+	/* Channel 4 carries the requests of 0 to 3 (8237A, "Cascade mode"). */
+	poke(m, 0xd6, 0xc0);
+	poke(m, 0xd4, 0x00);
 	poke(m, 0x4d0, (PCI_ISA_MASK | 1u << ISA_IRQ_SCI) & 0xff);
 	poke(m, 0x4d1, (PCI_ISA_MASK | 1u << ISA_IRQ_SCI) >> 8);
 	return r;

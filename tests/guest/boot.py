@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a PC starts from: boot loaders of Debian's packages on CDs, diskettes and IDE disks, through the
+BIOS, and Linux's own drivers for those drives.
+
+  boot.py BOTHY grub_cd         a GRUB rescue ISO with Linux on it
+  boot.py BOTHY isolinux        an ISOLINUX CD
+  boot.py BOTHY diskette        SYSLINUX on a diskette, packed with xz
+  boot.py BOTHY memtest         Memtest86+ from its ISO, on the text screen
+  boot.py BOTHY debian_disk     Debian with GRUB on a partitioned IDE disk, on a throw-away layer
+  boot.py BOTHY drives          Linux reads and writes IDE disk, CD and diskette
+
+Further words are options of `bothy run`. A tool or package that is missing skips the test.
+"""
+import glob
+import gzip
+import hashlib
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import time
+
+from guest import Guest, check, copy_sparse, debian_disk, images, main, skip, work_dir
+
+BOOT_SECONDS = 300
+MIB = 1 << 20
+
+
+def need(*tools, files=()):
+    os.environ["PATH"] += ":/sbin:/usr/sbin"
+    for t in tools:
+        if not shutil.which(t):
+            skip(f"no {t}: run tools/bootstrap check-long")
+    for f in files:
+        if not os.path.exists(f):
+            skip(f"no {f}: run tools/bootstrap check-long")
+
+
+def run(*words, **more):
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False, **more)
+    if done.returncode:
+        print(done.stdout)
+        check(f"{' '.join(words)}: status {done.returncode}", False)
+
+
+def write(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="ascii") as f:
+        f.write(text)
+
+
+def pc_initrd(d):
+    """The test initramfs with the modules of a PC's drives: a second archive behind the first, whose
+    list of modules takes the place of the first one's."""
+    kernel, initrd = images()
+    deb = glob.glob(f"{os.path.dirname(initrd)}/work-amd64/deb/linux-image*.deb")
+    if not deb:
+        skip("the kernel's package is gone; remove the guest images to fetch it again")
+    need("dpkg-deb", "cpio", "modinfo")
+    run("dpkg-deb", "-x", deb[0], f"{d}/pkg")
+    order = subprocess.run(["cpio", "-i", "--quiet", "--to-stdout", "lib/modules/order"],
+                           input=gzip.open(initrd).read(), stdout=subprocess.PIPE, check=True)
+    names = order.stdout.decode().split()
+    found = {os.path.basename(p).split(".")[0].replace("-", "_"): p for p in
+             glob.glob(f"{d}/pkg/lib/modules/**/*.ko*", recursive=True)}
+    os.makedirs(f"{d}/root/lib/modules")
+
+    def add(name):
+        path = found.get(name.replace("-", "_"))
+        if not path or os.path.basename(path) in names:
+            return
+        for field in ("depends", "softdep"):
+            text = subprocess.run(["modinfo", "-F", field, path], stdout=subprocess.PIPE, text=True,
+                                  check=True).stdout
+            for dep in re.findall(r"[\w-]+", re.sub(r"p(re|ost):", "", text)):
+                add(dep)
+        shutil.copy(path, f"{d}/root/lib/modules/")
+        names.append(os.path.basename(path))
+
+    for name in ("ata_piix", "sd_mod", "sr_mod", "isofs", "floppy"):
+        add(name)
+    write(f"{d}/root/lib/modules/order", "\n".join(names) + "\n")
+    more = subprocess.run("find . | cpio --quiet -o -H newc", shell=True, cwd=f"{d}/root",
+                          stdout=subprocess.PIPE, check=True).stdout
+    with open(f"{d}/initrd.img", "wb") as out:
+        out.write(open(initrd, "rb").read() + gzip.compress(more))
+    return kernel, f"{d}/initrd.img"
+
+
+def grub_iso(d, config):
+    """An ISO with GRUB, the guest's kernel and initramfs."""
+    need("grub-mkrescue", "xorriso", "mformat", files=["/usr/lib/grub/i386-pc/boot.img"])
+    kernel, initrd = images()
+    os.makedirs(f"{d}/iso/boot")
+    shutil.copy(kernel, f"{d}/iso/boot/vmlinuz")
+    shutil.copy(initrd, f"{d}/iso/boot/initrd.img")
+    write(f"{d}/iso/boot/grub/grub.cfg",
+          "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\n" + config)
+    run("grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", f"{d}/x.iso", f"{d}/iso")
+    return f"{d}/x.iso"
+
+
+def boots_linux(g):
+    g.expect(r"Linux version", BOOT_SECONDS)
+    g.expect(r"BIOS-e820: \[mem 0x0+-0x0*9fbff\] usable")
+    g.expect(r"bothy-guest: first line of /init", BOOT_SECONDS)
+    check("status 0 after power off", g.wait(60) == 0)
+
+
+def grub_cd(bothy, *options):
+    with work_dir() as d:
+        iso = grub_iso(d, 'echo "GRUB says hello"\n'
+                          "linux /boot/vmlinuz console=ttyS0 init-exit\n"
+                          "initrd /boot/initrd.img\nboot\n")
+        with Guest(bothy, iso, "-m", "512M", "--net", "none", *options) as g:
+            g.expect_error(r"bootable CD \(El Torito\)")
+            g.expect(r"GRUB says hello", BOOT_SECONDS)
+            boots_linux(g)
+
+
+def isolinux(bothy, *options):
+    lib = "/usr/lib/syslinux/modules/bios/ldlinux.c32"
+    need("xorriso", files=["/usr/lib/ISOLINUX/isolinux.bin", lib])
+    kernel, initrd = images()
+    with work_dir() as d:
+        write(f"{d}/iso/isolinux/isolinux.cfg",
+              "serial 0 115200\nsay isolinux is here\ndefault l\nlabel l\n kernel /vmlinuz\n"
+              " initrd /initrd.img\n append console=ttyS0 init-exit\n")
+        for f in ("/usr/lib/ISOLINUX/isolinux.bin", lib):
+            shutil.copy(f, f"{d}/iso/isolinux/")
+        shutil.copy(kernel, f"{d}/iso/vmlinuz")
+        shutil.copy(initrd, f"{d}/iso/initrd.img")
+        run("xorriso", "-as", "mkisofs", "-quiet", "-o", f"{d}/x.iso", "-b",
+            "isolinux/isolinux.bin", "-c", "isolinux/boot.cat", "-no-emul-boot", "-boot-load-size",
+            "4", "-boot-info-table", f"{d}/iso")
+        with Guest(bothy, f"{d}/x.iso", "-m", "512M", "--net", "none", *options) as g:
+            g.expect(r"isolinux is here", BOOT_SECONDS)
+            boots_linux(g)
+
+
+def diskette(bothy, *options):
+    need("mformat", "mcopy", "syslinux", "xz")
+    with work_dir() as d:
+        image = f"{d}/dos.img"
+        run("mformat", "-C", "-f", "1440", "-i", image, "::")
+        write(f"{d}/syslinux.cfg", "say syslinux on a diskette\nprompt 1\n")
+        run("mcopy", "-i", image, f"{d}/syslinux.cfg", "::")
+        run("syslinux", "--install", image)
+        run("xz", image)
+        with Guest(bothy, f"{image}.xz", "-m", "16M", "--net", "none", *options) as g:
+            g.expect_error(r"packed \(xz\)")
+            g.expect_error(r"diskette of 1440 KiB")
+            g.expect(r"syslinux on a diskette", BOOT_SECONDS)
+            g.expect(r"boot: *$", 60, prompt=True)
+            g.type("nothing")
+            g.expect(r"No such file or directory", 60)
+
+
+def memtest(bothy, *options):
+    iso = "/usr/lib/memtest86+/memtest86+x64.iso"
+    need(files=[iso])
+    with work_dir() as d:
+        os.environ["XDG_RUNTIME_DIR"] = d
+        with Guest(bothy, iso, "-m", "32M", "--net", "none", "--name", "m", *options) as g:
+            end, text = time.monotonic() + BOOT_SECONDS, ""
+            while time.monotonic() < end and g.process.poll() is None and \
+                    not re.search(r"Pass: +[1-9]", text):
+                time.sleep(2)
+                text = subprocess.run([bothy, "screen", "m"], stdout=subprocess.PIPE, text=True,
+                                      stderr=subprocess.DEVNULL, check=False).stdout
+            print(text)
+            check("Memtest86+ made a pass", re.search(r"Pass: +[1-9]", text))
+            check("it found no error", re.search(r"Errors: 0\b", text))
+
+
+def partitioned(d, ext4):
+    """A disk with an MBR, GRUB's core image in the gap, and @ext4 as its only partition."""
+    need("grub-mkimage", files=["/usr/lib/grub/i386-pc/boot.img"])
+    disk, start = f"{d}/disk.img", 2048
+    sectors = os.path.getsize(ext4) // 512
+    run("grub-mkimage", "-O", "i386-pc", "-o", f"{d}/core.img", "-p", "(hd0,msdos1)/boot/grub",
+        "biosdisk", "part_msdos", "ext2", "linux", "normal", "serial", "terminal", "echo")
+    boot = bytearray(open("/usr/lib/grub/i386-pc/boot.img", "rb").read())
+    core = open(f"{d}/core.img", "rb").read()
+    check("GRUB's core image fits in front of the partition", len(core) <= (start - 1) * 512)
+    boot[446:510] = bytes(64)
+    boot[446:462] = struct.pack("<8B2I", 0x80, 0xfe, 0xff, 0xff, 0x83, 0xfe, 0xff, 0xff, start,
+                                sectors)
+    boot[510:512] = b"\x55\xaa"
+    with open(disk, "wb") as f:
+        f.write(boot + core)
+        f.truncate((start + sectors) * 512)
+    run("dd", f"if={ext4}", f"of={disk}", "bs=1M", "seek=1", "conv=notrunc,sparse", "status=none")
+    return disk
+
+
+def digest(path):
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def debian_disk_test(bothy, *options):
+    need("debugfs")
+    with work_dir() as d:
+        kernel, initrd = pc_initrd(d)
+        copy_sparse(debian_disk(), f"{d}/ext4.img")
+        write(f"{d}/grub.cfg",
+              "serial --unit=0 --speed=115200\nterminal_output serial\necho 'GRUB on a disk'\n"
+              "linux /boot/vmlinuz console=ttyS0 root=/dev/sda1\ninitrd /boot/initrd.img\nboot\n")
+        write(f"{d}/fstab", "/dev/sda1 / ext4 defaults 0 1\n")
+        run("debugfs", "-w", "-f", "/dev/stdin", f"{d}/ext4.img",
+            input=f"mkdir /boot/grub\nwrite {d}/grub.cfg /boot/grub/grub.cfg\n"
+                  f"write {kernel} /boot/vmlinuz\nwrite {initrd} /boot/initrd.img\n"
+                  f"rm /etc/fstab\nwrite {d}/fstab /etc/fstab\n")
+        disk = partitioned(d, f"{d}/ext4.img")
+        os.unlink(f"{d}/ext4.img")
+        before = os.stat(disk)
+        with Guest(bothy, disk, "-m", "512M", "--net", "none", *options) as g:
+            g.expect_error(r"disk with an MBR and 1 partition")
+            g.expect(r"GRUB on a disk", BOOT_SECONDS)
+            g.expect(r"ata1.00: ATA-7", BOOT_SECONDS)
+            at, _ = g.expect(r"login: *$", 900, prompt=True)
+            print(f"login prompt after {at - g.began:.1f} s")
+            g.type("root")
+            g.expect(r"assword: *$", 60, prompt=True)
+            g.type("bothy")
+            g.expect(r"# *$", 120, prompt=True)
+            same, _ = g.shell("head -c 64M /dev/urandom >/root/x; sync; sha256sum </root/x >/root/s1;"
+                              " echo 3 >/proc/sys/vm/drop_caches; sha256sum </root/x >/root/s2;"
+                              " cmp /root/s1 /root/s2 && echo same", 300)
+            check(f"64 MiB written and read back are the same ({same})", same == "same")
+            bad, _ = g.shell("dmesg | grep -cE 'ata1.*(error|failed|exception|timeout)'")
+            check(f"the ATA driver complains of nothing ({bad})", bad == "0")
+            g.type("poweroff")
+            check("status 0 after power off", g.wait(300) == 0)
+        after = os.stat(disk)
+        check("nothing was written to the image", (after.st_mtime_ns, after.st_blocks) ==
+              (before.st_mtime_ns, before.st_blocks))
+
+
+def drives(bothy, *options):
+    with work_dir() as d:
+        kernel, initrd = pc_initrd(d)
+        for name, size in (("floppy", 1440 * 1024), ("cd", 5 * MIB), ("disk", 9 * MIB)):
+            with open(f"{d}/{name}", "wb") as f:
+                f.write(os.urandom(size))
+        with Guest(bothy, "--kernel", kernel, "--initrd", initrd, "-m", "256M", "--net", "none",
+                   "--append", "console=ttyS0 quiet", "--floppy", f"{d}/floppy", "--cdrom", f"{d}/cd",
+                   "--disk", f"{d}/disk,if=ide", *options) as g:
+            g.to_shell(BOOT_SECONDS)
+            for dev, name in (("sda", "disk"), ("sr0", "cd"), ("fd0", "floppy")):
+                got, at = g.shell(f"sha256sum /dev/{dev} | cut -c1-64", 300)
+                check(f"/dev/{dev} reads as its image", got == digest(f"{d}/{name}"))
+            g.shell("dd if=/dev/urandom of=/tmp/r bs=64k count=48; dd if=/tmp/r of=/dev/sda bs=64k seek=16;"
+                    " dd if=/tmp/r of=/dev/fd0 bs=9k count=20 seek=100; sync", 300)
+            sums, _ = g.shell("sha256sum /tmp/r | cut -c1-64", 60)
+            dsum, _ = g.shell("head -c 184320 /tmp/r | sha256sum | cut -c1-64", 60)
+            g.type("poweroff -f")
+            check("status 0 after power off", g.wait(60) == 0)
+        with open(f"{d}/disk", "rb") as f:
+            f.seek(MIB)
+            check("what was written to the disk is there",
+                  hashlib.sha256(f.read(3 * MIB)).hexdigest() == sums)
+        with open(f"{d}/floppy", "rb") as f:
+            f.seek(900 * 1024)
+            check("what was written to the diskette is there",
+                  hashlib.sha256(f.read(184320)).hexdigest() == dsum)
+
+
+TESTS = {"grub_cd": grub_cd, "isolinux": isolinux, "diskette": diskette, "memtest": memtest,
+         "debian_disk": debian_disk_test, "drives": drives}
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3 or sys.argv[2] not in TESTS:
+        print(__doc__)
+        sys.exit(2)
+    main(lambda: TESTS[sys.argv[2]](os.path.abspath(sys.argv[1]), *sys.argv[3:]))
