@@ -627,7 +627,7 @@ static void call_back(struct xlat *x, const struct stub *s, const void *fn)
 
 	tr_imm64(m, S1, (uintptr_t)&x->b->uop[s->insn]);
 	tr_imm64(m, S2, (uintptr_t)fn);
-	tr_jump_to(m, 0xe8, x->rx, x->t->call);
+	tr_jump_to(m, 0xe8, x->rx, xlat_caller(x, s->vec));
 	if (s->slot)
 		xlat_refill(x, s);
 	if (s->restore)
@@ -694,7 +694,7 @@ static void put_stub(struct xlat *x, const struct stub *s)
 	case STUB_TAGS:
 		tr_imm64(m, S1, (uintptr_t)x->part[0]);
 		tr_imm64(m, S2, (uintptr_t)tr_far);
-		tr_jump_to(m, 0xe8, x->rx, x->t->call);
+		tr_jump_to(m, 0xe8, x->rx, x->t->call_plain);
 		break;
 	case STUB_LATER: put_later(x); break;
 	default: tr_jump_to(m, 0xe9, x->rx, x->tb->leave[s->kind == STUB_LEAVE_E]); break;

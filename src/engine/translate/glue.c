@@ -239,10 +239,12 @@ static void call_if(struct emit *m, uint8_t modrm, const uint8_t *rx, const uint
 	tr_jump_to(m, 0xe8, rx, to);
 }
 
-/* Back on the stack of return addresses only at the end: an overflow there would empty it. */
+/* Back on the stack of return addresses only at the end: an overflow there would empty it. @load:
+ * of vector registers, if they were the guest's (ECX); NULL: they stay in struct vcpu. */
 static void back(struct emit *m, const uint8_t *rx, const uint8_t *load)
 {
-	call_if(m, 0xc9, rx, load); /* ecx */
+	if (load)
+		call_if(m, 0xc9, rx, load); /* ecx */
 	tr_gs(m, true, 0x8b, RSP, tr_word(W_NSP));
 	gprs(m, false);
 }
@@ -264,7 +266,7 @@ static void put_call(struct emit *m, const struct vcpu *v, const uint8_t *rx, co
 	back(m, rx, load);
 	emit8(m, 0xc3);
 	land(m, go);
-	back(m, rx, load);
+	back(m, rx, NULL);               /* a block loads vector registers before it uses them */
 	EMIT(m, 0x65, 0xff, 0x24, 0x25); /* jmp gs:[W_GO] */
 	emit32(m, (uint32_t)tr_word(W_GO));
 	land(m, out);
@@ -353,6 +355,8 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 	put_enter(&m, v);
 	t->call = begin(t, &m);
 	put_call(&m, v, t->map.rx, t->vec_load, save);
+	t->call_plain = begin(t, &m);
+	put_call(&m, v, t->map.rx, NULL, save);
 	t->tail = begin(t, &m);
 	put_tail(&m, v, t->map.rx, save);
 	tr_string_glue(t, &m);

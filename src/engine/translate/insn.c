@@ -14,7 +14,8 @@ struct stub *xlat_stub(struct xlat *x, unsigned kind)
 			   .insn = (uint8_t)x->i,
 			   .site = x->m.n - 4,
 			   .recipe = x->e || x->m_ok ? 0 : x->recipe,
-			   .x87 = x->x87_due};
+			   .x87 = x->x87_due,
+			   .vec = x->vec};
 	return s;
 }
 
@@ -41,7 +42,7 @@ void xlat_call_uop(struct xlat *x)
 	need_m(x);
 	tr_imm64(&x->m, S1, (uintptr_t)&x->b->uop[x->i]);
 	tr_imm64(&x->m, S2, (uintptr_t)x->b->cold[x->i].fn);
-	tr_jump_to(&x->m, 0xe8, x->rx, x->t->call);
+	tr_jump_to(&x->m, 0xe8, x->rx, xlat_caller(x, x->vec));
 	x->e = false;
 	x->x87 = false;
 	x->n_slow++;

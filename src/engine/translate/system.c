@@ -75,7 +75,7 @@ static void call_for(struct xlat *x, uop_fn fn)
 	need_m(x);
 	tr_imm64(&x->m, S1, (uintptr_t)&x->b->uop[x->i]);
 	tr_imm64(&x->m, S2, (uintptr_t)fn);
-	tr_jump_to(&x->m, 0xe8, x->rx, x->t->call);
+	tr_jump_to(&x->m, 0xe8, x->rx, xlat_caller(x, x->vec));
 	x->e = false;
 }
 

@@ -160,10 +160,12 @@ struct translator {
 	 * is rarely run in [cold_first, cold), so that the former is dense. */
 	size_t code_size, used, first, cold, cold_first;
 	/* fixed routines */
-	uint8_t *enter;    /* a uop handler */
-	uint8_t *call;     /* S2 = handler, S1 = its second argument; returns to the block */
-	uint8_t *tail;     /* the same, leaving native code for good */
-	uint8_t *vec_load; /* clobbers nothing but flags */
+	uint8_t *enter; /* a uop handler */
+	uint8_t *call;  /* S2 = handler, S1 = its second argument; returns to the block */
+	/* the same, from code that has not used vector registers yet: they are not loaded again */
+	uint8_t *call_plain;
+	uint8_t *tail;                        /* the same, leaving native code for good */
+	uint8_t *vec_load;                    /* clobbers nothing but flags */
 	uint8_t *string[TR_STRING_OPS][4][2]; /* by log2 of the element; 32-, 64-bit addresses */
 	bool x87_fdp;                         /* x87 code records FDP: see x87.c */
 	/* slot.c: by set, size above 8, store */

@@ -38,6 +38,7 @@ struct stub {
 	uint8_t kind;
 	uint8_t insn;    /* index; STUB_EXIT: which */
 	bool save;       /* flags are in EFLAGS only on the way in */
+	bool vec;        /* xlat.vec there */
 	bool restore;    /* and must be there on the way out */
 	bool rcx;        /* RCX is in S1 on the way in */
 	unsigned site;   /* offset of the rel32 that leads here; 0 = none (hardware fault) */
@@ -103,6 +104,13 @@ struct copy_plan {
 	bool high8, force_rex;
 	bool via_rdi; /* AH..BH and memory: no REX, so the pointer must be in a low register */
 };
+
+/* The routine to call handlers by: vector registers are loaded again only where that is relied on.
+ */
+static inline const uint8_t *xlat_caller(const struct xlat *x, bool vec)
+{
+	return vec ? x->t->call : x->t->call_plain;
+}
 
 /* flags.c */
 /** need_m/need_e() - flags in memory, in EFLAGS from here on. need_m() clobbers S1. */
