@@ -1296,6 +1296,21 @@ static void test_cross_modify(void **state)
 	im_free(m);
 }
 
+/* Calls nested deeper than the translator's stack of return addresses has room, and back. */
+static void test_deep_calls(void **state)
+{
+	struct im *m = im_new(64, 0, NULL);
+
+	/* mov ecx, 100000; call f; jmp end; f: dec ecx; jz done; call f; inc rbx; done: ret */
+	CODE(m, "\xb9\xa0\x86\x01\x00\xe8\x02\x00\x00\x00\xeb\x0d\xff\xc9\x74\x08\xe8\xf7\xff"
+		"\xff\xff\x48\xff\xc3\xc3");
+	m->v->s.gpr[X86_RBX] = 0;
+	assert_int_equal(im_run(m).vector, -1);
+	assert_int_equal(m->v->s.gpr[X86_RBX], 99999);
+	assert_int_equal(m->v->s.gpr[X86_RCX], 0);
+	im_free(m);
+}
+
 /* ---- requests at every place ---- */
 
 static struct vcpu *storm_vcpu; /* a signal handler has no argument of ours */
@@ -1390,7 +1405,8 @@ int main(void)
 		cmocka_unit_test(test_cache_overflow), cmocka_unit_test(test_full_blocks),
 		cmocka_unit_test(test_modes_of_bytes), cmocka_unit_test(test_models),
 		cmocka_unit_test(test_locked),         cmocka_unit_test(test_cross_modify),
-		cmocka_unit_test(test_request_storm),  cmocka_unit_test(test_speed),
+		cmocka_unit_test(test_deep_calls),     cmocka_unit_test(test_request_storm),
+		cmocka_unit_test(test_speed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
