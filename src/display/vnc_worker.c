@@ -29,6 +29,15 @@
 #include "display/vnc.h"
 #include "host/sandbox.h"
 
+/* A sanitizer's shadow memory counts as data. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SHADOWS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SHADOWS 1
+#endif
+#endif
+
 enum { CLIENTS = 32, GREET_MS = 150, AUTH_MS = 10000, BATCH = 64, AFTER_WRONG_MS = 1000 };
 
 struct viewer {
@@ -379,7 +388,7 @@ static void set_limits(void)
 	} limits[] = {
 		{RLIMIT_CORE, 0},
 		{RLIMIT_NOFILE, 64},
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* shadows count */
+#ifndef SHADOWS
 		{RLIMIT_DATA, 128 * MIB},
 #endif
 	};
