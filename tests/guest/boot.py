@@ -9,6 +9,7 @@ BIOS, and Linux's own drivers for those drives.
   boot.py BOTHY diskette        SYSLINUX on a diskette, packed with xz
   boot.py BOTHY memtest         Memtest86+ from its ISO, on the text screen
   boot.py BOTHY debian_disk     Debian with GRUB on a partitioned IDE disk, on a throw-away layer
+  boot.py BOTHY network         iPXE's option ROM gets an address over virtio-net
   boot.py BOTHY drives          Linux reads and writes IDE disk, CD and diskette
 
 Further words are options of `bothy run`. A tool or package that is missing skips the test.
@@ -230,6 +231,7 @@ def debian_disk_test(bothy, *options):
             g.expect(r"assword: *$", 60, prompt=True)
             g.type("bothy")
             g.expect(r"# *$", 120, prompt=True)
+            g.type("bind 'set enable-bracketed-paste off'")
             same, _ = g.shell("head -c 64M /dev/urandom >/root/x; sync; sha256sum </root/x >/root/s1;"
                               " echo 3 >/proc/sys/vm/drop_caches; sha256sum </root/x >/root/s2;"
                               " cmp /root/s1 /root/s2 && echo same", 300)
@@ -272,7 +274,15 @@ def drives(bothy, *options):
                   hashlib.sha256(f.read(184320)).hexdigest() == dsum)
 
 
-TESTS = {"grub_cd": grub_cd, "isolinux": isolinux, "diskette": diskette, "memtest": memtest,
+def network(bothy, *options):
+    need(files=["/usr/lib/ipxe/qemu/pxe-virtio.rom"])
+    with Guest(bothy, "--boot", "net", "--net", "nat", "-m", "64M", *options) as g:
+        g.expect(r"iPXE.*starting execution", BOOT_SECONDS)
+        g.expect(r"net0: 10\.0\.2\.15/255\.255\.255\.0 gw 10\.0\.2\.2", BOOT_SECONDS)
+        check("iPXE has an address", True)
+
+
+TESTS = {"network": network, "grub_cd": grub_cd, "isolinux": isolinux, "diskette": diskette, "memtest": memtest,
          "debian_disk": debian_disk_test, "drives": drives}
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ static void test_common(void **state)
 		{WRITE16, B + 0x18, 65}, {READ16, B + 0x18, 64, .cite = "V 4.1.4.3.2: not above the maximum"},
 		{WRITE64, B + 0x20, 0x1122334455667788}, {READ64, B + 0x20, 0x1122334455667788, .cite = "V 4.1.3.1: two dwords"},
 		{READ32, B + 0x24, 0x11223344}, {WRITE32, B + 0x2c, 5}, {READ64, B + 0x28, 0x500000000},
-		{READ8, B + 0x20, 0, .cite = "V 4.1.3.1: natural width only"}, {WRITE8, B + 0x20, 0xff}, {READ32, B + 0x20, 0x55667788},
+		{READ8, B + 0x20, 0, .cite = "V 4.1.3.1: natural width only"}, {READ16, B + 0x20, 0x7788, .cite = "low halves, for iPXE"}, {WRITE8, B + 0x20, 0xff}, {READ32, B + 0x20, 0x55667788},
 		{READ16, B + 0x14, 0}, {READ32, B + 0x3c, 0, .cite = "past the structure"},
 		{WRITE16, B + 0x1c, 1}, {READ16, B + 0x1c, 0, .cite = "V 3.1.1: queues come after FEATURES_OK"},
 		{READ8, B + 0x1000, 0, .cite = "V 4.1.4.5: ISR"},

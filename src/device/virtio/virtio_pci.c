@@ -153,15 +153,11 @@ static uint32_t queue_read(struct virtio_pci *vp, const struct virtq *q, unsigne
 	}
 }
 
-static uint32_t common_read(struct virtio_pci *vp, unsigned off, unsigned size)
+static uint32_t common_field(struct virtio_pci *vp, unsigned off)
 {
 	struct virtio_dev *vd = vp->vd;
 	struct virtq *q = virtio_queue_sel(vd);
 
-	if (off >= COMMON_SIZE || common_width[off] != size) {
-		guest_error(&vp->dev, "read of %u bytes at common configuration %#x", size, off);
-		return 0;
-	}
 	switch (off) {
 	case COMMON_DEVICE_FEATURE_SELECT: return vd->r->device_select;
 	case COMMON_DEVICE_FEATURE: return virtio_features_read(vd, vd->r->device_select, false);
@@ -176,6 +172,21 @@ static uint32_t common_read(struct virtio_pci *vp, unsigned off, unsigned size)
 	}
 	/* 4.1.4.3.1: a queue that isn't there has size 0. */
 	return q ? queue_read(vp, q, off) : 0;
+}
+
+/* iPXE (2019, Debian 12) reads the low halves of the feature words only; a device may answer. */
+static bool half_read(unsigned off, unsigned size)
+{
+	return size == 2 && common_width[off] == 4;
+}
+
+static uint32_t common_read(struct virtio_pci *vp, unsigned off, unsigned size)
+{
+	if (off >= COMMON_SIZE || (common_width[off] != size && !half_read(off, size))) {
+		guest_error(&vp->dev, "read of %u bytes at common configuration %#x", size, off);
+		return 0;
+	}
+	return common_field(vp, off) & (uint32_t)mask_bytes(size);
 }
 
 /* 4.1.5.1.2.1: a vector that can't be had reads back as NO_VECTOR. */
