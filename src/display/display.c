@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/bits.h"
 #include "display/keymap.h"
 #include "host/loop.h"
 
@@ -90,16 +91,6 @@ char *display_text(struct display *d)
 	const struct display_source *src = shown(d);
 
 	return src->text ? src->text(src->ctx) : NULL;
-}
-
-int display_set_size(struct display *d, unsigned w, unsigned h)
-{
-	if (!w || !h || w > DISPLAY_MAX_W || h > DISPLAY_MAX_H)
-		return -EOPNOTSUPP;
-	for (unsigned i = DISPLAY_SOURCES; i-- > 0;)
-		if (d->source[i].set_size)
-			return d->source[i].set_size(d->source[i].ctx, w, h);
-	return -EOPNOTSUPP;
 }
 
 /* ---- drawing ---- */
@@ -228,17 +219,111 @@ static struct display_input *find_input(const struct display *d, bool pointer)
 	return NULL;
 }
 
-static void key_now(struct display *d, uint8_t code, bool down)
+/* Events as bytes, little-endian. */
+enum {
+	EVENT_KEY = 'K',
+	EVENT_MOVE = 'M',
+	EVENT_SIZE = 'S',
+	KEY_LEN = 3,
+	MOVE_LEN = 16,
+	SIZE_LEN = 5
+};
+
+static bool allowed(struct display *d, const uint8_t *event, size_t len)
+{
+	return !d->tap || d->tap(d->tap_ctx, event, len);
+}
+
+static void deliver_key(struct display *d, uint8_t code, bool down)
 {
 	struct display_input *in = find_input(d, false);
+
+	if (in)
+		in->key(in->ctx, code, down);
+}
+
+static void deliver_pointer(struct display *d, const struct display_pointer *p)
+{
+	struct display_input *in = find_input(d, true);
+
+	if (in)
+		in->pointer(in->ctx, p);
+}
+
+static void key_now(struct display *d, uint8_t code, bool down)
+{
+	const uint8_t event[KEY_LEN] = {EVENT_KEY, code, down};
 	uint8_t bit = (uint8_t)(1u << (code & 7));
 
 	if (down)
 		d->down[code >> 3] |= bit;
 	else
 		d->down[code >> 3] &= (uint8_t)~bit;
-	if (in)
-		in->key(in->ctx, code, down);
+	if (allowed(d, event, sizeof(event)))
+		deliver_key(d, code, down);
+}
+
+static void pointer_now(struct display *d, const struct display_pointer *p)
+{
+	uint8_t event[MOVE_LEN] = {EVENT_MOVE, (uint8_t)p->buttons, (uint8_t)p->dz, (uint8_t)p->dh};
+
+	st_le16(event + 4, (uint16_t)p->x);
+	st_le16(event + 6, (uint16_t)p->y);
+	st_le16(event + 8, (uint16_t)p->w);
+	st_le16(event + 10, (uint16_t)p->h);
+	st_le16(event + 12, (uint16_t)p->dx);
+	st_le16(event + 14, (uint16_t)p->dy);
+	if (allowed(d, event, sizeof(event)))
+		deliver_pointer(d, p);
+}
+
+static int size_now(struct display *d, unsigned w, unsigned h)
+{
+	for (unsigned i = DISPLAY_SOURCES; i-- > 0;)
+		if (d->source[i].set_size)
+			return d->source[i].set_size(d->source[i].ctx, w, h);
+	return -EOPNOTSUPP;
+}
+
+int display_set_size(struct display *d, unsigned w, unsigned h)
+{
+	uint8_t event[SIZE_LEN] = {EVENT_SIZE};
+
+	st_le16(event + 1, (uint16_t)w);
+	st_le16(event + 3, (uint16_t)h);
+	if (!w || !h || w > DISPLAY_MAX_W || h > DISPLAY_MAX_H || !allowed(d, event, sizeof(event)))
+		return -EOPNOTSUPP;
+	return size_now(d, w, h);
+}
+
+void display_set_tap(struct display *d, display_tap *tap, void *ctx)
+{
+	d->tap = tap;
+	d->tap_ctx = ctx;
+}
+
+void display_inject(struct display *d, const uint8_t *event, size_t len)
+{
+	struct display_pointer p;
+
+	if (len == KEY_LEN && event[0] == EVENT_KEY) {
+		deliver_key(d, event[1], event[2]);
+	} else if (len == MOVE_LEN && event[0] == EVENT_MOVE) {
+		p = (struct display_pointer){.buttons = event[1],
+					     .dz = (int8_t)event[2],
+					     .dh = (int8_t)event[3],
+					     .x = ld_le16(event + 4),
+					     .y = ld_le16(event + 6),
+					     .w = ld_le16(event + 8),
+					     .h = ld_le16(event + 10),
+					     .dx = (int16_t)ld_le16(event + 12),
+					     .dy = (int16_t)ld_le16(event + 14)};
+		deliver_pointer(d, &p);
+	} else if (len == SIZE_LEN && event[0] == EVENT_SIZE && ld_le16(event + 1) &&
+		   ld_le16(event + 3) && ld_le16(event + 1) <= DISPLAY_MAX_W &&
+		   ld_le16(event + 3) <= DISPLAY_MAX_H) {
+		(void)size_now(d, ld_le16(event + 1), ld_le16(event + 3));
+	}
 }
 
 static bool key_room(const struct display *d, ns_t now)
@@ -336,7 +421,6 @@ bool display_absolute(const struct display *d)
 
 void display_move(struct display *d, unsigned x, unsigned y, unsigned buttons, int dz, int dh)
 {
-	struct display_input *in = find_input(d, true);
 	struct display_pointer p = {.x = MIN(x, d->w - 1),
 				    .y = MIN(y, d->h - 1),
 				    .w = d->w,
@@ -353,13 +437,11 @@ void display_move(struct display *d, unsigned x, unsigned y, unsigned buttons, i
 	d->at_y = p.y;
 	d->at_known = true;
 	d->buttons = buttons;
-	if (in)
-		in->pointer(in->ctx, &p);
+	pointer_now(d, &p);
 }
 
 void display_move_by(struct display *d, int dx, int dy, unsigned buttons, int dz, int dh)
 {
-	struct display_input *in = find_input(d, true);
 	struct display_pointer p = {.dx = MAX(-4096, MIN(dx, 4096)),
 				    .dy = MAX(-4096, MIN(dy, 4096)),
 				    .w = d->w,
@@ -374,6 +456,5 @@ void display_move_by(struct display *d, int dx, int dy, unsigned buttons, int dz
 	d->buttons = buttons;
 	p.x = d->at_x;
 	p.y = d->at_y;
-	if (in)
-		in->pointer(in->ctx, &p);
+	pointer_now(d, &p);
 }

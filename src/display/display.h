@@ -89,6 +89,10 @@ struct display_event {
 	uint16_t pause_ms; /* after it */
 };
 
+/* Hears of everything that reaches the guest's devices, as bytes for display_inject(); false keeps
+ * it from them. */
+typedef bool display_tap(void *ctx, const uint8_t *event, size_t len);
+
 struct display {
 	uint32_t *px; /* owned mapping of fd, DISPLAY_BYTES */
 	int fd;
@@ -97,6 +101,8 @@ struct display {
 	struct display_cursor cursor;
 	bool has_cursor; /* the source draws with a pointer shape of its own */
 	struct list viewers, inputs;
+	display_tap *tap; /* NULL: nobody records */
+	void *tap_ctx;
 	/* drawing */
 	unsigned run_y, run_h, run_x0, run_x1; /* damage not told yet: lines and columns */
 	/* pointer as last heard of */
@@ -158,6 +164,10 @@ void display_release_keys(struct display *d);
 void display_move(struct display *d, unsigned x, unsigned y, unsigned buttons, int dz, int dh);
 /** display_move_by() - the pointer moved, as seen by somebody who knows no position. */
 void display_move_by(struct display *d, int dx, int dy, unsigned buttons, int dz, int dh);
+/** display_set_tap() - record input, or keep it back. display_inject() - the same again: an event
+ * as the tap got it; others are ignored. The tap does not hear of it. */
+void display_set_tap(struct display *d, display_tap *tap, void *ctx);
+void display_inject(struct display *d, const uint8_t *event, size_t len);
 /** display_absolute() - does the guest have a pointer device with positions that is in use? */
 bool display_absolute(const struct display *d);
 

@@ -10,13 +10,13 @@
  * - While a slice runs its thread holds the bus lock (recursive here), so no event of the host can
  *   reach a device. Between slices: due timers fire, disk requests complete in the order they were
  *   made (BLOCK_AIO_SYNC), then the main loop gets one turn.
- * - What comes from outside in that turn (typed bytes, the power button, NMI, reset) is an input.
- * It is written to the record file with the instruction count and time, and replayed from there at
- *   the same place; replaying, the real ones are ignored.
+ * - What comes from outside in that turn (typed bytes, keys and pointer, the power button, NMI,
+ *   reset) is an input. It is written to the record file with the instruction count and time, and
+ *   replayed from there at the same place; replaying, the real ones are ignored.
  * - Randomness of the host is not there: no RDRAND, RDSEED, virtio-rng, no network.
  *
- * A line of a record file: "INSNS NS serial0 HEX", "... console1 HEX", "... button", "... nmi",
- * "... reset".
+ * A line of a record file: "INSNS NS serial0 HEX", "... console1 HEX", "... screen HEX"
+ * (display/display.h), "... button", "... nmi", "... reset".
  *
  * UNMODELLED: back ends whose other side decides when output is taken (a pty, a socket, a slow
  * pipe): use a file, or a reader that keeps up.
@@ -86,6 +86,17 @@ static void on_input(void *ctx, const uint8_t *buf, size_t len)
 	write_line(t->vm, t->name, buf, len);
 }
 
+/* Keys, pointer and sizes of viewers. */
+static bool on_screen_input(void *ctx, const uint8_t *event, size_t len)
+{
+	struct vm *vm = ctx;
+
+	if (vm->exact->replay)
+		return false;
+	write_line(vm, "screen", event, len);
+	return true;
+}
+
 bool vm_exact_input(struct vm *vm, const char *what)
 {
 	if (!vm->exact)
@@ -140,6 +151,8 @@ static void apply(struct vm *vm, const struct exact_input *in)
 		lapic_nmi(cpu(vm));
 	else if (!strcmp(in->what, "reset"))
 		vm_ask(vm, VM_ASK_RESET);
+	else if (!strcmp(in->what, "screen") && vm->display)
+		display_inject(vm->display, in->bytes, in->n);
 	for (unsigned i = 0; i < x->n_taps; i++)
 		if (!strcmp(in->what, x->tap[i].name))
 			chr_inject(x->tap[i].chr, in->bytes, in->n);
@@ -314,6 +327,8 @@ void vm_exact_start(struct vm *vm)
 		tap(vm, vm->serial[i], "serial", i);
 	for (unsigned i = 0; i < MACHINE_CONSOLES_MAX; i++)
 		tap(vm, vm->console[i], "console", i);
+	if (vm->display)
+		display_set_tap(vm->display, on_screen_input, vm);
 	clock_count(vm->clock, &cpu(vm)->count.insns, on_armed, vm);
 }
 

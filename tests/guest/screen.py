@@ -8,6 +8,7 @@ own for every encoding, also through WebSocket frames. The guest is screen.bin (
   screen.py BOTHY vnc KERNEL        encodings, keys, pointer, resize, WebSocket, a helper that dies
   screen.py BOTHY password KERNEL   VNC authentication
   screen.py BOTHY crowd KERNEL      slow, half-open and babbling clients
+  screen.py BOTHY replay KERNEL     keys in a recorded run
 """
 import atexit
 import base64
@@ -135,6 +136,20 @@ def control(bothy, kernel):
         qmp.ask("quit")
         check("quit", vm.wait(20) == 0)
         check("socket removed", not os.path.exists(sock))
+
+
+def replay(bothy, kernel):
+    inputs = f"{_dir}/inputs"
+    exact = ["--deterministic", "--engine", "interp"]
+    with guest(bothy, kernel, *exact, "--record", inputs) as vm:
+        command(vm, "type", "t", "aB")
+        want = wait(lambda: typed(vm)[1:] == "1e 9e 2a 30 b0 aa".split() and command(vm, "screen", "t"),
+                    "typed text")
+    with open(inputs) as f:
+        check("keys are recorded", sum(" screen 4b" in line for line in f) == 6)
+    with guest(bothy, kernel, *exact, "--replay", inputs) as vm:
+        command(vm, "type", "t", "zzz") # ignored
+        wait(lambda: command(vm, "screen", "t") == want, "the same screen from the record")
 
 
 # ---------------------------------------------------------------- an RFB client
@@ -553,4 +568,5 @@ def crowd(bothy, kernel):
 if __name__ == "__main__":
     # as few descriptors as the test needs
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    {"control": control, "vnc": vnc, "password": password, "crowd": crowd}[sys.argv[2]](sys.argv[1], sys.argv[3])
+    {"control": control, "vnc": vnc, "password": password, "crowd": crowd,
+     "replay": replay}[sys.argv[2]](sys.argv[1], sys.argv[3])

@@ -177,6 +177,58 @@ static void test_names(void **state)
 	assert_int_equal(key_from_keysym(0x1000000, &shift, &plain), 0);
 }
 
+struct tape {
+	uint8_t bytes[16][16];
+	size_t len[16];
+	unsigned n;
+	bool keep;
+};
+
+static bool on_event(void *ctx, const uint8_t *event, size_t len)
+{
+	struct tape *t = ctx;
+
+	assert_true(t->n < 16 && len <= 16);
+	memcpy(t->bytes[t->n], event, len);
+	t->len[t->n++] = len;
+	return !t->keep;
+}
+
+/* What the tap got does the same again; a tap may keep it back. */
+static void test_tap(void **state)
+{
+	struct board b = {.room = true}, again = {.room = true};
+	struct tape t = {0};
+	struct display *d;
+
+	assert_int_equal(display_new(NULL, &d, NULL), 0);
+	b.in = (struct display_input){.key = on_key, .pointer = on_pointer, .ctx = &b};
+	display_add_input(d, &b.in);
+	display_set_tap(d, on_event, &t);
+	display_key(d, 0x1e, true);
+	display_key(d, 0x1e, false);
+	display_move(d, 10, 20, 0, 0, 0);
+	display_move(d, 7, 300, 5, -1, 1);
+	assert_int_equal(t.n, 4);
+	t.keep = true;
+	display_key(d, 0x1f, true);
+	assert_int_equal(display_set_size(d, 800, 600), -EOPNOTSUPP);
+	assert_int_equal(b.n, 2);
+	assert_int_equal(t.n, 6);
+	again.in = b.in;
+	again.in.ctx = &again;
+	display_del_input(d, &b.in);
+	display_add_input(d, &again.in);
+	for (unsigned i = 0; i < 4; i++)
+		display_inject(d, t.bytes[i], t.len[i]);
+	display_inject(d, t.bytes[0], 2); /* cut short */
+	display_inject(d, (const uint8_t *)"?abc", 4);
+	assert_int_equal(again.n, 2);
+	assert_memory_equal(again.codes, b.codes, 2);
+	assert_memory_equal(&again.at, &b.at, sizeof(b.at));
+	display_free(d);
+}
+
 static void test_files(void **state)
 {
 	static const uint32_t px[6] = {0xff0000, 0x00ff00, 0x0000ff, 0x123456, 0, 0xffffff};
@@ -207,9 +259,8 @@ static void test_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_input),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_damage), cmocka_unit_test(test_input),
+		cmocka_unit_test(test_tap),    cmocka_unit_test(test_names),
 		cmocka_unit_test(test_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
