@@ -23,65 +23,12 @@
  * normal data), gap lengths, FIFO threshold (the FIFO is one sector deep), tape drives, formatting
  * with numbers other than the image's; READ ID of an empty drive fails instead of waiting for ever.
  */
-#include "device/storage/i82077.h"
+#include "device/storage/i82077_internal.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "base/bits.h"
-#include "device/misc/i8237.h"
-
-#define SECTOR_NS    (20 * 1000)
-#define SEEK_NS      (50 * 1000)
-#define RESET_NS     (20 * 1000)
-#define DMA_RETRY_NS (2 * NS_PER_MS)
-enum { DMA_RETRIES = 250 }; /* half a second, then overrun */
-
-enum { P_DOR = 2, P_TDR = 3, P_MSR = 4, P_FIFO = 5, P_DIR = 7 };
-enum { DOR_SEL = 0x03, DOR_RESET = 0x04, DOR_DMA = 0x08 };
-enum { DSR_RESET = 0x80 };
-enum { MSR_RQM = 0x80, MSR_DIO = 0x40, MSR_NDM = 0x20, MSR_BUSY = 0x10 };
-enum { DIR_CHANGED = 0x80 };
-enum { CMD_MT = 0x80, CMD_MFM = 0x40, CMD_SK = 0x20 };
-enum { HEAD = 0x04 };
-/* Status registers, DS 6.0 */
-enum {
-	ST0_ABNORMAL = 0x40,
-	ST0_INVALID = 0x80,
-	ST0_POLLED = 0xc0,
-	ST0_SEEK_END = 0x20,
-	ST0_EC = 0x10
-};
-enum { ST1_EN = 0x80, ST1_DE = 0x20, ST1_OR = 0x10, ST1_ND = 0x04, ST1_NW = 0x02, ST1_MA = 0x01 };
-enum { ST2_CM = 0x40, ST2_WC = 0x10, ST2_SH = 0x08, ST2_SN = 0x04 };
-enum { ST3_WP = 0x40, ST3_T0 = 0x10, ST3_ONES = 0x28 };
-enum { CFG_EIS = 0x40, CFG_NO_FIFO = 0x20, CFG_NO_POLL = 0x10 };
-enum { SPECIFY_ND = 0x01 };
-
-/* Command codes without MT, MFM and SK */
-enum {
-	C_READ_TRACK = 0x02,
-	C_SPECIFY = 0x03,
-	C_SENSE_DRIVE = 0x04,
-	C_WRITE = 0x05,
-	C_READ = 0x06,
-	C_RECALIBRATE = 0x07,
-	C_SENSE_INT = 0x08,
-	C_WRITE_DELETED = 0x09,
-	C_READ_ID = 0x0a,
-	C_READ_DELETED = 0x0c,
-	C_FORMAT = 0x0d,
-	C_DUMPREG = 0x0e,
-	C_SEEK = 0x0f,
-	C_VERSION = 0x10,
-	C_SCAN_EQUAL = 0x11,
-	C_PERPENDICULAR = 0x12,
-	C_CONFIGURE = 0x13,
-	C_LOCK = 0x14,
-	C_VERIFY = 0x16,
-	C_SCAN_LOW = 0x19,
-	C_SCAN_HIGH = 0x1d,
-};
 
 static const struct state_field drive_fields[] = {
 	STATE_VAL(struct i82077_drive_regs, cyl),
@@ -169,18 +116,18 @@ static struct i82077 *to_fdc(struct dev *d)
 	return CONTAINER_OF(d, struct i82077, dev);
 }
 
-static uint8_t opcode(const struct i82077 *fdc)
+uint8_t fdc_opcode(const struct i82077 *fdc)
 {
 	return fdc->s.cmd[0] & 0x1f;
 }
 
 /* The drive a command's second byte names; NULL when it isn't there. */
-static struct i82077_drive *drive_of(struct i82077 *fdc, unsigned n)
+struct i82077_drive *fdc_drive(struct i82077 *fdc, unsigned n)
 {
 	return (n & 3) < I82077_DRIVES && fdc->drive[n & 3].present ? &fdc->drive[n & 3] : NULL;
 }
 
-static unsigned unit(const struct i82077 *fdc)
+unsigned fdc_unit(const struct i82077 *fdc)
 {
 	return fdc->s.cmd[1] & 3;
 }
@@ -192,25 +139,25 @@ static void irq_update(struct i82077 *fdc)
 	irq_set(&fdc->irq, fdc->s.irq && (fdc->s.dor & DOR_DMA));
 }
 
-static void set_irq(struct i82077 *fdc, bool level)
+void fdc_set_irq(struct i82077 *fdc, bool level)
 {
 	fdc->s.irq = level;
 	irq_update(fdc);
 }
 
-static void to_idle(struct i82077 *fdc)
+void fdc_to_idle(struct i82077 *fdc)
 {
 	fdc->s.phase = I82077_IDLE;
 	fdc->s.n_cmd = fdc->s.need = 0;
 	fdc->s.n_result = fdc->s.at_result = 0;
 }
 
-static void result(struct i82077 *fdc, const uint8_t *bytes, uint8_t n, bool irq)
+void fdc_result(struct i82077 *fdc, const uint8_t *bytes, uint8_t n, bool irq)
 {
 	struct i82077_regs *s = &fdc->s;
 
 	if (!n) {
-		to_idle(fdc);
+		fdc_to_idle(fdc);
 		return;
 	}
 	memcpy(s->result, bytes, n);
@@ -218,394 +165,36 @@ static void result(struct i82077 *fdc, const uint8_t *bytes, uint8_t n, bool irq
 	s->at_result = 0;
 	s->phase = I82077_RESULT;
 	if (irq)
-		set_irq(fdc, true);
+		fdc_set_irq(fdc, true);
 }
 
 static void invalid(struct i82077 *fdc)
 {
-	result(fdc, (const uint8_t[]){ST0_INVALID}, 1, false);
+	fdc_result(fdc, (const uint8_t[]){ST0_INVALID}, 1, false);
 }
 
 /* The seven result bytes of what moves data. DS 5.1; where C, H, R and N end: table 5-6. */
-static void end_transfer(struct i82077 *fdc, uint8_t st0)
+void fdc_end(struct i82077 *fdc, uint8_t st0)
 {
 	struct i82077_regs *s = &fdc->s;
 	uint8_t bytes[7] = {
 		(uint8_t)(st0 | (s->cmd[1] & 7)), s->st1, s->st2, s->c, s->h, s->r, s->n};
 
-	result(fdc, bytes, sizeof(bytes), true);
+	fdc_result(fdc, bytes, sizeof(bytes), true);
 }
 
-static void wait_for(struct i82077 *fdc, ns_t ns)
+void fdc_wait(struct i82077 *fdc, ns_t ns)
 {
 	fdc->s.phase = I82077_WAIT;
 	fdc->s.due = (int64_t)(clock_now(fdc->dev.sv->clock) + ns);
 	vtimer_arm(&fdc->timer, (ns_t)fdc->s.due);
 }
 
-static void fail(struct i82077 *fdc, uint8_t st1, uint8_t st2)
+void fdc_fail(struct i82077 *fdc, uint8_t st1, uint8_t st2)
 {
 	fdc->s.st1 |= st1;
 	fdc->s.st2 |= st2;
-	end_transfer(fdc, ST0_ABNORMAL);
-}
-
-/* ---- transfers ---- */
-
-static bool multi_track(const struct i82077 *fdc)
-{
-	return fdc->s.cmd[0] & CMD_MT;
-}
-
-static bool is_scan(uint8_t op)
-{
-	return op == C_SCAN_EQUAL || op == C_SCAN_LOW || op == C_SCAN_HIGH;
-}
-
-static bool by_dma(const struct i82077 *fdc)
-{
-	return !(fdc->s.specify[1] & SPECIFY_ND);
-}
-
-static uint8_t data_rate(const struct i82077 *fdc)
-{
-	return fdc->s.dsr & 3;
-}
-
-/* Can the head read this track's address marks at all? */
-static bool readable(struct i82077 *fdc, const struct i82077_drive *d)
-{
-	const struct i82077_regs *s = &fdc->s;
-
-	return d && d->block && d->format && (s->cmd[0] & CMD_MFM) &&
-	       (d->format->rates >> data_rate(fdc) & 1) &&
-	       s->drive[unit(fdc)].cyl < d->format->cyls &&
-	       ((s->cmd[1] & HEAD) == 0 || d->format->heads > 1);
-}
-
-/* Is sector s->c/h/r/n under the head? Otherwise st1 and st2 of "not found". */
-static bool find_sector(struct i82077 *fdc, uint8_t *st1, uint8_t *st2)
-{
-	const struct i82077_regs *s = &fdc->s;
-	const struct i82077_drive *d = drive_of(fdc, unit(fdc));
-	uint8_t cyl = s->drive[unit(fdc)].cyl, head = s->cmd[1] & HEAD ? 1 : 0;
-
-	*st1 = *st2 = 0;
-	if (!readable(fdc, d)) {
-		*st1 = ST1_MA;
-		return false;
-	}
-	if (s->c != cyl)
-		*st2 = ST2_WC;
-	if (s->c != cyl || s->h != head || s->r < 1 || s->r > d->format->spt || s->n != 2) {
-		*st1 = ST1_ND;
-		return false;
-	}
-	return true;
-}
-
-static uint64_t sector_offset(struct i82077 *fdc)
-{
-	const struct i82077_regs *s = &fdc->s;
-	const struct i82077_format *f = fdc->drive[unit(fdc) % I82077_DRIVES].format;
-
-	return (((uint64_t)s->c * f->heads + s->h) * f->spt + s->r - 1) * I82077_SECTOR;
-}
-
-static void submit(struct i82077 *fdc, enum block_op op)
-{
-	fdc->s.phase = I82077_IO;
-	fdc->in_flight = true;
-	fdc->iov = (struct iovec){.iov_base = fdc->s.buf, .iov_len = I82077_SECTOR};
-	fdc->req.op = op;
-	fdc->req.off = sector_offset(fdc);
-	fdc->req.len = I82077_SECTOR;
-	fdc->req.iov = &fdc->iov;
-	fdc->req.niov = 1;
-	block_submit(fdc->drive[unit(fdc) % I82077_DRIVES].block, &fdc->req);
-}
-
-/* On to the next sector's address: table 5-6. True when the command's range has ended. */
-static bool advance(struct i82077 *fdc)
-{
-	struct i82077_regs *s = &fdc->s;
-
-	if (s->r != s->eot) {
-		s->r++;
-		return false;
-	}
-	s->r = 1;
-	if (multi_track(fdc) && !(s->cmd[1] & HEAD)) {
-		s->h ^= 1;
-		s->cmd[1] |= HEAD;
-		return false;
-	}
-	if (multi_track(fdc))
-		s->h ^= 1;
-	s->c++;
-	return true;
-}
-
-/* A sector is through: what next? */
-static void sector_done(struct i82077 *fdc)
-{
-	struct i82077_regs *s = &fdc->s;
-	uint8_t op = opcode(fdc);
-	bool counted = op == C_VERIFY && (s->cmd[1] & 0x80);
-	bool ended;
-
-	s->pos = 0;
-	if (op == C_FORMAT) {
-		if (s->terminal)
-			end_transfer(fdc, 0);
-		else
-			wait_for(fdc, SECTOR_NS);
-		return;
-	}
-	if (op == C_READ_DELETED && !(s->cmd[0] & CMD_SK)) {
-		/* The mark was that of normal data: this sector is the last (DS 5.1.2). */
-		s->st2 |= ST2_CM;
-		(void)advance(fdc);
-		end_transfer(fdc, 0);
-		return;
-	}
-	if (is_scan(op) && s->satisfied) {
-		end_transfer(fdc, 0);
-		return;
-	}
-	if (counted && --s->sectors_left == 0)
-		s->terminal = true;
-	ended = advance(fdc);
-	if (s->terminal) {
-		if (is_scan(op))
-			s->st2 = (uint8_t)((s->st2 & ~ST2_SH) | ST2_SN);
-		end_transfer(fdc, 0);
-	} else if (ended) {
-		/* The last sector, and no terminal count: end of cylinder. VERIFY without a count
-		 * and SCAN end there as they should (DS 5.1.5, table 5-8). */
-		if (op == C_VERIFY && !counted)
-			end_transfer(fdc, 0);
-		else if (is_scan(op)) {
-			s->st2 = (uint8_t)((s->st2 & ~ST2_SH) | ST2_SN);
-			end_transfer(fdc, 0);
-		} else
-			fail(fdc, ST1_EN, 0);
-	} else {
-		wait_for(fdc, SECTOR_NS);
-	}
-}
-
-/* Compare the medium's byte with the host's; FFh matches anything (DS 5.1.6). */
-static bool scan_holds(uint8_t op, const uint8_t *medium, const uint8_t *host, bool *ret_equal)
-{
-	bool holds = true, equal = true;
-
-	for (unsigned i = 0; i < I82077_SECTOR; i++) {
-		if (medium[i] == host[i] || medium[i] == 0xff || host[i] == 0xff)
-			continue;
-		equal = false;
-		holds = holds && (op == C_SCAN_LOW    ? medium[i] <= host[i]
-				  : op == C_SCAN_HIGH ? medium[i] >= host[i]
-						      : false);
-	}
-	*ret_equal = equal;
-	return holds;
-}
-
-/* All bytes of the sector have come from, or gone to, the host. */
-static void buffer_done(struct i82077 *fdc)
-{
-	if (fdc->s.writing)
-		submit(fdc, BLOCK_WRITE);
-	else
-		sector_done(fdc);
-}
-
-static void scan_sector(struct i82077 *fdc)
-{
-	struct i82077_regs *s = &fdc->s;
-	uint8_t host[I82077_SECTOR];
-	bool tc = false, equal;
-	size_t n = dma8237_read(fdc->dma, I82077_DMA, host, sizeof(host), &tc);
-
-	memset(host + n, 0xff, sizeof(host) - n);
-	s->terminal = tc;
-	s->satisfied = scan_holds(opcode(fdc), s->buf, host, &equal);
-	if (s->satisfied && equal)
-		s->st2 |= ST2_SH;
-	sector_done(fdc);
-}
-
-/* Move what can be moved now between buf and the DMA controller. */
-static void run_dma(struct i82077 *fdc)
-{
-	struct i82077_regs *s = &fdc->s;
-	size_t n, want = I82077_SECTOR - s->pos;
-	bool tc = false;
-
-	if (is_scan(opcode(fdc))) {
-		scan_sector(fdc);
-		return;
-	}
-	n = s->writing ? dma8237_read(fdc->dma, I82077_DMA, s->buf + s->pos, want, &tc)
-		       : dma8237_write(fdc->dma, I82077_DMA, s->buf + s->pos, want, &tc);
-	s->pos = (uint16_t)(s->pos + n);
-	if (tc) {
-		s->terminal = true;
-		if (s->writing) /* the rest of the sector is written as zeros (DS 5.1.3) */
-			memset(s->buf + s->pos, 0, I82077_SECTOR - s->pos);
-		s->pos = I82077_SECTOR;
-	}
-	if (s->pos == I82077_SECTOR) {
-		s->dma_waits = 0;
-		buffer_done(fdc);
-	} else if (n == 0 && ++s->dma_waits >= DMA_RETRIES) {
-		fail(fdc, ST1_OR, 0);
-	} else {
-		s->phase = I82077_DATA;
-		s->due = (int64_t)(clock_now(fdc->dev.sv->clock) + DMA_RETRY_NS);
-		vtimer_arm(&fdc->timer, (ns_t)s->due);
-	}
-}
-
-/* Bytes for the host, or wanted from it: by DMA, or the FIFO. */
-static void start_data(struct i82077 *fdc)
-{
-	struct i82077_regs *s = &fdc->s;
-
-	s->pos = 0;
-	s->dma_waits = 0;
-	if (by_dma(fdc) || is_scan(opcode(fdc))) {
-		run_dma(fdc);
-	} else {
-		s->phase = I82077_DATA;
-		set_irq(fdc, true);
-	}
-}
-
-static void io_done(struct block_req *req, int res)
-{
-	struct i82077 *fdc = req->ctx;
-
-	fdc->in_flight = false;
-	if (fdc->s.phase != I82077_IO)
-		return; /* reset meanwhile */
-	if (res < 0) {
-		fail(fdc, res == -EROFS ? ST1_NW : ST1_DE, 0);
-		return;
-	}
-	if (req->op == BLOCK_WRITE || opcode(fdc) == C_VERIFY)
-		sector_done(fdc);
-	else
-		start_data(fdc);
-}
-
-/* READ ID: the address mark that comes by next. */
-static void read_id(struct i82077 *fdc)
-{
-	struct i82077_regs *s = &fdc->s;
-	const struct i82077_drive *d = drive_of(fdc, unit(fdc));
-
-	s->h = s->cmd[1] & HEAD ? 1 : 0;
-	if (!readable(fdc, d)) {
-		s->c = s->r = s->n = 0;
-		fail(fdc, ST1_MA, 0);
-		return;
-	}
-	s->c = s->drive[unit(fdc)].cyl;
-	/* The disk turns: another sector each time. */
-	s->r = (uint8_t)(clock_now(fdc->dev.sv->clock) / (200 * NS_PER_MS / d->format->spt) %
-				 d->format->spt +
-			 1);
-	s->n = 2;
-	end_transfer(fdc, 0);
-}
-
-/* FORMAT TRACK: four bytes a sector from the host, the filler to the image. */
-static void format_sector(struct i82077 *fdc)
-{
-	struct i82077_regs *s = &fdc->s;
-	uint8_t id[4], st1, st2;
-	bool tc = false;
-
-	if (dma8237_read(fdc->dma, I82077_DMA, id, sizeof(id), &tc) < sizeof(id)) {
-		fail(fdc, ST1_OR, 0);
-		return;
-	}
-	s->c = id[0];
-	s->h = id[1];
-	s->r = id[2];
-	s->n = id[3];
-	s->sectors_left--;
-	s->terminal = s->sectors_left == 0;
-	if (find_sector(fdc, &st1, &st2)) {
-		memset(s->buf, s->cmd[5], I82077_SECTOR);
-		s->pos = I82077_SECTOR;
-		submit(fdc, BLOCK_WRITE);
-	} else {
-		/* not a sector that the image has: lost */
-		guest_error(&fdc->dev, "formatting sector %u/%u/%u, size %u", s->c, s->h, s->r,
-			    s->n);
-		sector_done(fdc);
-	}
-}
-
-static bool is_write(uint8_t op)
-{
-	return op == C_WRITE || op == C_WRITE_DELETED || op == C_FORMAT;
-}
-
-/* The next sector is under the head. */
-static void next_sector(struct i82077 *fdc)
-{
-	struct i82077_regs *s = &fdc->s;
-	struct i82077_drive *d = drive_of(fdc, unit(fdc));
-	uint8_t op = opcode(fdc), st1, st2;
-
-	if (op == C_READ_ID) {
-		read_id(fdc);
-		return;
-	}
-	if (is_write(op) && d && d->block && block_read_only(d->block)) {
-		fail(fdc, ST1_NW, 0);
-		return;
-	}
-	if (op == C_FORMAT) {
-		if (readable(fdc, d) && by_dma(fdc))
-			format_sector(fdc);
-		else
-			fail(fdc, ST1_MA, 0);
-		return;
-	}
-	/* READ TRACK takes the sectors as they come and only notes that R was another. */
-	if (!find_sector(fdc, &st1, &st2)) {
-		fail(fdc, st1, st2);
-		return;
-	}
-	if (op == C_READ_DELETED && (s->cmd[0] & CMD_SK)) {
-		/* normal data: skipped */
-		s->st2 |= ST2_CM;
-		if (advance(fdc))
-			fail(fdc, ST1_EN, 0);
-		else
-			wait_for(fdc, SECTOR_NS);
-		return;
-	}
-	if (s->writing)
-		start_data(fdc);
-	else
-		submit(fdc, BLOCK_READ);
-}
-
-static void on_timer(void *ctx)
-{
-	struct i82077 *fdc = ctx;
-
-	fdc->s.due = 0;
-	if (fdc->s.phase == I82077_WAIT)
-		next_sector(fdc);
-	else if (fdc->s.phase == I82077_DATA && by_dma(fdc))
-		run_dma(fdc);
+	fdc_end(fdc, ST0_ABNORMAL);
 }
 
 /* ---- commands ---- */
@@ -613,7 +202,7 @@ static void on_timer(void *ctx)
 static void transfer(struct i82077 *fdc)
 {
 	struct i82077_regs *s = &fdc->s;
-	uint8_t op = opcode(fdc);
+	uint8_t op = fdc_opcode(fdc);
 
 	s->c = s->cmd[2];
 	s->h = s->cmd[3];
@@ -621,25 +210,25 @@ static void transfer(struct i82077 *fdc)
 	s->n = s->cmd[5];
 	s->eot = s->sc = s->cmd[6];
 	s->st1 = s->st2 = 0;
-	s->writing = is_write(op);
+	s->writing = fdc_is_write(op);
 	s->terminal = s->satisfied = false;
 	s->sectors_left = s->cmd[8] ? s->cmd[8] : 256;
 	if (op == C_READ_TRACK && s->cmd[4] != 1)
 		s->st1 = ST1_ND;
 	if (s->config & CFG_EIS) {
-		s->drive[unit(fdc)].cyl = s->drive[unit(fdc)].pcn = s->c;
-		s->drive[unit(fdc)].changed =
-			s->drive[unit(fdc)].changed &&
-			!(drive_of(fdc, unit(fdc)) && fdc->drive[unit(fdc)].block);
+		s->drive[fdc_unit(fdc)].cyl = s->drive[fdc_unit(fdc)].pcn = s->c;
+		s->drive[fdc_unit(fdc)].changed =
+			s->drive[fdc_unit(fdc)].changed &&
+			!(fdc_drive(fdc, fdc_unit(fdc)) && fdc->drive[fdc_unit(fdc)].block);
 	}
-	wait_for(fdc, SECTOR_NS);
+	fdc_wait(fdc, SECTOR_NS);
 }
 
 static void format(struct i82077 *fdc)
 {
 	struct i82077_regs *s = &fdc->s;
 
-	s->c = s->drive[unit(fdc)].cyl;
+	s->c = s->drive[fdc_unit(fdc)].cyl;
 	s->h = s->cmd[1] & HEAD ? 1 : 0;
 	s->r = 1;
 	s->n = s->cmd[2];
@@ -649,15 +238,15 @@ static void format(struct i82077 *fdc)
 	s->writing = true;
 	s->terminal = false;
 	if (!s->sectors_left)
-		fail(fdc, ST1_MA, 0);
+		fdc_fail(fdc, ST1_MA, 0);
 	else
-		wait_for(fdc, SECTOR_NS);
+		fdc_wait(fdc, SECTOR_NS);
 }
 
 static void start_read_id(struct i82077 *fdc)
 {
 	fdc->s.st1 = fdc->s.st2 = 0;
-	wait_for(fdc, SECTOR_NS);
+	fdc_wait(fdc, SECTOR_NS);
 }
 
 static void start_seek(struct i82077 *fdc, unsigned n, uint8_t to)
@@ -669,14 +258,14 @@ static void start_seek(struct i82077 *fdc, unsigned n, uint8_t to)
 	s->drive[n].seek_to = to;
 	s->seek_due[n] = (int64_t)(clock_now(fdc->dev.sv->clock) + SEEK_NS);
 	vtimer_arm(&fdc->seek_timer[n], (ns_t)s->seek_due[n]);
-	to_idle(fdc);
+	fdc_to_idle(fdc);
 }
 
 static void seek_ended(struct i82077 *fdc, unsigned n)
 {
 	struct i82077_regs *s = &fdc->s;
 	struct i82077_drive_regs *d = &s->drive[n];
-	const struct i82077_drive *drive = drive_of(fdc, n);
+	const struct i82077_drive *drive = fdc_drive(fdc, n);
 
 	s->seek_due[n] = 0;
 	if (!d->seeking)
@@ -693,7 +282,7 @@ static void seek_ended(struct i82077 *fdc, unsigned n)
 	} else if (d->seek_to == 0) {
 		d->st0 |= ST0_ABNORMAL | ST0_EC; /* no track 0 after 79 steps (DS 5.2.1) */
 	}
-	set_irq(fdc, true);
+	fdc_set_irq(fdc, true);
 }
 
 static void on_seek0(void *ctx)
@@ -715,26 +304,26 @@ static void on_seek3(void *ctx)
 
 static void recalibrate(struct i82077 *fdc)
 {
-	unsigned n = unit(fdc);
+	unsigned n = fdc_unit(fdc);
 	struct i82077_drive_regs *d = &fdc->s.drive[n];
 
-	if (drive_of(fdc, n) && fdc->drive[n].block && d->cyl == 0)
+	if (fdc_drive(fdc, n) && fdc->drive[n].block && d->cyl == 0)
 		d->changed = false; /* the drive steps once to find track 0 from there */
 	start_seek(fdc, n, 0);
 }
 
 static void seek(struct i82077 *fdc)
 {
-	start_seek(fdc, unit(fdc), fdc->s.cmd[2]);
+	start_seek(fdc, fdc_unit(fdc), fdc->s.cmd[2]);
 }
 
 /* RELATIVE SEEK: byte 0 bit 6 is the direction, 1 = inwards. */
 static void relative_seek(struct i82077 *fdc)
 {
 	const struct i82077_regs *s = &fdc->s;
-	uint8_t cyl = s->drive[unit(fdc)].cyl, by = s->cmd[2];
+	uint8_t cyl = s->drive[fdc_unit(fdc)].cyl, by = s->cmd[2];
 
-	start_seek(fdc, unit(fdc),
+	start_seek(fdc, fdc_unit(fdc),
 		   s->cmd[0] & 0x40 ? (uint8_t)MIN(255, cyl + by)
 				    : (uint8_t)(cyl > by ? cyl - by : 0));
 }
@@ -744,10 +333,10 @@ static void sense_interrupt(struct i82077 *fdc)
 	struct i82077_regs *s = &fdc->s;
 	unsigned n = 0;
 
-	set_irq(fdc, false);
+	fdc_set_irq(fdc, false);
 	if (s->reset_sense) {
 		n = 4u - s->reset_sense--;
-		result(fdc, (uint8_t[]){(uint8_t)(ST0_POLLED | n), s->drive[n].pcn}, 2, false);
+		fdc_result(fdc, (uint8_t[]){(uint8_t)(ST0_POLLED | n), s->drive[n].pcn}, 2, false);
 		return;
 	}
 	while (n < 4 && !s->drive[n].seek_done)
@@ -757,35 +346,35 @@ static void sense_interrupt(struct i82077 *fdc)
 		return;
 	}
 	s->drive[n].seek_done = false;
-	result(fdc, (uint8_t[]){s->drive[n].st0, s->drive[n].pcn}, 2, false);
+	fdc_result(fdc, (uint8_t[]){s->drive[n].st0, s->drive[n].pcn}, 2, false);
 	for (unsigned i = n + 1; i < 4; i++)
 		if (s->drive[i].seek_done)
-			set_irq(fdc, true);
+			fdc_set_irq(fdc, true);
 }
 
 static void sense_drive(struct i82077 *fdc)
 {
-	const struct i82077_drive *d = drive_of(fdc, unit(fdc));
+	const struct i82077_drive *d = fdc_drive(fdc, fdc_unit(fdc));
 	uint8_t st3 = (uint8_t)(ST3_ONES | (fdc->s.cmd[1] & 7));
 
-	if (d && fdc->s.drive[unit(fdc)].cyl == 0)
+	if (d && fdc->s.drive[fdc_unit(fdc)].cyl == 0)
 		st3 |= ST3_T0;
 	if (d && d->block && block_read_only(d->block))
 		st3 |= ST3_WP;
-	result(fdc, &st3, 1, false);
+	fdc_result(fdc, &st3, 1, false);
 }
 
 static void specify(struct i82077 *fdc)
 {
 	memcpy(fdc->s.specify, fdc->s.cmd + 1, 2);
-	to_idle(fdc);
+	fdc_to_idle(fdc);
 }
 
 static void configure(struct i82077 *fdc)
 {
 	fdc->s.config = fdc->s.cmd[2] & 0x7f;
 	fdc->s.pretrk = fdc->s.cmd[3];
-	to_idle(fdc);
+	fdc_to_idle(fdc);
 }
 
 static void perpendicular(struct i82077 *fdc)
@@ -795,18 +384,18 @@ static void perpendicular(struct i82077 *fdc)
 		fdc->s.perp = fdc->s.cmd[1] & 0x3f;
 	else
 		fdc->s.perp = (uint8_t)((fdc->s.perp & 0x3c) | (fdc->s.cmd[1] & 3));
-	to_idle(fdc);
+	fdc_to_idle(fdc);
 }
 
 static void lock(struct i82077 *fdc)
 {
 	fdc->s.lock = fdc->s.cmd[0] & 0x80;
-	result(fdc, (uint8_t[]){fdc->s.lock ? 0x10 : 0}, 1, false);
+	fdc_result(fdc, (uint8_t[]){fdc->s.lock ? 0x10 : 0}, 1, false);
 }
 
 static void version(struct i82077 *fdc)
 {
-	result(fdc, (uint8_t[]){0x90}, 1, false);
+	fdc_result(fdc, (uint8_t[]){0x90}, 1, false);
 }
 
 /* DS 5.2.6 */
@@ -819,7 +408,7 @@ static void dumpreg(struct i82077 *fdc)
 			 s->sc,           (uint8_t)((s->lock ? 0x80 : 0) | s->perp),
 			 s->config,       s->pretrk};
 
-	result(fdc, b, sizeof(b), false);
+	fdc_result(fdc, b, sizeof(b), false);
 }
 
 /* DS table 5-1: the bits of the first byte that count, its value, length in bytes. */
@@ -869,11 +458,11 @@ static void fifo_write(struct i82077 *fdc, uint8_t v)
 	struct i82077_regs *s = &fdc->s;
 	int row;
 
-	if (s->phase == I82077_DATA && s->writing && !by_dma(fdc) && s->pos < I82077_SECTOR) {
+	if (s->phase == I82077_DATA && s->writing && !fdc_by_dma(fdc) && s->pos < I82077_SECTOR) {
 		s->buf[s->pos++] = v;
 		if (s->pos == I82077_SECTOR) {
-			set_irq(fdc, false);
-			buffer_done(fdc);
+			fdc_set_irq(fdc, false);
+			fdc_buffer_done(fdc);
 		}
 		return;
 	}
@@ -897,7 +486,7 @@ static void fifo_write(struct i82077 *fdc, uint8_t v)
 		return;
 	row = command_of(s->cmd[0]);
 	if (row < 0)
-		to_idle(fdc);
+		fdc_to_idle(fdc);
 	else
 		commands[row].run(fdc);
 }
@@ -909,15 +498,15 @@ static uint8_t fifo_read(struct i82077 *fdc)
 
 	if (s->phase == I82077_RESULT && s->at_result < s->n_result) {
 		v = s->result[s->at_result++];
-		set_irq(fdc, s->reset_sense && opcode(fdc) == C_SENSE_INT ? s->irq : false);
+		fdc_set_irq(fdc, s->reset_sense && fdc_opcode(fdc) == C_SENSE_INT ? s->irq : false);
 		if (s->at_result >= s->n_result)
-			to_idle(fdc);
-	} else if (s->phase == I82077_DATA && !s->writing && !by_dma(fdc) &&
+			fdc_to_idle(fdc);
+	} else if (s->phase == I82077_DATA && !s->writing && !fdc_by_dma(fdc) &&
 		   s->pos < I82077_SECTOR) {
 		v = s->buf[s->pos++];
 		if (s->pos == I82077_SECTOR) {
-			set_irq(fdc, false);
-			buffer_done(fdc);
+			fdc_set_irq(fdc, false);
+			fdc_buffer_done(fdc);
 		}
 	}
 	return v;
@@ -938,10 +527,10 @@ static uint8_t msr(const struct i82077 *fdc)
 	case I82077_RESULT: v |= MSR_RQM | MSR_DIO | MSR_BUSY; break;
 	case I82077_DATA:
 		v |= MSR_BUSY;
-		if (!by_dma(fdc))
+		if (!fdc_by_dma(fdc))
 			v |= (uint8_t)(MSR_RQM | MSR_NDM | (s->writing ? 0 : MSR_DIO));
 		break;
-	default: v |= MSR_BUSY | (by_dma(fdc) ? 0 : MSR_NDM);
+	default: v |= MSR_BUSY | (fdc_by_dma(fdc) ? 0 : MSR_NDM);
 	}
 	return v;
 }
@@ -970,7 +559,7 @@ static void soft_reset(struct i82077 *fdc)
 	struct i82077_regs *s = &fdc->s;
 
 	abandon(fdc);
-	to_idle(fdc);
+	fdc_to_idle(fdc);
 	vtimer_cancel(&fdc->timer);
 	s->due = 0;
 	for (unsigned n = 0; n < 4; n++) {
@@ -985,7 +574,7 @@ static void soft_reset(struct i82077 *fdc)
 		s->pretrk = 0;
 	}
 	s->perp &= 0x3c;
-	set_irq(fdc, false);
+	fdc_set_irq(fdc, false);
 }
 
 static void leave_reset(struct i82077 *fdc)
@@ -1004,10 +593,10 @@ static void on_mechanics(void *ctx)
 
 	if (fdc->s.phase == I82077_IDLE && fdc->s.reset_sense == 4) {
 		fdc->s.due = 0;
-		set_irq(fdc, true);
+		fdc_set_irq(fdc, true);
 		return;
 	}
-	on_timer(ctx);
+	fdc_on_timer(ctx);
 }
 
 static void write_dor(struct i82077 *fdc, uint8_t v)
@@ -1034,7 +623,7 @@ static uint64_t fdc_read(struct dev *d, uint64_t off, unsigned size)
 	case P_MSR: return msr(fdc);
 	default: return fifo_read(fdc);
 	case P_DIR: /* a drive that isn't selected or there pulls the line nowhere */
-		return drive_of(fdc, sel) && fdc->s.drive[sel].changed ? DIR_CHANGED : 0;
+		return fdc_drive(fdc, sel) && fdc->s.drive[sel].changed ? DIR_CHANGED : 0;
 	}
 }
 
@@ -1096,14 +685,14 @@ int i82077_set_medium(struct i82077 *fdc, unsigned n, struct block *block, struc
 	const struct i82077_format *f;
 	int r;
 
-	if (!drive_of(fdc, n))
+	if (!fdc_drive(fdc, n))
 		return error_set(err, -ENODEV, "there is no diskette drive %u", n);
 	r = check_medium(block, n, &f, err);
 	if (r < 0)
 		return r;
 	if (fdc->s.phase == I82077_IO || fdc->s.phase == I82077_DATA) {
 		abandon(fdc);
-		fail(fdc, ST1_ND, 0);
+		fdc_fail(fdc, ST1_ND, 0);
 	}
 	fdc->drive[n].block = block;
 	fdc->drive[n].format = f;
@@ -1119,7 +708,7 @@ static int i82077_realize(struct dev *d, struct error *err)
 
 	if (!fdc->dma)
 		return error_set(err, -EINVAL, "the diskette controller needs 'dma' wired first");
-	fdc->req = (struct block_req){.done = io_done, .ctx = fdc};
+	fdc->req = (struct block_req){.done = fdc_io_done, .ctx = fdc};
 	vtimer_init(&fdc->timer, d->sv->clock, on_mechanics, fdc);
 	for (unsigned n = 0; n < 4; n++)
 		vtimer_init(&fdc->seek_timer[n], d->sv->clock, on_seek[n], fdc);
@@ -1175,7 +764,7 @@ static void i82077_resume(struct dev *d)
 	struct i82077 *fdc = to_fdc(d);
 
 	if (fdc->s.phase == I82077_IO && !fdc->in_flight)
-		submit(fdc, fdc->s.writing ? BLOCK_WRITE : BLOCK_READ);
+		fdc_submit(fdc, fdc->s.writing ? BLOCK_WRITE : BLOCK_READ);
 }
 
 static int i82077_loaded(struct dev *d, struct error *err)
@@ -1192,7 +781,7 @@ static int i82077_loaded(struct dev *d, struct error *err)
 		return error_set(err, -EINVAL,
 				 "diskette command of %u of %u bytes, result %u of %u", s->n_cmd,
 				 s->need, s->at_result, s->n_result);
-	if ((s->phase == I82077_IO || s->phase == I82077_DATA) && !find_sector(fdc, &st1, &st2))
+	if ((s->phase == I82077_IO || s->phase == I82077_DATA) && !fdc_find_sector(fdc, &st1, &st2))
 		return error_set(err, -EINVAL, "a transfer outside the diskette: %u/%u/%u", s->c,
 				 s->h, s->r);
 	if (s->phase == I82077_DATA && s->pos >= I82077_SECTOR)
