@@ -5,6 +5,7 @@ What a PC starts from: boot loaders of Debian's packages on CDs, diskettes and I
 BIOS, and Linux's own drivers for those drives.
 
   boot.py BOTHY grub_cd         a GRUB rescue ISO with Linux on it
+  boot.py BOTHY reboot          GRUB restarts through the BIOS, five times
   boot.py BOTHY isolinux        an ISOLINUX CD
   boot.py BOTHY diskette        SYSLINUX on a diskette, packed with xz
   boot.py BOTHY memtest         Memtest86+ from its ISO, on the text screen
@@ -122,6 +123,18 @@ def grub_cd(bothy, *options):
             g.expect_error(r"bootable CD \(El Torito\)")
             g.expect(r"GRUB says hello", BOOT_SECONDS)
             boots_linux(g)
+
+
+def reboot(bothy, *options):
+    with work_dir() as d:
+        iso = grub_iso(d, 'echo "GRUB says hello"\nreboot\n')
+        with Guest(bothy, iso, "-m", "64M", "--net", "none", *options) as g:
+            for _ in range(5):
+                g.expect(r"GRUB says hello", BOOT_SECONDS)
+            check("GRUB came up five times", True)
+        with Guest(bothy, iso, "-m", "64M", "--net", "none", "--no-reboot", *options) as g:
+            g.expect(r"GRUB says hello", BOOT_SECONDS)
+            check("--no-reboot: status 0", g.wait(60) == 0)
 
 
 def isolinux(bothy, *options):
@@ -280,7 +293,7 @@ def network(bothy, *options):
         check("iPXE has an address", True)
 
 
-TESTS = {"network": network, "grub_cd": grub_cd, "isolinux": isolinux, "diskette": diskette, "memtest": memtest,
+TESTS = {"network": network, "reboot": reboot, "grub_cd": grub_cd, "isolinux": isolinux, "diskette": diskette, "memtest": memtest,
          "debian_disk": debian_disk_test, "drives": drives}
 
 if __name__ == "__main__":
