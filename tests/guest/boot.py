@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """
-What a PC starts from: boot loaders of Debian's packages on CDs, diskettes and IDE disks, through the
-BIOS, and Linux's own drivers for those drives.
+What a PC starts from: boot loaders of Debian's packages on CDs, diskettes and IDE disks, through
+the BIOS, and Linux's own drivers for those drives.
 
   boot.py BOTHY grub_cd         a GRUB rescue ISO with Linux on it
   boot.py BOTHY reboot          GRUB restarts through the BIOS, five times
@@ -57,8 +57,8 @@ def write(path, text):
 
 
 def pc_initrd(d):
-    """The test initramfs with the modules of a PC's drives: a second archive behind the first, whose
-    list of modules takes the place of the first one's."""
+    """The test initramfs with the modules of a PC's drives: a second archive behind the first,
+    whose list of modules takes the place of the first one's."""
     kernel, initrd = images()
     deb = glob.glob(f"{os.path.dirname(initrd)}/work-amd64/deb/linux-image*.deb")
     if not deb:
@@ -102,7 +102,8 @@ def grub_iso(d, config):
     shutil.copy(kernel, f"{d}/iso/boot/vmlinuz")
     shutil.copy(initrd, f"{d}/iso/boot/initrd.img")
     write(f"{d}/iso/boot/grub/grub.cfg",
-          "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\n" + config)
+          "serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\n" +
+          config)
     run("grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", f"{d}/x.iso", f"{d}/iso")
     return f"{d}/x.iso"
 
@@ -245,8 +246,8 @@ def debian_disk_test(bothy, *options):
             g.type("bothy")
             g.expect(r"# *$", 120, prompt=True)
             g.type("bind 'set enable-bracketed-paste off'")
-            same, _ = g.shell("head -c 64M /dev/urandom >/root/x; sync; sha256sum </root/x >/root/s1;"
-                              " echo 3 >/proc/sys/vm/drop_caches; sha256sum </root/x >/root/s2;"
+            same, _ = g.shell("head -c 64M /dev/urandom >/root/x; sync;"
+                              " sha256sum </root/x >/root/s1; echo 3 >/proc/sys/vm/drop_caches; sha256sum </root/x >/root/s2;"
                               " cmp /root/s1 /root/s2 && echo same", 300)
             check(f"64 MiB written and read back are the same ({same})", same == "same")
             bad, _ = g.shell("dmesg | grep -cE 'ata1.*(error|failed|exception|timeout)'")
@@ -263,13 +264,14 @@ def drives(bothy, *options):
             with open(f"{d}/{name}", "wb") as f:
                 f.write(os.urandom(size))
         with Guest(bothy, "--kernel", kernel, "--initrd", initrd, "-m", "256M", "--net", "none",
-                   "--append", "console=ttyS0 quiet", "--floppy", f"{d}/floppy", "--cdrom", f"{d}/cd",
-                   "--disk", f"{d}/disk,if=ide", *options) as g:
+                   "--append", "console=ttyS0 quiet", "--floppy", f"{d}/floppy", "--cdrom",
+                   f"{d}/cd", "--disk", f"{d}/disk,if=ide", *options) as g:
             g.to_shell(BOOT_SECONDS)
             for dev, name in (("sda", "disk"), ("sr0", "cd"), ("fd0", "floppy")):
                 got, at = g.shell(f"sha256sum /dev/{dev} | cut -c1-64", 300)
                 check(f"/dev/{dev} reads as its image", got == digest(f"{d}/{name}"))
-            g.shell("dd if=/dev/urandom of=/tmp/r bs=64k count=48; dd if=/tmp/r of=/dev/sda bs=64k seek=16;"
+            g.shell("dd if=/dev/urandom of=/tmp/r bs=64k count=48;"
+                    " dd if=/tmp/r of=/dev/sda bs=64k seek=16;"
                     " dd if=/tmp/r of=/dev/fd0 bs=9k count=20 seek=100; sync", 300)
             sums, _ = g.shell("sha256sum /tmp/r | cut -c1-64", 60)
             dsum, _ = g.shell("head -c 184320 /tmp/r | sha256sum | cut -c1-64", 60)
@@ -293,8 +295,8 @@ def network(bothy, *options):
         check("iPXE has an address", True)
 
 
-TESTS = {"network": network, "reboot": reboot, "grub_cd": grub_cd, "isolinux": isolinux, "diskette": diskette, "memtest": memtest,
-         "debian_disk": debian_disk_test, "drives": drives}
+TESTS = {"grub_cd": grub_cd, "reboot": reboot, "isolinux": isolinux, "diskette": diskette,
+         "memtest": memtest, "debian_disk": debian_disk_test, "network": network, "drives": drives}
 
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[2] not in TESTS:
