@@ -68,6 +68,7 @@ static void set_file(struct boot_file *f, const char *name, const uint8_t *p, ui
 
 static int load(struct guest *g, const uint8_t *p, uint64_t n)
 {
+	free(g->src.kernel.name); /* loaded before */
 	set_file(&g->src.kernel, "k", p, n);
 	return boot_load(&g->src, &g->env, &g->cpu, &g->err);
 }

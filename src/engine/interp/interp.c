@@ -285,7 +285,7 @@ static void interp_vcpu_done(struct vcpu *v)
 	if (ic->pool)
 		munmap(ic->pool, ic->pool_size);
 	free(ic->draft);
-	munmap(ic, sizeof(*ic));
+	free(ic->own);
 	v->engine = NULL;
 }
 
@@ -299,14 +299,16 @@ static void *map_zeroed(size_t size)
 
 static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *err)
 {
-	/* mapped, so that tables take memory only where they are used */
-	struct interp_cpu *ic = map_zeroed(sizeof(*ic));
+	/* not cleared by hand: fresh pages of its tables take memory only where they are used */
+	void *own = calloc(1, sizeof(struct interp_cpu) + 64), *pool;
+	struct interp_cpu *ic;
 	size_t pool_size;
-	void *pool;
 	int r;
 
-	if (!ic)
+	if (!own)
 		return error_set(err, -ENOMEM, "interp: no memory for vCPU %u", v->index);
+	ic = (struct interp_cpu *)align_up((uintptr_t)own, 64);
+	ic->own = own;
 	v->engine = ic;
 	ic->v = v;
 	ic->ivm = vm->engine;

@@ -192,6 +192,8 @@ struct interp_cpu {
 	/* addressed by thunks */
 	mem_fn stored_slow;
 
+	void *own; /* what calloc() gave, below this struct */
+
 	struct vcpu *v;
 	struct interp_vm *ivm;
 	struct interp_cpu *next;
