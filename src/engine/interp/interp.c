@@ -24,7 +24,7 @@
 
 /* Decoded blocks, one pool a vCPU: an eighth of the guest's memory within these bounds. A Linux
  * boot is as fast with 12 MiB as with 64. */
-#define POOL_LEAST  (16 * MIB)
+#define POOL_LEAST  (12 * MIB)
 #define POOL_MOST   (256 * MIB)
 #define THUNK_SIZE  (4 * MIB)
 #define PAGES_MOST  (1ull << 28) /* 1 TiB of guest RAM; the table is reserved, not allocated */
@@ -297,6 +297,12 @@ static void *map_zeroed(size_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* Small guests are wanted small; in a large one a compiler has 200,000 blocks. */
+static size_t pool_bytes(uint64_t ram)
+{
+	return MIN(MAX(ram <= 256 * MIB ? ram / 16 : ram / 4, POOL_LEAST), POOL_MOST);
+}
+
 static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *err)
 {
 	/* not cleared by hand: fresh pages of its tables take memory only where they are used */
@@ -323,7 +329,7 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 	ic->has_avx = __builtin_cpu_supports("avx");
 	ic->null_entry.code = &ic->zero_code;
 	ic->draft = block_draft_new();
-	pool_size = MIN(MAX(mem_ram_total(vm->mem) / 4, POOL_LEAST), POOL_MOST);
+	pool_size = pool_bytes(mem_ram_total(vm->mem));
 	pool = map_zeroed(pool_size);
 	if (pool) {
 		ic->pool = pool;
