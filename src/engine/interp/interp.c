@@ -22,9 +22,9 @@
 #include "base/log.h"
 #include "engine/interp/interp.h"
 
-/* Decoded blocks, one pool a vCPU: an eighth of the guest's memory within these bounds. A Linux
- * boot is as fast with 12 MiB as with 64. */
-#define POOL_LEAST  (12 * MIB)
+/* Decoded blocks, one pool a vCPU, sized by the guest's memory within these bounds: pool_bytes().
+ */
+#define POOL_LEAST  (8 * MIB)
 #define POOL_MOST   (256 * MIB)
 #define THUNK_SIZE  (4 * MIB)
 #define PAGES_MOST  (1ull << 28) /* 1 TiB of guest RAM; the table is reserved, not allocated */
