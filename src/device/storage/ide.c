@@ -44,15 +44,9 @@ static const struct state_field ide_drive_fields[] = {
 	STATE_VAL(struct ide_drive_regs, xfer_mode),
 	STATE_VAL(struct ide_drive_regs, write_cache),
 	STATE_VAL(struct ide_drive_regs, irq),
-	STATE_VAL(struct ide_drive_regs, sense_key, .max = 15),
-	STATE_VAL(struct ide_drive_regs, asc),
-	STATE_VAL(struct ide_drive_regs, ascq),
-	STATE_VAL(struct ide_drive_regs, tray_open),
-	STATE_VAL(struct ide_drive_regs, locked),
-	STATE_VAL(struct ide_drive_regs, changed),
-	STATE_VAL(struct ide_drive_regs, media_event, .max = 15),
 	STATE_VAL(struct ide_drive_regs, power, .max = 2),
 	STATE_PAD(struct ide_drive_regs, pad_),
+	STATE_STRUCT(struct ide_drive_regs, lu, scsi_lu_regs_fields),
 	STATE_END,
 };
 
@@ -570,20 +564,16 @@ static void drive_reset(struct ide_channel *ch, unsigned n, bool hard)
 	struct ide_drive_regs *d = &ch->s->drive[n];
 	struct ide_drive_regs old = *d;
 
-	*d = (struct ide_drive_regs){.heads = 16,
-				     .spt = 63,
-				     .write_cache = true,
-				     .tray_open = old.tray_open,
-				     .media_event = old.media_event,
-				     .changed = old.changed};
+	*d = (struct ide_drive_regs){.heads = 16, .spt = 63, .write_cache = true, .lu = old.lu};
 	if (!hard) { /* settings survive a software reset (ATA vol. 1, 6.48) */
 		d->heads = old.heads ? old.heads : 16;
 		d->spt = old.spt ? old.spt : 63;
 		d->multiple = old.multiple;
 		d->xfer_mode = old.xfer_mode;
 		d->write_cache = old.write_cache;
-		d->locked = old.locked;
 	}
+	if (ch->drive[n].cdrom)
+		scsi_lu_reset(&ch->drive[n].lu, hard);
 	ata_set_signature(ch, n);
 	if (!ch->drive[n].present)
 		return;
@@ -634,6 +624,8 @@ static void measure(struct ide_drive *d)
 int ide_channel_init(struct ide_channel *ch, struct dev *dev, struct ide_channel_regs *s,
 		     struct error *err)
 {
+	int r;
+
 	ch->dev = dev;
 	ch->s = s;
 	s->unit = IDE_SECTOR;
@@ -648,6 +640,13 @@ int ide_channel_init(struct ide_channel *ch, struct dev *dev, struct ide_channel
 		if (!d->model[0])
 			snprintf(d->model, sizeof(d->model), "%s",
 				 d->cdrom ? "BOTHY DVD-ROM" : "BOTHY HARDDISK");
+		if (!d->cdrom)
+			continue;
+		d->lu = (struct scsi_lu){.kind = SCSI_CD, .block = d->block, .atapi = true};
+		snprintf(d->lu.serial, sizeof(d->lu.serial), "%s", d->serial);
+		r = scsi_lu_init(&d->lu, &s->drive[n].lu, err);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -686,7 +685,6 @@ void ide_channel_reset(struct ide_channel *ch)
 void ide_set_medium(struct ide_channel *ch, unsigned n, struct block *block)
 {
 	struct ide_drive *d = &ch->drive[n & 1];
-	struct ide_drive_regs *r = &ch->s->drive[n & 1];
 
 	if (!d->cdrom)
 		return;
@@ -696,19 +694,17 @@ void ide_set_medium(struct ide_channel *ch, unsigned n, struct block *block)
 		atapi_end(ch, 0x02, 0x3a, 0x00);
 	d->block = block;
 	measure(d);
-	r->tray_open = false;
-	r->changed = block != NULL;
-	r->media_event = block ? 2 : 3; /* MMC-5, 6.7.2.5: new media, media removal */
+	scsi_set_medium(&d->lu, block);
 }
 
 bool ide_tray_open(const struct ide_channel *ch, unsigned n)
 {
-	return ch->s->drive[n & 1].tray_open;
+	return ch->s->drive[n & 1].lu.tray_open;
 }
 
 bool ide_tray_locked(const struct ide_channel *ch, unsigned n)
 {
-	return ch->s->drive[n & 1].locked;
+	return ch->s->drive[n & 1].lu.locked;
 }
 
 void ide_channel_resume(struct ide_channel *ch)

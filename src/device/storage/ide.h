@@ -3,7 +3,7 @@
  * One ATA channel with up to two drives: hard disks (ATA/ATAPI-7) and CD/DVD drives (packet
  * commands: MMC-5, SPC-3). A host adapter embeds `struct ide_channel`, decodes the ports, wires the
  * interrupt, and lends its DMA engine. ide.c: registers and protocols; ata.c: disk commands;
- * atapi.c: packet commands.
+ * atapi.c: packet commands, whose contents are scsi_cd.c's.
  *
  * Everything here runs with the bus lock held.
  */
@@ -12,6 +12,7 @@
 
 #include "block/block.h"
 #include "device/dev.h"
+#include "device/storage/scsi.h"
 
 #define IDE_SECTOR 512u
 #define CD_SECTOR  2048u
@@ -22,17 +23,14 @@
 struct ide_drive_regs {
 	uint8_t feature[2], count[2], lba_low[2], lba_mid[2], lba_high[2];
 	uint8_t device, status, error;
-	uint8_t multiple;             /* sectors a data block of READ/WRITE MULTIPLE; 0 = off */
-	uint8_t heads, spt;           /* the geometry that CHS addresses mean */
-	uint8_t xfer_mode;            /* SET FEATURES 03h: as written */
-	bool write_cache;             /* of a disk */
-	bool irq;                     /* INTRQ while selected */
-	uint8_t sense_key, asc, ascq; /* packet drives from here on */
-	bool tray_open, locked;
-	bool changed;        /* unit attention: the medium may have changed */
-	uint8_t media_event; /* code for GET EVENT STATUS NOTIFICATION; 0 = none */
-	uint8_t power;       /* 0 active, 1 idle, 2 standby */
-	uint8_t pad_[5];
+	uint8_t multiple;   /* sectors a data block of READ/WRITE MULTIPLE; 0 = off */
+	uint8_t heads, spt; /* the geometry that CHS addresses mean */
+	uint8_t xfer_mode;  /* SET FEATURES 03h: as written */
+	bool write_cache;   /* of a disk */
+	bool irq;           /* INTRQ while selected */
+	uint8_t power;      /* 0 active, 1 idle, 2 standby */
+	uint8_t pad_[4];
+	struct scsi_lu_regs lu; /* packet drives */
 };
 
 enum ide_phase {
@@ -106,7 +104,8 @@ struct ide_drive {
 	bool present, cdrom;
 	char serial[21], model[41];
 	/* derived */
-	uint64_t sectors; /* of the medium, in 512 bytes (disk) or 2048 (CD) */
+	uint64_t sectors;  /* of the medium, in 512 bytes (disk) or 2048 (CD) */
+	struct scsi_lu lu; /* packet drives */
 };
 
 struct ide_channel {
