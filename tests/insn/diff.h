@@ -16,6 +16,18 @@
 void diff_generate(struct native_case *c, uint64_t id, unsigned bits, const struct cpu_model *model,
 		   struct insn *ret_in);
 
+/** diff_generate_state() - @c's registers and memory alone, for a sequence.
+ * @calm: no exception unmasked or pending, no alignment checks. */
+void diff_generate_state(struct native_case *c, uint64_t id, unsigned bits, bool calm,
+			 const struct cpu_model *model);
+/** diff_generate_piece() - an instruction of a sequence: c->code, c->code_len, and c->state.gpr for
+ * the registers of the mask that is returned, which hold addresses and counts. Nothing else of @c
+ * has a meaning afterwards. @calm: memory operands are where they can be accessed.
+ * @wanted: which instructions may come. */
+uint32_t diff_generate_piece(struct native_case *c, uint64_t id, unsigned bits, bool calm,
+			     const struct cpu_model *model, bool (*wanted)(const struct insn *in),
+			     struct insn *ret_in);
+
 /** diff_xorshift() - the generator's random numbers; *@s must not be 0. */
 static inline uint64_t diff_xorshift(uint64_t *s)
 {
@@ -31,8 +43,9 @@ static inline uint64_t diff_xorshift(uint64_t *s)
 /* diff_guest.c */
 struct diff_guest;
 /** diff_guest_new() - a VM with one vCPU of @engine in 64-bit mode, NULL with text in @err.
- * @exits: the device at DIFF_EXIT is there; else nothing is, as on the host. */
-struct diff_guest *diff_guest_new(const char *engine, bool exits, struct error *err);
+ * @exits: the device at DIFF_EXIT is there; else nothing is, as on the host. @leave: a store to it
+ * makes the engine return to its caller. */
+struct diff_guest *diff_guest_new(const char *engine, bool exits, bool leave, struct error *err);
 void diff_guest_free(struct diff_guest *g);
 const struct cpu_model *diff_guest_model(const struct diff_guest *g);
 /** diff_guest_free_run() - run instructions without single step where that makes no difference. */

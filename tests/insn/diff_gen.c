@@ -19,6 +19,8 @@ struct gen {
 	struct native_case *c;
 	struct insn *in;
 	uint32_t fixed; /* GPRs that hold an address or count already */
+	bool calm;      /* operands are where they can be accessed, nothing is unmasked */
+	bool (*wanted)(const struct insn *in);
 };
 
 static uint64_t rnd(struct gen *g)
@@ -28,7 +30,7 @@ static uint64_t rnd(struct gen *g)
 
 static unsigned below(struct gen *g, unsigned n)
 {
-	return (unsigned)((rnd(g) >> 32) % n);
+	return (unsigned)((rnd(g) >> 32) * n >> 32);
 }
 
 static bool one_in(struct gen *g, unsigned n)
@@ -137,7 +139,8 @@ static void draw_bytes(struct gen *g, unsigned bits, const struct cpu_model *mod
 			}
 		}
 		memcpy(b + n, tail, sizeof(tail));
-		if (insn_decode(b, 15, bits, g->in) == DECODE_OK && usable(g->in, model))
+		if (insn_decode(b, 15, bits, g->in) == DECODE_OK && usable(g->in, model) &&
+		    (!g->wanted || g->wanted(g->in)))
 			break;
 	}
 	memcpy(g->c->code, g->in->bytes, 16);
@@ -257,7 +260,7 @@ static void random_fpu(struct gen *g)
 	memset(x, 0, NATIVE_XSAVE);
 	if (one_in(g, 2))
 		fcw = (uint16_t)((fcw & 0x7f) | below(g, 16) << 8);
-	if (one_in(g, 8))
+	if (one_in(g, 8) && !g->calm)
 		fcw &= (uint16_t)~below(g, 64); /* unmask some */
 	fsw = (uint16_t)(below(g, 8) << 11 | (rnd(g) & 0x4700));
 	if (one_in(g, 6))
@@ -274,7 +277,7 @@ static void random_fpu(struct gen *g)
 		mxcsr |= below(g, 4) << 13 | (one_in(g, 2) ? 0x8040 & (uint32_t)rnd(g) : 0);
 	if (one_in(g, 4))
 		mxcsr |= below(g, 64);
-	if (one_in(g, 8))
+	if (one_in(g, 8) && !g->calm)
 		mxcsr &= ~(below(g, 64) << 7);
 	st_le32(x + 24, mxcsr);
 	for (unsigned i = 0; i < 8; i++)
@@ -291,10 +294,10 @@ static void random_fpu(struct gen *g)
 /* Where an operand of @size bytes shall start: a linear address. */
 static uint64_t pick_target(struct gen *g, unsigned size)
 {
-	unsigned kind = below(g, 100);
+	unsigned kind = below(g, g->calm ? 78 : 100);
 	uint64_t room = 0x2000 - MIN(size, 0x1000u);
 
-	if (g->c->bits == 16 && one_in(g, 50)) /* over the end of the segment */
+	if (g->c->bits == 16 && !g->calm && one_in(g, 50)) /* over the end of the segment */
 		return NATIVE_BASE + 0x10000 - below(g, size + 1);
 	if (kind < 55)
 		return NATIVE_DATA +
@@ -302,7 +305,7 @@ static uint64_t pick_target(struct gen *g, unsigned size)
 	if (kind < 68)
 		return NATIVE_DATA + below(g, (unsigned)room);
 	if (kind < 78) /* over the middle of two pages */
-		return NATIVE_DATA + 0x1000 - below(g, size + 1);
+		return NATIVE_DATA + 0x1000 - below(g, MIN(size, 0x800u) + 1);
 	if (kind < 88) /* over the edge to the hole */
 		return NATIVE_HOLE - below(g, size + 1);
 	if (kind < 91)
@@ -346,7 +349,9 @@ static unsigned operand_span(struct gen *g)
 
 	if (in->special == SP_BT_MEM) {
 		g->c->state.gpr[in->reg] =
-			one_in(g, 4) ? rnd(g) : (uint64_t)(int64_t)((int)below(g, 20000) - 10000);
+			one_in(g, 4) && !g->calm
+				? rnd(g)
+				: (uint64_t)(int64_t)((int)below(g, 20000) - 10000);
 		g->fixed |= 1u << in->reg;
 	}
 	return in->mem_size ? in->mem_size : 1;
@@ -380,14 +385,16 @@ static void place_memory(struct gen *g)
 	struct insn *in = g->in;
 	uint64_t target, ea, rip;
 	unsigned size = operand_span(g);
+	bool odd;
 
 	target = pick_target(g, size);
-	if (in->flags & INSN_ALIGN && !one_in(g, 6))
+	odd = !g->calm && one_in(g, 6);
+	if (in->flags & INSN_ALIGN && !odd)
 		target &= ~(uint64_t)(size - 1);
 	if (in->special == SP_FXSAVE || in->special == SP_FXRSTOR)
-		target &= one_in(g, 6) ? ~0ull : ~15ull;
+		target &= odd ? ~0ull : ~15ull;
 	if (in->special >= SP_XSAVE && in->special <= SP_XRSTORS)
-		target &= one_in(g, 6) ? ~0ull : ~63ull;
+		target &= odd ? ~0ull : ~63ull;
 	ea = target - segment_base(g, in->seg);
 	if (in->flags & INSN_MOFFS) {
 		patch_code(g, in->off_imm, in->imm_len, ea);
@@ -451,7 +458,7 @@ static void place_stack(struct gen *g)
 
 	if (!one_in(g, 4))
 		sp &= ~7ull;
-	if (one_in(g, 10))
+	if (one_in(g, 10) && !g->calm)
 		sp = pick_target(g, 8);
 	if (g->c->bits == 16)
 		sp -= NATIVE_BASE;
@@ -459,7 +466,7 @@ static void place_stack(struct gen *g)
 		sp = (uint32_t)sp;
 	set_gpr(g, X86_RSP, sp);
 	if (g->in->special == SP_LEAVE || g->in->special == SP_ENTER)
-		set_gpr(g, X86_RBP, one_in(g, 8) ? rnd(g) : sp + below(g, 64) * 8);
+		set_gpr(g, X86_RBP, one_in(g, 8) && !g->calm ? rnd(g) : sp + below(g, 64) * 8);
 }
 
 static uint64_t code_target(struct gen *g)
@@ -606,41 +613,85 @@ static void place_special(struct gen *g)
 	}
 }
 
+static void start_case(struct gen *g, uint64_t id, unsigned bits, const struct cpu_model *model)
+{
+	struct native_case *c = g->c;
+
+	g->rng = id * 0x9e3779b97f4a7c15ull ^ (uint64_t)bits << 56 ^ 0x5bf03635;
+	if (!g->rng)
+		g->rng = 1;
+	for (unsigned i = 0; i < 5; i++)
+		rnd(g);
+	c->bits = (uint8_t)bits;
+	draw_bytes(g, bits, model);
+	c->mem_seed = rnd(g);
+	c->code_off = (uint16_t)(0x200 + below(g, 0x200));
+	if (one_in(g, 16)) /* over the page boundary */
+		c->code_off = (uint16_t)(0x1000 - below(g, 15));
+	else if (one_in(g, 32)) /* the instruction ends in the hole, or right before it */
+		c->code_off = (uint16_t)(NATIVE_CODE_SIZE - 1 - below(g, g->in->len));
+	for (unsigned i = 0; i < 16; i++)
+		c->state.gpr[i] = bits == 64 ? random_gpr(g) : (uint32_t)random_gpr(g);
+}
+
+static void place_operands(struct gen *g)
+{
+	const struct insn *in = g->in;
+
+	if (in->flags & INSN_STACK)
+		place_stack(g);
+	if (in->flags & (INSN_MEM | INSN_MOFFS) || in->special == SP_CLFLUSH)
+		place_memory(g);
+	if (in->special >= SP_MOVS && in->special <= SP_OUTS)
+		place_string(g);
+	place_special(g);
+	if (g->c->bits != 64)
+		for (unsigned i = 0; i < 16; i++)
+			g->c->state.gpr[i] = i < 8 ? (uint32_t)g->c->state.gpr[i] : 0;
+}
+
+static void random_rest(struct gen *g)
+{
+	g->c->state.rflags = 2 | X86_IF | (rnd(g) & X86_ARITH) | (one_in(g, 6) ? X86_DF : 0) |
+			     (one_in(g, 12) && !g->calm ? X86_AC : 0);
+	random_fpu(g);
+}
+
 void diff_generate(struct native_case *c, uint64_t id, unsigned bits, const struct cpu_model *model,
 		   struct insn *ret_in)
 {
-	struct gen g = {.rng = id * 0x9e3779b97f4a7c15ull ^ (uint64_t)bits << 56 ^ 0x5bf03635,
-			.c = c,
-			.in = ret_in};
+	struct gen g = {.c = c, .in = ret_in};
 
-	if (!g.rng)
-		g.rng = 1;
-	for (unsigned i = 0; i < 5; i++)
-		rnd(&g);
 	memset(c, 0, offsetof(struct native_case, mem));
-	c->bits = (uint8_t)bits;
-	draw_bytes(&g, bits, model);
-	c->mem_seed = rnd(&g);
-	c->code_off = (uint16_t)(0x200 + below(&g, 0x200));
-	if (one_in(&g, 16)) /* over the page boundary */
-		c->code_off = (uint16_t)(0x1000 - below(&g, 15));
-	else if (one_in(&g, 32)) /* the instruction ends in the hole, or right before it */
-		c->code_off = (uint16_t)(NATIVE_CODE_SIZE - 1 - below(&g, ret_in->len));
-	for (unsigned i = 0; i < 16; i++)
-		c->state.gpr[i] = bits == 64 ? random_gpr(&g) : (uint32_t)random_gpr(&g);
-	c->state.rflags = 2 | X86_IF | (rnd(&g) & X86_ARITH) | (one_in(&g, 6) ? X86_DF : 0) |
-			  (one_in(&g, 12) ? X86_AC : 0);
-	random_fpu(&g);
-
-	if (ret_in->flags & INSN_STACK)
-		place_stack(&g);
-	if (ret_in->flags & (INSN_MEM | INSN_MOFFS) || ret_in->special == SP_CLFLUSH)
-		place_memory(&g);
-	if (ret_in->special >= SP_MOVS && ret_in->special <= SP_OUTS)
-		place_string(&g);
-	place_special(&g);
+	start_case(&g, id, bits, model);
+	random_rest(&g);
+	place_operands(&g);
 	c->step = (ret_in->flags & INSN_ENDS) != 0 && ret_in->special != SP_POPF;
+}
+
+void diff_generate_state(struct native_case *c, uint64_t id, unsigned bits, bool calm,
+			 const struct cpu_model *model)
+{
+	struct insn in;
+	struct gen g = {.c = c, .in = &in, .calm = calm};
+
+	memset(c, 0, offsetof(struct native_case, mem));
+	start_case(&g, id, bits, model);
+	random_rest(&g);
+	place_stack(&g);
 	if (bits != 64)
 		for (unsigned i = 0; i < 16; i++)
 			c->state.gpr[i] = i < 8 ? (uint32_t)c->state.gpr[i] : 0;
+}
+
+uint32_t diff_generate_piece(struct native_case *c, uint64_t id, unsigned bits, bool calm,
+			     const struct cpu_model *model, bool (*wanted)(const struct insn *in),
+			     struct insn *ret_in)
+{
+	struct gen g = {.c = c, .in = ret_in, .calm = calm, .wanted = wanted};
+
+	c->patch_len = 0;
+	start_case(&g, id, bits, model);
+	place_operands(&g);
+	return g.fixed;
 }

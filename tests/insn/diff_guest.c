@@ -52,6 +52,7 @@ struct diff_guest {
 	bool free;
 	struct bus_region exit; /* DIFF_EXIT */
 	uint64_t exits;         /* stores there */
+	bool leave;             /* which end run() */
 };
 
 static uint64_t exit_read(void *ctx, uint64_t off, unsigned size)
@@ -64,7 +65,8 @@ static void exit_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 	struct diff_guest *g = ctx;
 
 	g->exits++;
-	vcpu_request(&g->v, VCPU_REQ_KICK | (g->exits & 1 ? (uint32_t)VCPU_REQ_FLUSH : 0u));
+	if (g->leave)
+		vcpu_request(&g->v, VCPU_REQ_KICK | (g->exits & 1 ? (uint32_t)VCPU_REQ_FLUSH : 0u));
 }
 
 static void put64(struct diff_guest *g, uint64_t pa, uint64_t val)
@@ -196,7 +198,7 @@ static void build_state(struct diff_guest *g)
 	s->shadow = 0;
 }
 
-struct diff_guest *diff_guest_new(const char *engine, bool exits, struct error *err)
+struct diff_guest *diff_guest_new(const char *engine, bool exits, bool leave, struct error *err)
 {
 	struct diff_guest *g = aligned_alloc(64, align_up(sizeof(*g), 64));
 	struct mem_mapping *map;
@@ -210,6 +212,7 @@ struct diff_guest *diff_guest_new(const char *engine, bool exits, struct error *
 	    mem_map_ram(g->mem, "ram", 0, g->ram, 0, RAM_SIZE, false, MEM_PRIO_RAM, &map, err) ||
 	    bus_init(&g->bus, g->mem, err))
 		return NULL; /* a test program: it ends */
+	g->leave = leave;
 	g->clock = clock_new(NULL);
 	clock_start(g->clock);
 	g->exit = (struct bus_region){.name = "exit",

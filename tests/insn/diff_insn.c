@@ -13,10 +13,13 @@
  *
  * -free: without the debugger's single step, so that engines run code as they usually do.
  *
- * -seq: straight sequences of random instructions with short forward jumps among them, on the
- * interpreter and on the engine; the two must end in the same state or at the same fault. -exits:
- * between instructions (all, or some) the engine is made to return to its caller, as for a device
- * or a signal, and entered again in the middle of what it had translated.
+ * -seq: straight sequences of 5 to 50 random instructions with short forward jumps among them, on
+ * the interpreter and on the engine; the two must end in the same state or at the same fault. Half
+ * of them are calm (operands where they can be accessed, exceptions masked) and mostly run to their
+ * end; in the other half anything may fault anywhere, at holes, read-only pages and page ends too.
+ * -exits: between all instructions the engine is made to return to its caller, as for a device or a
+ * signal, and entered again in the middle of what it had translated, every other time with an empty
+ * TLB; the interpreter stays inside, so that what leaving keeps and loses is compared as well.
  *
  * -audit needs no engine: each case runs twice on the host, the second time with other values in
  * everything the decoder says is not read. Registers and flags that are written must come out the
@@ -47,7 +50,7 @@ struct run {
 	struct native_case start[NATIVE_BATCH];
 	uint64_t id[NATIVE_BATCH];
 	unsigned pending, mismatches;
-	uint64_t done, faults, killed;
+	uint64_t done, faults, killed, insns;
 };
 
 struct report {
@@ -526,6 +529,24 @@ static bool in_sequence(const struct insn *in)
 	       (in->special >= SP_GATHER && in->special <= SP_SALC && in->special != SP_UD);
 }
 
+/* Those of a calm sequence: what would unmask exceptions or leave the data pages is left out. */
+static bool in_calm_sequence(const struct insn *in)
+{
+	switch (in->special) {
+	case SP_FLDENV:
+	case SP_FRSTOR:
+	case SP_FXRSTOR:
+	case SP_XRSTOR:
+	case SP_LDMXCSR: return false;
+	case SP_ENTER: return (uint16_t)in->imm < 0x100;
+	case SP_BT_MEM: return in->reg != in->base && in->reg != in->index;
+	default: break;
+	}
+	/* FLDCW */
+	return in_sequence(in) && !(in->flags & INSN_FPU && in->opcode == 0xd9 &&
+				    in->flags & INSN_MEM && (in->modrm >> 3 & 7) == 5);
+}
+
 /* mov of what register @g had when the instruction was generated */
 static unsigned put_mov(uint8_t *code, unsigned bits, unsigned g, uint64_t val)
 {
@@ -558,44 +579,62 @@ static unsigned put_exit(uint8_t *code, unsigned bits)
 	return n + (bits == 16 ? 2 : 4);
 }
 
+/* jmp [the word behind it], which holds the address after that; @at is its own. Ends a block. */
+static unsigned put_jump(uint8_t *code, unsigned bits, uint64_t at)
+{
+	unsigned w = bits / 8, n = bits == 16 ? 4 : 6;
+
+	code[0] = 0xff;
+	code[1] = bits == 16 ? 0x26 : 0x25;
+	st_le(code + 2, n - 2, bits == 64 ? 0 : at + n);
+	st_le(code + n, w, at + n + w);
+	return n + w;
+}
+
+/* @id also says whether the sequence is a calm one, most of which run to their end, or one in which
+ * anything may fault. */
 static unsigned make_sequence(struct run *r, uint64_t id, struct native_case *c, uint8_t *code)
 {
 	static struct native_case piece;
 	uint64_t rng = id | 1;
-	unsigned n = 0, pieces = 4 + (unsigned)(diff_xorshift(&rng) % 40);
-	unsigned leave = r->o.exits ? 1 + (unsigned)(diff_xorshift(&rng) % 4) : 0;
+	const struct cpu_model *model = diff_guest_model(r->guest);
+	unsigned n = 0, pieces = 5 + (unsigned)(diff_xorshift(&rng) % 46);
+	bool calm = diff_xorshift(&rng) & 1;
+	uint64_t at;
 	struct insn in;
 
-	diff_generate(c, id, r->o.mode, diff_guest_model(r->guest), &in);
-	for (unsigned i = 0, most = pieces * 8; i < most && pieces; i++) {
-		diff_generate(&piece, id + i, r->o.mode, diff_guest_model(r->guest), &in);
-		if (!in_sequence(&in))
-			continue;
-		if (n + 64 > DIFF_SEQ_BYTES)
-			break;
-		/* most find memory where they were meant to */
-		if (diff_xorshift(&rng) % 16) {
-			const uint64_t *g = piece.state.gpr;
+	diff_generate_state(c, id, r->o.mode, calm, model);
+	c->code_off = (uint16_t)(diff_xorshift(&rng) % 0x1800);
+	at = NATIVE_CODE + c->code_off - (r->o.mode == 16 ? NATIVE_BASE : 0);
+	for (unsigned i = 0; i < pieces && n + 128 < DIFF_SEQ_BYTES; i++) {
+		uint32_t regs = diff_generate_piece(&piece, id + i, r->o.mode, calm, model,
+						    calm ? in_calm_sequence : in_sequence, &in);
 
-			if (in.base < 16)
-				n += put_mov(code + n, r->o.mode, in.base, g[in.base]);
-			if (in.index < 16 && !in.vec_read)
-				n += put_mov(code + n, r->o.mode, in.index, g[in.index]);
-			if (in.flags & INSN_STACK)
-				n += put_mov(code + n, r->o.mode, X86_RSP, g[X86_RSP]);
-		}
-		if (leave && diff_xorshift(&rng) % leave == 0)
+		/* most find memory where they were meant to */
+		if (calm || diff_xorshift(&rng) % 16)
+			for (; regs; regs &= regs - 1) {
+				unsigned g = (unsigned)__builtin_ctz(regs);
+
+				n += put_mov(code + n, r->o.mode, g, piece.state.gpr[g]);
+			}
+		if (r->o.exits)
 			n += put_exit(code + n, r->o.mode);
+		/* each exit costs the translation of all that follows in the block */
+		if (diff_xorshift(&rng) % (r->o.exits ? 4 : 24) == 0)
+			n += put_jump(code + n, r->o.mode, at + n);
 		if (diff_xorshift(&rng) % 4 == 0) { /* jcc over the instruction */
 			code[n++] = (uint8_t)(0x70 | (diff_xorshift(&rng) & 15));
 			code[n++] = piece.code_len;
 		}
 		memcpy(code + n, piece.code, piece.code_len);
+		if (in.flags & INSN_RIP_REL)
+			st_le32(code + n + in.off_disp,
+				ld_le32(code + n + in.off_disp) + piece.code_off - c->code_off - n);
 		n += piece.code_len;
-		pieces--;
+		r->insns++;
 	}
-	c->step = 0;
-	c->code_off = (uint16_t)(diff_xorshift(&rng) % 0x1800);
+	if (r->o.exits)
+		n += put_exit(code + n, r->o.mode);
 	return n;
 }
 
@@ -653,11 +692,8 @@ int main(int argc, char **argv)
 			       .seed = (uint64_t)time(NULL)};
 	if (!parse(&r.o, argc, argv)) {
 		fprintf(stderr,
-			"usage: %s [-engine E] [-free] [-audit | -seq] [-mode 64|32|16] [-n N] "
-			"[-seed S] [-case "
-			"ID] "
-			"[-k K] "
-			"[-v]\n",
+			"usage: %s [-engine E] [-free] [-audit | -seq [-exits]] "
+			"[-mode 64|32|16] [-n N] [-seed S] [-case ID] [-k K] [-v]\n",
 			argv[0]);
 		return 2;
 	}
@@ -667,7 +703,7 @@ int main(int argc, char **argv)
 		printf("skipped: %s\n", why);
 		return SKIP;
 	}
-	r.guest = diff_guest_new(r.o.engine, r.o.exits, &err);
+	r.guest = diff_guest_new(r.o.engine, r.o.exits, true, &err);
 	if (!r.guest) {
 		fprintf(stderr, "guest: %s\n", err.text);
 		return 1;
@@ -675,7 +711,7 @@ int main(int argc, char **argv)
 	if (r.o.free)
 		diff_guest_free_run(r.guest);
 	if (r.o.seq) {
-		r.reference = diff_guest_new("interp", r.o.exits, &err);
+		r.reference = diff_guest_new("interp", r.o.exits, false, &err);
 		if (!r.reference) {
 			fprintf(stderr, "guest: %s\n", err.text);
 			return 1;
@@ -697,8 +733,9 @@ int main(int argc, char **argv)
 	       "mismatches\n",
 	       (unsigned long long)r.done, (unsigned long long)r.faults,
 	       (unsigned long long)r.killed, r.mismatches);
-	if (r.o.exits)
-		printf("%llu exits\n", (unsigned long long)diff_guest_exits(r.guest));
+	if (r.o.seq)
+		printf("%llu instructions, %llu exits\n", (unsigned long long)r.insns,
+		       (unsigned long long)diff_guest_exits(r.guest));
 	native_free(r.native);
 	diff_guest_free(r.guest);
 	if (r.reference)

@@ -397,6 +397,9 @@ void x87_load(struct interp_cpu *ic);
 void x87_save(struct interp_cpu *ic);
 /** x87_resolve() - pointers of the last translated instruction to v->s.fpu. Before blocks go. */
 void x87_resolve(struct vcpu *v);
+/** x87_clears_exceptions() - before FNCLEX, while x87 is live: FDP of an exception is recorded. */
+void x87_clears_exceptions(struct interp_cpu *ic);
+#define X87_FOP_FNCLEX 0x3e2
 /** x87_pointers_back() - the instruction did not happen: the pointers are the previous one's. */
 void x87_pointers_back(struct vcpu *v);
 static inline void x87_sync(struct interp_cpu *ic)

@@ -366,8 +366,11 @@ int uop_x87(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint
 
 	if (!v->x87.live)
 		x87_load(icpu(v));
-	else if (c->flags & INSN_X87_CTRL)
+	else if (c->flags & INSN_X87_CTRL) {
 		v->x87.live = X87_LIVE; /* FLDCW may unmask exceptions */
+		if (c->fop == X87_FOP_FNCLEX)
+			x87_clears_exceptions(icpu(v));
+	}
 	x87_pointers(v, u, c);
 	if (!(c->flags & INSN_MEM))
 		return ((uop_fn)(uintptr_t)u->thunk)(v, u, tab, fl);

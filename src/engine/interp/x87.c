@@ -9,6 +9,14 @@
 #include "engine/interp/interp.h"
 #include "engine/special/fpu.h"
 
+/*
+ * FDP of the host's registers until an exception is recorded in them. Processors that update FDP
+ * for unmasked exceptions alone (CPUID.7.0:EBX[6]) leave it alone when an exception is masked, also
+ * if FLDCW unmasks it later, and when the instruction has no memory operand; so do we, because the
+ * host tells. No operand is at address 1.
+ */
+#define NO_OPERAND 1
+
 void x87_load(struct interp_cpu *ic)
 {
 	const struct x86_fpu *f = &ic->v->s.fpu;
@@ -22,7 +30,7 @@ void x87_load(struct interp_cpu *ic)
 	fx[4] = f->ftw;
 	st_le16(fx + 6, f->fop);
 	st_le64(fx + 8, f->fip);
-	st_le64(fx + 16, f->fdp);
+	st_le64(fx + 16, NO_OPERAND);
 	for (unsigned i = 0; i < 8; i++)
 		memcpy(fx + 32 + i * 16, f->st[i], 16);
 	asm volatile("fxrstor64 %0" : : "m"(*(const uint8_t(*)[512])fx));
@@ -64,12 +72,22 @@ void x87_save(struct interp_cpu *ic)
 		memset(f->st[i] + 10, 0, 6);
 	}
 	x87_resolve(ic->v);
-	/* Some processors record FDP for unmasked exceptions only. */
-	if (f->fsw & 0x80 || !ic->x87_lazy_fdp) {
+	if ((f->fsw & 0x80 && ld_le64(fx + 16) != NO_OPERAND) || !ic->x87_lazy_fdp) {
 		f->fdp = ic->v->x87.fdp;
 		f->fds = ic->v->x87.fds;
 	}
 	ic->v->x87.live = X87_SAVED;
+}
+
+void x87_clears_exceptions(struct interp_cpu *ic)
+{
+	uint16_t fsw;
+
+	asm volatile("fnstsw %0" : "=m"(fsw));
+	if (fsw & 0x80) {
+		x87_save(ic);
+		x87_load(ic);
+	}
 }
 
 void x87_pointers_back(struct vcpu *v)

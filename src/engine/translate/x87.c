@@ -14,8 +14,8 @@
  * FDP is recorded by some processors for unmasked exceptions only (CPUID FDP_EXCPTN_ONLY). For
  * these, code that runs with all exceptions masked needs no store of it; when a vCPU unmasks one
  * for the first time all its code is dropped and translated again with that store
- * (translator.x87_fdp). When exceptions are unmasked and an instruction without memory operand
- * raises one, FDP is that of the last operand recorded; the SDM calls it undefined then.
+ * (translator.x87_fdp). Whether an exception has been recorded with it is what the host's own FDP
+ * says (x87.c of the interpreter), up to FNCLEX, which is left to its handler for that.
  *
  * A pending unmasked exception is found by the host at the same instruction as by the guest; the
  * signal handler leads to the slow path, which finds it again and raises #MF.
@@ -209,6 +209,8 @@ static bool put_mem(struct xlat *x, const struct insn *in, const struct copy_pla
 static bool can(const struct xlat *x, const struct insn *in, struct copy_plan *p)
 {
 	if (x->b->cold[x->i].fn != uop_x87 || !xlat_plan(in, p))
+		return false;
+	if (in->flags & INSN_X87_CTRL && x->b->cold[x->i].fop == X87_FOP_FNCLEX)
 		return false;
 	if (!(in->flags & INSN_MEM))
 		return true;
