@@ -110,8 +110,8 @@ struct vcpu_debug {
 
 /*
  * Slots: what translated code looks at before the soft TLB. A slot says which range of linear
- * addresses lies in one run of host memory; translated code compares an address with the slot of
- * its own instruction, or of the address's page number where the former missed too often. Sets by
+ * addresses lies in one run of host memory; translated code compares an address with a slot that is
+ * its own instruction's, or that of the address's page number. Sets by
  * privilege (user, supervisor) and by direction. Slots are filled from TLB entries of the current
  * generation only, and all of them are emptied whenever an entry could stop being valid:
  * x86_slots_flush() (cpu/x86/mmu.h) says when.
@@ -125,7 +125,7 @@ struct x86_slot {
 enum {
 	X86_SLOTS_SMALL = 256, /* of places in the code, for accesses of up to 8 bytes */
 	X86_SLOTS_BIG = 64,    /* the same for accesses of up to 64 bytes */
-	X86_SLOTS_HASH = 256,  /* found by page number: one table for either size */
+	X86_SLOTS_HASH = 1024, /* found by page number: one table for either size */
 	X86_SLOT_HASH_SMALL = X86_SLOTS_SMALL + X86_SLOTS_BIG,
 	X86_SLOT_HASH_BIG = X86_SLOT_HASH_SMALL + X86_SLOTS_HASH,
 	X86_SLOTS = X86_SLOT_HASH_BIG + X86_SLOTS_HASH

@@ -753,8 +753,9 @@ static struct block *follower(struct xlat *x, struct block *b, uint64_t rip)
 	return nb;
 }
 
-/* The block that usually comes after @b, if it can be translated with it. */
-static struct block *next_part(struct xlat *x, struct block *b)
+/* The block that usually comes after @b, if it can be translated with it. Sets x->loop when @b can
+ * jump to the first one. */
+static struct block *next_part(struct xlat *x, struct block *b, bool more)
 {
 	unsigned last = x->first[x->n_parts] - 1u;
 	const struct insn *in = &x->in[last];
@@ -765,6 +766,9 @@ static struct block *next_part(struct xlat *x, struct block *b)
 		return NULL;
 	if (uop_fn_ends(handler(b, b->n_insns - 1u)) ||
 	    !branch_handler(b->key, in, b->rip + b->cold[b->n_insns - 1u].off, &u))
+		return NULL;
+	x->loop |= u.imm == x->part[0]->rip;
+	if (!more)
 		return NULL;
 	to = follower(x, b, u.imm);
 	if (in->special == SP_JMP_REL)
@@ -787,7 +791,7 @@ static void gather(struct xlat *x, struct block *b)
 		decode_part(x, b, x->first[x->n_parts]);
 		x->part[x->n_parts++] = b;
 		x->first[x->n_parts] = (uint8_t)(x->first[x->n_parts - 1] + b->n_insns);
-		b = more ? next_part(x, b) : NULL;
+		b = next_part(x, b, more);
 	}
 }
 

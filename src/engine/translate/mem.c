@@ -10,14 +10,15 @@
  *
  * One comparison is tag, page crossing and range at once, because lim leaves room for the widest
  * access of the slot's class. Then comes the guest's own instruction, on [delta + guest registers]
- * (nothing is added to the latency of an address in one register) or on a host pointer. Each place
- * in the code has a slot of its own as far as they go; places that follow one pointer share it.
+ * (nothing is added to the latency of an address in one register) or on a host pointer. The stack,
+ * FS, GS, known addresses and each place in a loop have slots of their own; places that follow one
+ * pointer share it. All other places find their slot by page number: three instructions more and
+ * the latency of a load, but few misses, however large the program.
  *
  * A miss goes to a routine that is native code too (slot.c): it looks the page up in the soft TLB
  * and fills the slot. What that cannot do (a TLB miss, MMIO, a crossing, a page with code) is the
- * interpreter's. A place that misses time and again in short
- * order (memory of many small pages used at random) is changed to look its slot up by page number,
- * tr_by_page(): a few instructions more, and the latency of a load, but no mispredicted branches.
+ * interpreter's. A place with a slot of its own that misses time and again in short order (memory
+ * of many small pages used at random) is changed to look by page number, tr_by_page().
  *
  * Stores. Pages that hold code are in no write slot when there is one vCPU: filling looks at the
  * code bytes, and whoever makes a page code empties the slots (mark_code() in interp/block.c). With
@@ -221,31 +222,91 @@ static void put_lin(struct xlat *x, const struct ea *a, unsigned size)
 		tr_gs(&x->m, true, 0x03, S1, seg_field(a, offsetof(struct x86_seg, base)));
 }
 
+/* op S1 or S2 (@reg), [slot number S2 / 32 of the set's table] */
+static void by_page_field(struct emit *m, uint8_t op, unsigned reg, size_t table, size_t field)
+{
+	emit8(m, 0x65);
+	tr_mem(m, true, op, reg, S2, NO_REG, 0,
+	       (int32_t)(offsetof(struct vcpu, slots.s) + table + field));
+}
+
+/* Offset of the table for accesses of @size in the array of slots. */
+static size_t page_table(unsigned set, unsigned size)
+{
+	unsigned first = size > 8 ? X86_SLOT_HASH_BIG : X86_SLOT_HASH_SMALL;
+
+	return (set * X86_SLOTS + first) * sizeof(struct x86_slot);
+}
+
+/* Compare address S1 with the slot of its page number, S2; jae to what is emitted next. */
+static void put_page_check(struct emit *m, size_t table)
+{
+	static_assert(sizeof(struct x86_slot) == 32, "shifted by 5");
+	tr_rr(m, false, 0x89, S1, S2);
+	EMIT(m, 0x41, 0xc1, 0xeb, MEM_PAGE_SHIFT - 5, 0x41, 0x81, 0xe3); /* shr r11d; and r11d */
+	emit32(m, (X86_SLOTS_HASH - 1) << 5);
+	by_page_field(m, 0x2b, S1, table, offsetof(struct x86_slot, base));
+	by_page_field(m, 0x3b, S1, table, offsetof(struct x86_slot, lim));
+	EMIT(m, 0x0f, 0x83); /* jae */
+	emit32(m, 0);
+}
+
+/* S1 = host pointer if @s1, else S2 = delta */
+static void put_page_hit(struct emit *m, size_t table, bool s1)
+{
+	if (s1)
+		by_page_field(m, 0x03, S1, table, offsetof(struct x86_slot, host));
+	else
+		by_page_field(m, 0x8b, S2, table, offsetof(struct x86_slot, delta));
+}
+
+/*
+ * Does the access look for its slot by page number from the start? Large programs have so many
+ * places that slots of their own, which they share, are mostly another's: half of the time of a
+ * compiler went into filling them. A loop's places are few and soon have theirs; and the look after
+ * a store of one vCPU of several (xlat_stored()) needs to know the slot.
+ */
+static bool wants_page(const struct xlat *x, const struct ea *a, bool write)
+{
+	return !x->loop && !(x->t->smp && write) && a->seg == NO_REG && a->base != X86_RSP &&
+	       !is_known(a);
+}
+
 /* The check; then S1 = host pointer if @s1, else S1 = offset in the slot and S2 = delta. */
 static bool put_access(struct xlat *x, const struct ea *a, unsigned size, bool write, bool s1,
 		       struct stub **ret_stub)
 {
 	struct emit *m = &x->m;
+	bool by_page = wants_page(x, a, write);
+	size_t table;
 	struct stub *s;
 	unsigned from;
 
 	if (!begin(x, a, size, write))
 		return false;
+	table = page_table(x->slot / X86_SLOTS, size);
 	from = m->n;
 	put_lin(x, a, size);
-	tr_gs(m, true, 0x2b, S1, SLOT(x, base));
-	tr_gs(m, true, 0x3b, S1, SLOT(x, lim));
-	EMIT(m, 0x0f, 0x83); /* jae */
-	emit32(m, 0);
+	if (by_page) {
+		put_page_check(m, table);
+	} else {
+		tr_gs(m, true, 0x2b, S1, SLOT(x, base));
+		tr_gs(m, true, 0x3b, S1, SLOT(x, lim));
+		EMIT(m, 0x0f, 0x83); /* jae */
+		emit32(m, 0);
+	}
 	s = xlat_stub(x, STUB_SLOW);
 	s->slot = (uint16_t)(x->slot + 1);
+	s->by_page = by_page;
 	s->size = (uint8_t)size;
 	s->write = write;
 	s->check = from;
 	s->hit = m->n;
 	s->ea = *a;
 	s->s1 = s1;
-	if (s1)
+	if (by_page)
+		put_page_hit(m, table, s1);
+	else if (s1)
 		tr_gs(m, true, 0x03, S1, SLOT(x, host));
 	else
 		tr_gs(m, true, 0x8b, S2, SLOT(x, delta));
@@ -288,6 +349,19 @@ static int32_t rel(unsigned to, unsigned from)
 	return (int32_t)(to - from);
 }
 
+/* The slot of page number S2 / 32 missed: fill it. Carry: the interpreter must do it. */
+static void put_page_miss(struct xlat *x, unsigned set, unsigned size, bool write)
+{
+	int32_t table = (int32_t)page_table(set, size);
+	struct emit *m = &x->m;
+
+	tr_mem(m, false, 0x8d, S2, S2, NO_REG, 0, table);
+	EMIT(m, 0x41, 0xc1, 0xe3, 8);                   /* shl r11d, 8 */
+	EMIT(m, 0x41, 0x80, 0xcb, (uint8_t)(size - 1)); /* or r11b, size - 1 */
+	tr_jump_to(m, 0xe8, x->rx, x->t->miss[set][size > 8][write]);
+	tr_mem(m, true, 0x8d, S2, S2, NO_REG, 0, -table);
+}
+
 void xlat_try(struct xlat *x, const struct stub *s)
 {
 	struct emit *m = &x->m;
@@ -304,6 +378,12 @@ void xlat_try(struct xlat *x, const struct stub *s)
 			     .a16 = s->ea.a16,
 			     .s1 = s->s1};
 
+	if (s->by_page) {
+		put_page_miss(x, set, s->size, s->write);
+		EMIT(m, 0x0f, 0x83); /* jnc hit */
+		emit32(m, s->hit - (m->n + 4));
+		return;
+	}
 	/* mov r11d, slot's offset in the array << 8 | size - 1 */
 	tr_imm64(m, S2, slot * sizeof(struct x86_slot) << 8 | (s->size - 1u));
 	tr_jump_to(m, 0xe8, x->rx, x->t->miss[set][slot % X86_SLOTS >= X86_SLOTS_SMALL][s->write]);
@@ -337,20 +417,11 @@ void xlat_refill(struct xlat *x, const struct stub *s)
 	tr_jump_to(&x->m, 0xe8, x->rx, x->t->refill[(s->slot - 1u) / X86_SLOTS]);
 }
 
-/* op S1 or S2 (@reg), [slot number S2 / 32 of the set's table] */
-static void by_page_field(struct emit *m, uint8_t op, unsigned reg, size_t table, size_t field)
-{
-	emit8(m, 0x65);
-	tr_mem(m, true, op, reg, S2, NO_REG, 0,
-	       (int32_t)(offsetof(struct vcpu, slots.s) + table + field));
-}
-
 /* The check by page number, on its own: ends in jumps to what follows or to the slow path. */
 static void put_by_page(struct xlat *x, const struct tr_place *p, const uint8_t *rx_place)
 {
 	struct emit *m = &x->m;
-	unsigned first = p->size > 8 ? X86_SLOT_HASH_BIG : X86_SLOT_HASH_SMALL;
-	size_t table = (p->set * X86_SLOTS + first) * sizeof(struct x86_slot);
+	size_t table = page_table(p->set, p->size);
 	unsigned miss, ok;
 	const struct ea a = {.base = p->base,
 			     .index = p->index,
@@ -360,26 +431,12 @@ static void put_by_page(struct xlat *x, const struct tr_place *p, const uint8_t 
 			     .a16 = p->a16};
 
 	put_lin(x, &a, p->size);
-	tr_rr(m, true, 0x89, S1, S2);
-	EMIT(m, 0x49, 0xc1, 0xeb, MEM_PAGE_SHIFT - 5, 0x41, 0x81, 0xe3); /* shr r11; and r11d */
-	emit32(m, (X86_SLOTS_HASH - 1) << 5);
-	by_page_field(m, 0x2b, S1, table, offsetof(struct x86_slot, base));
-	by_page_field(m, 0x3b, S1, table, offsetof(struct x86_slot, lim));
-	EMIT(m, 0x0f, 0x83); /* jae miss */
-	miss = m->n;
-	emit32(m, 0);
-	ok = m->n;
-	if (p->s1)
-		by_page_field(m, 0x03, S1, table, offsetof(struct x86_slot, host));
-	else
-		by_page_field(m, 0x8b, S2, table, offsetof(struct x86_slot, delta));
+	put_page_check(m, table);
+	miss = ok = m->n;
+	put_page_hit(m, table, p->s1);
 	tr_jump_to(m, 0xe9, x->rx, rx_place + p->after);
-	st_le32(m->buf + miss, m->n - (miss + 4));
-	tr_mem(m, false, 0x8d, S2, S2, NO_REG, 0, (int32_t)table);
-	EMIT(m, 0x41, 0xc1, 0xe3, 8);                      /* shl r11d, 8 */
-	EMIT(m, 0x41, 0x80, 0xcb, (uint8_t)(p->size - 1)); /* or r11b, size - 1 */
-	tr_jump_to(m, 0xe8, x->rx, x->t->miss[p->set][p->size > 8][p->write]);
-	tr_mem(m, true, 0x8d, S2, S2, NO_REG, 0, -(int32_t)table);
+	st_le32(m->buf + miss - 4, m->n - miss);
+	put_page_miss(x, p->set, p->size, p->write);
 	EMIT(m, 0x0f, 0x83); /* jnc ok */
 	emit32(m, ok - (m->n + 4));
 	tr_jump_to(m, 0xe9, x->rx, rx_place + p->slow);

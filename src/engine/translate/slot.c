@@ -195,12 +195,19 @@ static void put_clear_of_code(struct emit *m)
 #define HOT_EACH   8u
 #define HOT_TSC    4000u
 #define HOT_MISSES (3 * HOT_EACH)
-static void put_heat(struct emit *m)
+static void put_heat(struct emit *m, unsigned set)
 {
 	int32_t last = (int32_t)offsetof(struct vcpu, slots.missed);
 	int32_t heat = (int32_t)offsetof(struct vcpu, slots.heat);
-	unsigned few, warm, slow;
+	unsigned first =
+		(set * X86_SLOTS + X86_SLOT_HASH_SMALL) * (unsigned)sizeof(struct x86_slot);
+	unsigned few, warm, slow, by_page;
 
+	/* those found by page number stay so */
+	tr_mem(m, false, 0x8d, RBX, S2, NO_REG, 0, -(int32_t)first);
+	EMIT(m, 0x81, 0xfb); /* cmp ebx, */
+	emit32(m, 2 * X86_SLOTS_HASH * (unsigned)sizeof(struct x86_slot));
+	by_page = jcc(m, CC_B);
 	tr_rr(m, false, 0x89, S2, RBX);
 	EMIT(m, 0xc1, 0xeb, 3); /* shr ebx, 3: 4 bytes each */
 	emit8(m, 0x65);
@@ -227,6 +234,7 @@ static void put_heat(struct emit *m)
 	to_here(m, warm);
 	emit8(m, 0x65);
 	tr_mem(m, false, 0x89, RSI, RBX, NO_REG, 0, heat);
+	to_here(m, by_page);
 }
 
 /* Put the slot on the list of those that are not empty. */
@@ -348,7 +356,7 @@ static void put_miss(struct emit *m, const struct x86_tlb *tlb, const struct int
 		EMIT(m, 0x80, 0x38, 0x00); /* cmp byte [rax], 0 */
 		jump(m, &code, CC_NE);
 	}
-	put_heat(m);
+	put_heat(m, set);
 	if (super)
 		put_super(m, &once);
 	ENTRY(m, false, 0x8b, RDX, before);

@@ -51,6 +51,7 @@ struct stub {
 	uint16_t slot;
 	uint8_t size;
 	bool write;
+	bool by_page; /* it was looked for by page number: S2 = its number in the table * 32 */
 	unsigned check, hit,
 		after; /* offsets: its first byte; after its jump; after what a hit does */
 	struct ea ea;
@@ -77,6 +78,7 @@ struct xlat {
 	bool x87;          /* x87 registers are the guest's from here on */
 	uint8_t x87_due;   /* x87 instruction whose place is not stored yet, + 1; 0 = none */
 	bool is64;
+	bool loop;            /* it may jump to its own start */
 	uint32_t slot_of[16]; /* what the slot of accesses through a GPR is chosen by, 0 = none */
 	uint16_t slot;        /* of the last check */
 	bool s1_offset;       /* S1 is the offset in the slot, not the host pointer */
