@@ -71,7 +71,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_IN_PLACE]   = {"in-place", 0, NULL, "let the guest write to the FILEs themselves; otherwise its changes are gone at the end"},
 	[O_MEMORY]     = {"memory", 'm', "SIZE", "guest memory, e.g. 512M or 2G; default a quarter of the free, at most 2G"},
 	[O_CPUS]       = {"cpus", 'c', "N", "number of processors; default 1"},
-	[O_NET]        = {"net", 0, "KIND", "nat (default; nat,host: may reach this host's loopback), none, tap:INTERFACE, stream:SOCKET"},
+	[O_NET]        = {"net", 0, "KIND", "nat (default; nat,host: may reach this host's loopback), none, tap:INTERFACE, stream:SOCKET; then perhaps ,model=CARD: virtio (default), e1000"},
 	[O_PUBLISH]    = {"publish", 'p', "[ADDR:]HOST:GUEST[/udp]", "forward a host port (127.0.0.1) to the guest; nat only"},
 	[O_MACHINE]    = {"machine", 0, "KIND", "pc (default) or microvm"},
 	[O_ENGINE]     = {"engine", 0, "NAME", "auto (default: the fastest usable), or one that 'bothy doctor' lists"},
@@ -326,17 +326,44 @@ static int add_console(struct run_config *rc, const char *value)
 	return r;
 }
 
+static int set_nic(struct run_config *rc, const char *name)
+{
+	const char *names[MACHINE_NIC_COUNT + 1] = {0};
+
+	for (unsigned i = 0; i < MACHINE_NIC_COUNT; i++) {
+		names[i] = machine_nic_name((enum machine_nic_model)i);
+		if (!strcmp(names[i], name)) {
+			rc->vm.nic = (enum machine_nic_model)i;
+			return 0;
+		}
+	}
+	return bad_word("network card", name, names);
+}
+
 static int set_net(struct run_config *rc, const char *value)
 {
-	static const char *const names[] = {"nat",           "nat,host",      "none",
-					    "tap:INTERFACE", "stream:SOCKET", NULL};
+	static const char *const names[] = {"nat", "none", "tap:INTERFACE", "stream:SOCKET", NULL};
+	char *kind = own(rc, xstrdup(value));
+	int r = 0;
 
-	rc->vm.net_host = !strcmp(value, "nat,host");
-	if (rc->vm.net_host)
-		value = "nat";
-	rc->vm.net = value;
-	if (!strcmp(value, "nat") || !strcmp(value, "none") ||
-	    (!strncmp(value, "tap:", 4) && value[4]) || (!strncmp(value, "stream:", 7) && value[7]))
+	/* Options are taken from the end, so that a path may have commas. */
+	rc->vm.net_host = false;
+	for (char *comma; r == 0 && (comma = strrchr(kind, ','));) {
+		if (!strncmp(comma, ",model=", 7))
+			r = set_nic(rc, comma + 7);
+		else if (!strcmp(comma, ",host"))
+			rc->vm.net_host = true;
+		else
+			break;
+		*comma = 0;
+	}
+	if (r)
+		return r;
+	rc->vm.net = strcmp(kind, "user") ? kind : "nat"; /* as others call it */
+	if (!strcmp(rc->vm.net, "nat"))
+		return 0;
+	if (!rc->vm.net_host && (!strcmp(kind, "none") || (!strncmp(kind, "tap:", 4) && kind[4]) ||
+				 (!strncmp(kind, "stream:", 7) && kind[7])))
 		return 0;
 	return bad_word("network", value, names);
 }

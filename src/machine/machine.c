@@ -63,6 +63,9 @@ static int check_config(const struct machine_config *cfg, struct error *err)
 		if (cfg->kind != MACHINE_PC && cfg->disk[i].kind != MACHINE_DISK_VIRTIO)
 			return error_set(err, -EINVAL, "a %s has virtio disks only",
 					 machine_kind_name(cfg->kind));
+	if (cfg->kind != MACHINE_PC && cfg->nic != MACHINE_NIC_VIRTIO)
+		return error_set(err, -EINVAL, "a %s has a virtio network card only",
+				 machine_kind_name(cfg->kind));
 	if (cfg->n_cpus < 1 || cfg->n_cpus > MACHINE_CPUS_MAX)
 		return error_set(err, -EINVAL, "%u CPUs: use 1 to %u", cfg->n_cpus,
 				 MACHINE_CPUS_MAX);

@@ -48,6 +48,9 @@ enum machine_disk_kind {
 	MACHINE_DISK_KIND_COUNT
 };
 
+/* What the network card is to the guest. All but virtio need the "pc" machine. */
+enum machine_nic_model { MACHINE_NIC_VIRTIO, MACHINE_NIC_E1000, MACHINE_NIC_COUNT };
+
 struct machine_disk {
 	enum machine_disk_kind kind;
 	struct block *block; /* borrowed, like every back end; NULL: a CD drive without a disc */
@@ -82,6 +85,7 @@ struct machine_config {
 	struct machine_disk disk[MACHINE_DISKS_MAX];
 	unsigned n_disks;
 	struct net *net; /* NULL = no network card */
+	enum machine_nic_model nic;
 	uint8_t mac[6];
 	struct chr *serial[MACHINE_SERIALS]; /* NULL = port without a back end */
 	struct chr *console[MACHINE_CONSOLES_MAX];
@@ -179,6 +183,8 @@ int machine_load(struct machine *m, struct state_reader *r, struct error *err) M
 
 /** machine_memory_map() - what firmware would report. */
 void machine_memory_map(const struct machine *m, struct e820 *ret_map);
+/** machine_nic_name() - "virtio", "e1000". */
+const char *machine_nic_name(enum machine_nic_model model);
 /** machine_kind_name() - "pc", "microvm". */
 const char *machine_kind_name(enum machine_kind kind);
 

@@ -61,6 +61,13 @@ int parts_vga(struct machine *m, struct error *err) MUST_CHECK; /* video.c */
 int parts_fw_cfg(struct machine *m, struct error *err) MUST_CHECK;
 /** parts_storage() - IDE and diskette drives; after timers, DMA controller and PCI bus. */
 int parts_storage(struct machine *m, struct error *err) MUST_CHECK;
+int parts_nic(struct machine *m, struct error *err) MUST_CHECK; /* nic.c */
+/** parts_net_rom() - a copy of the network card's option ROM for a function with these ids, freed
+ * by the caller; NULL when there is none. */
+int parts_net_rom(struct machine *m, uint16_t vendor, uint16_t device, uint8_t **ret_rom,
+		  struct error *err) MUST_CHECK;
+/** parts_net_boot_path() - firmware may start from the card in PCI slot @slot. */
+void parts_net_boot_path(struct machine *m, unsigned slot);
 int parts_virtio(struct machine *m, struct error *err) MUST_CHECK; /* virtio.c */
 
 /* The machine kinds: build (RAM is there), and what firmware would do before a kernel. */

@@ -23,49 +23,11 @@
 #include "device/virtio/virtio_net.h"
 #include "device/virtio/virtio_pci.h"
 #include "device/virtio/virtio_rng.h"
-#include "base/bits.h"
 #include "machine/firmware.h"
 
 #define VIRTIO_AT 0xfeb00000u
 
 static const uint8_t mmio_gsi[] = {5, 6, 7, 10, 11, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
-
-/* Firmware runs an option ROM only if the ids in its PCI data structure (PCI Firmware Specification
- * 3.0, 5.1) are the function's: one image serves several. Byte 6 of the header is free, and takes
- * up the difference of the checksum over the initialization part. */
-static void rom_set_ids(uint8_t *rom, size_t len, uint16_t vendor, uint16_t device)
-{
-	size_t at = len > 0x1a ? ld_le16(rom + 0x18) : len;
-	uint8_t sum = 0;
-
-	if (at + 8 > len || memcmp(rom + at, "PCIR", 4))
-		return;
-	for (unsigned i = 4; i < 8; i++)
-		sum = (uint8_t)(sum + rom[at + i]);
-	st_le16(rom + at + 4, vendor);
-	st_le16(rom + at + 6, device);
-	for (unsigned i = 4; i < 8; i++)
-		sum = (uint8_t)(sum - rom[at + i]);
-	rom[6] = (uint8_t)(rom[6] + sum);
-}
-
-/* A copy of the network card's option ROM for @p; freed by the caller. */
-static int net_rom(struct machine *m, struct virtio_pci *p, uint8_t **ret_rom, struct error *err)
-{
-	const struct machine_firmware *fw = &m->cfg.firmware;
-
-	if (!fw->net_rom)
-		return 0;
-	*ret_rom = xtry_calloc(fw->net_rom_len, 1);
-	if (!*ret_rom)
-		return error_set(err, -ENOMEM, "no memory for the network card's option ROM");
-	memcpy(*ret_rom, fw->net_rom, fw->net_rom_len);
-	rom_set_ids(*ret_rom, fw->net_rom_len, VIRTIO_PCI_VENDOR,
-		    (uint16_t)(VIRTIO_PCI_DEVICE + p->vd->vc->device_id));
-	p->rom = *ret_rom;
-	p->rom_len = fw->net_rom_len;
-	return 0;
-}
 
 static void boot_path(struct machine *m, const struct virtio_pci *p)
 {
@@ -74,7 +36,7 @@ static void boot_path(struct machine *m, const struct virtio_pci *p)
 	if (p->vd->vc->device_id == VIRTIO_ID_BLOCK)
 		firmware_boot_path(m, 'c', "/pci@i0cf8/scsi@%x/disk@0,0", slot);
 	else if (p->vd->vc->device_id == VIRTIO_ID_NET)
-		firmware_boot_path(m, 'n', "/pci@i0cf8/ethernet@%x/ethernet-phy@0", slot);
+		parts_net_boot_path(m, slot);
 }
 
 static int attach_pci(struct machine *m, struct virtio_dev *vd, struct error *err)
@@ -88,11 +50,16 @@ static int attach_pci(struct machine *m, struct virtio_dev *vd, struct error *er
 	p = (struct virtio_pci *)dev_new(&virtio_pci_class, id, &m->sv);
 	p->vd = vd;
 	p->bus = m->pci;
-	r = vd->vc->device_id == VIRTIO_ID_NET ? net_rom(m, p, &rom, err) : 0;
+	r = vd->vc->device_id == VIRTIO_ID_NET
+		    ? parts_net_rom(m, VIRTIO_PCI_VENDOR, VIRTIO_PCI_DEVICE + VIRTIO_ID_NET, &rom,
+				    err)
+		    : 0;
 	if (r < 0) {
 		dev_free(&p->dev);
 		return r;
 	}
+	p->rom = rom;
+	p->rom_len = rom ? m->cfg.firmware.net_rom_len : 0;
 	r = parts_add(m, &p->dev, err);
 	free(rom);
 	if (r == 0)
@@ -198,7 +165,7 @@ int parts_virtio(struct machine *m, struct error *err)
 
 	for (unsigned i = 0; i < m->cfg.n_disks && r == 0; i++)
 		r = m->cfg.disk[i].kind == MACHINE_DISK_VIRTIO ? add_disk(m, i, err) : 0;
-	if (r == 0 && m->cfg.net)
+	if (r == 0 && m->cfg.net && m->cfg.nic == MACHINE_NIC_VIRTIO)
 		r = add_net(m, err);
 	for (unsigned i = 0; i < m->cfg.n_consoles && r == 0; i++)
 		r = add_console(m, i, err);

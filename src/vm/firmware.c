@@ -17,9 +17,8 @@
 static const char *const bios_paths[] = {
 	"/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/bios-256k.bin",
 	"/usr/share/seabios/bios.bin", "/usr/share/qemu/bios.bin", NULL};
-static const char *const net_rom_paths[] = {"/usr/lib/ipxe/qemu/pxe-virtio.rom",
-					    "/usr/share/qemu/pxe-virtio.rom",
-					    "/usr/share/ipxe/qemu/pxe-virtio.rom", NULL};
+static const char *const net_rom_dirs[] = {"/usr/lib/ipxe/qemu", "/usr/share/qemu",
+					   "/usr/share/ipxe/qemu", NULL};
 
 static const char *const vga_rom_paths[] = {"/usr/share/seabios/vgabios-stdvga.bin",
 					    "/usr/share/qemu/vgabios-stdvga.bin",
@@ -81,6 +80,21 @@ const char *vm_find_bios(void)
 	return find(bios_paths);
 }
 
+/* The ROM that boots from a network card of @model. Without its file the machine just can't. */
+static int load_net_rom(struct vm *vm, enum machine_nic_model model, struct error *err)
+{
+	int r = 0;
+
+	for (const char *const *dir = net_rom_dirs; *dir && !vm->net_rom.bytes && r == 0; dir++) {
+		char *path = xasprintf("%s/pxe-%s.rom", *dir, machine_nic_name(model));
+
+		if (access(path, R_OK) == 0)
+			r = load(path, &vm->net_rom, err);
+		free(path);
+	}
+	return r;
+}
+
 int vm_firmware_load(struct vm *vm, const struct vm_config *cfg, struct error *err)
 {
 	const char *path = cfg->firmware, *rom = find(vga_rom_paths);
@@ -100,11 +114,9 @@ int vm_firmware_load(struct vm *vm, const struct vm_config *cfg, struct error *e
 					 bios_paths[0]);
 	}
 	r = load(path, &vm->bios, err);
-	rom = find(net_rom_paths);
-	/* Only when asked for: the ROM waits for a key at each start. Without its file the machine
-	 * just can't boot from the network. */
-	if (r == 0 && rom && vm->net && cfg->boot_order && strchr(cfg->boot_order, 'n'))
-		r = load(rom, &vm->net_rom, err);
+	/* Only when asked for: the ROM waits for a key at each start. */
+	if (r == 0 && vm->net && cfg->boot_order && strchr(cfg->boot_order, 'n'))
+		r = load_net_rom(vm, cfg->nic, err);
 	return r;
 }
 

@@ -344,6 +344,7 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 		.n_cpus = cfg->n_cpus,
 		.n_disks = cfg->n_disks,
 		.net = vm->net,
+		.nic = cfg->nic,
 		.mac = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56},
 		.n_consoles = cfg->n_consoles,
 		.debugcon = vm->debugcon,

@@ -59,7 +59,8 @@ struct vm_config {
 	struct vm_disk disk[MACHINE_DISKS_MAX];
 	unsigned n_disks;
 	const char *net; /* "none", "nat", ... */
-	bool net_host;   /* nat: the guest may reach the host's loopback */
+	enum machine_nic_model nic;
+	bool net_host; /* nat: the guest may reach the host's loopback */
 	struct net_forward forward[32];
 	unsigned n_forwards;
 	const char *serial[MACHINE_SERIALS]; /* chr specs; NULL = "null" */

@@ -56,9 +56,9 @@ def write(path, text):
         f.write(text)
 
 
-def pc_initrd(d):
-    """The test initramfs with the modules of a PC's drives: a second archive behind the first,
-    whose list of modules takes the place of the first one's."""
+def pc_initrd(d, modules=("ata_piix", "sd_mod", "sr_mod", "isofs", "floppy")):
+    """The test initramfs with more modules, by default those of a PC's drives: a second archive
+    behind the first, whose list of modules takes the place of the first one's."""
     kernel, initrd = images()
     deb = glob.glob(f"{os.path.dirname(initrd)}/work-amd64/deb/linux-image*.deb")
     if not deb:
@@ -84,7 +84,7 @@ def pc_initrd(d):
         shutil.copy(path, f"{d}/root/lib/modules/")
         names.append(os.path.basename(path))
 
-    for name in ("ata_piix", "sd_mod", "sr_mod", "isofs", "floppy"):
+    for name in modules:
         add(name)
     write(f"{d}/root/lib/modules/order", "\n".join(names) + "\n")
     more = subprocess.run("find . | cpio --quiet -o -H newc", shell=True, cwd=f"{d}/root",

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Network cards against a hostile driver: any register access, plausible values in the registers
+ * that point to rings, descriptors from raw bytes, frames of all lengths, a full back end, a cable
+ * that is pulled, time, resets, and snapshots with bytes changed. The first byte picks the card.
+ * Guest memory changes after each of the device's reads (mem_read is wrapped).
+ */
+#include "device/net/e1000.h"
+#include "fuzz_virtio.h"
+#include "nic_rig.h"
+
+#include <zlib.h>
+
+#include "base/log.h"
+
+enum { OPS = 300, RINGS = 0x4000 };
+
+struct card {
+	const struct dev_class *cls;
+	int mem, io; /* BARs; -1: none */
+	void (*wire)(struct nic_rig *g, struct dev *d);
+	void (*start)(struct nic_rig *g, struct fuzz_input *in); /* as a driver does */
+	uint32_t size;                                           /* of the registers */
+	const uint16_t *hot; /* registers worth a look; ends with ffffh */
+};
+
+static struct nic_rig *g;
+static struct fuzz_input *input;
+
+int __real_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
+int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
+
+int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len)
+{
+	int r = __real_mem_read(space, from, to, len);
+
+	if (r == 0 && input && input->left && from < HARNESS_RAM - 8) {
+		uint8_t how = fuzz_u8(input);
+
+		if (how & 0x80)
+			*ram(g->h, from + (how & 7)) ^= how;
+	}
+	return r;
+}
+
+static void wire_e1000(struct nic_rig *r, struct dev *d)
+{
+	struct e1000 *e = (struct e1000 *)d;
+
+	e->bus = &r->bus;
+	e->net = r->net;
+	memcpy(e->mac, nic_rig_mac, 6);
+}
+
+static void start_e1000(struct nic_rig *r, struct fuzz_input *in)
+{
+	static const uint16_t base[2] = {0x2800, 0x3800};
+
+	for (unsigned i = 0; i < 2; i++) {
+		writel(r->h, NIC_RIG_MMIO + base[i], RINGS + (fuzz_u8(in) & 0xf0u));
+		writel(r->h, NIC_RIG_MMIO + base[i] + 4, 0);
+		writel(r->h, NIC_RIG_MMIO + base[i] + 8, 128u << (fuzz_u8(in) & 3));
+		writel(r->h, NIC_RIG_MMIO + base[i] + 16, fuzz_u8(in) & 15);
+	}
+	writel(r->h, NIC_RIG_MMIO + 0x100, (fuzz_u32(in) & 0x07ffffff) | 2);
+	writel(r->h, NIC_RIG_MMIO + 0x400, 0x0004010a);
+	writel(r->h, NIC_RIG_MMIO + 0x3818, fuzz_u8(in) & 15);
+}
+
+static const uint16_t hot_e1000[] = {
+	0x0000, 0x0008, 0x0010, 0x0014, 0x0020, 0x00c0, 0x00c4, 0x00c8, 0x00d0, 0x00d8, 0x0100,
+	0x0400, 0x2800, 0x2808, 0x2810, 0x2818, 0x2820, 0x282c, 0x3800, 0x3808, 0x3810, 0x3818,
+	0x3820, 0x4010, 0x4090, 0x4094, 0x5000, 0x5200, 0x5404, 0x5600, 0x9000, 0xffff,
+};
+
+static const struct card cards[] = {
+	{&e1000_class, 0, 2, wire_e1000, start_e1000, 0x20000, hot_e1000},
+};
+
+static void access_any(const struct card *c, struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in);
+	unsigned n = 0, width = 1u << (how & 3) % 3;
+	uint32_t at;
+
+	while (c->hot[n] != 0xffff)
+		n++;
+	at = how & 0x40 ? c->hot[fuzz_u8(in) % n] : fuzz_u32(in) % c->size;
+	if (how & 0x40)
+		width = how & 8 ? 4 : width;
+	if (c->mem < 0 || (how & 0x80)) {
+		uint16_t port = (uint16_t)(NIC_RIG_IO + at % 0x100);
+
+		if (how & 0x20)
+			bus_pio_write(&g->h->bus, port, width, fuzz_u32(in));
+		else
+			(void)bus_pio_read(&g->h->bus, port, width);
+	} else if (how & 0x20) {
+		bus_mmio_write(&g->h->bus, NIC_RIG_MMIO + at, width, fuzz_u32(in));
+	} else {
+		(void)bus_mmio_read(&g->h->bus, NIC_RIG_MMIO + at, width);
+	}
+}
+
+/* Ring entries: mostly pointing into memory. */
+static void descriptors(struct fuzz_input *in)
+{
+	unsigned at = RINGS + (fuzz_u8(in) & 0x1fu) * 16, n = 1 + (fuzz_u8(in) & 7);
+
+	for (; n; n--, at += 16) {
+		uint8_t how = fuzz_u8(in);
+
+		st_le64(ram(g->h, at), how & 1 ? 0x10000u + fuzz_u16(in) : fuzz_u32(in));
+		st_le32(ram(g->h, at + 8), how & 2 ? fuzz_u32(in)
+						   : (uint32_t)fuzz_u8(in) << 24 |
+							     (fuzz_u16(in) & 0xfffu) |
+							     (uint32_t)(how & 4) << 18);
+		st_le32(ram(g->h, at + 12), how & 8 ? fuzz_u32(in) : 0);
+	}
+}
+
+static void frames(struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in);
+	size_t len = 14 + fuzz_u16(in) % (how & 0x40 ? 0xfff0u : 2000u);
+
+	memcpy(g->frame,
+	       how & 1   ? (const uint8_t *)"\xff\xff\xff\xff\xff\xff"
+	       : how & 2 ? (const uint8_t *)"\1\0\x5e\0\0\1"
+			 : nic_rig_mac,
+	       6);
+	if (how & 4)
+		nic_rig_tcp(g->frame, 1000);
+	for (unsigned i = fuzz_u8(in) & 7; i; i--)
+		g->frame[12 + (fuzz_u8(in) & 63)] = fuzz_u8(in);
+	if (how & 0x80) {
+		bus_lock(&g->h->bus);
+		g->net->h.receive(g->net->h.ctx, g->frame, len);
+		bus_unlock(&g->h->bus);
+	} else {
+		nic_rig_arrive(g, g->frame, len);
+	}
+}
+
+static void edit_state(struct fuzz_input *in)
+{
+	struct state_writer *w = state_writer_new();
+	struct state_reader *r;
+	struct error err = {0};
+	const uint8_t *bytes;
+	uint8_t *copy;
+	size_t n;
+
+	bus_lock(&g->h->bus);
+	check(g->dev->cls->quiesce(g->dev) == 0);
+	dev_save(g->dev, w);
+	bytes = state_writer_finish(w, &n);
+	copy = xcalloc(n, 1);
+	memcpy(copy, bytes, n);
+	for (unsigned edits = fuzz_u8(in) & 15; edits; edits--) {
+		size_t at = 24 + fuzz_u16(in) % (n - 24);
+
+		copy[at] = fuzz_u8(in);
+	}
+	st_le32(copy + 12, (uint32_t)crc32_z(0, copy + 24, n - 24));
+	if (state_reader_new(copy, n, &r, &err) == 0) {
+		if (dev_load(g->dev, r, &err) < 0)
+			dev_reset(g->dev, DEV_RESET_COLD);
+		state_reader_free(r);
+	}
+	g->dev->cls->resume(g->dev);
+	free(copy);
+	state_writer_free(w);
+	bus_unlock(&g->h->bus);
+}
+
+static void run_op(const struct card *c, struct fuzz_input *in)
+{
+	switch (fuzz_u8(in) & 15) {
+	case 0 ... 5: access_any(c, in); break;
+	case 6 ... 7: descriptors(in); break;
+	case 8 ... 9: frames(in); break;
+	case 10 ... 11: c->start(g, in); break;
+	case 12: harness_step(g->h, fuzz_u16(in) * 100ull); break;
+	case 13:
+		g->net->full = fuzz_u8(in) & 1;
+		bus_lock(&g->h->bus);
+		g->net->h.link(g->net->h.ctx, fuzz_u8(in) & 3);
+		bus_unlock(&g->h->bus);
+		break;
+	case 14: nic_rig_enable(g, c->mem, c->io); break;
+	default: edit_state(in);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input in = {data, size};
+	const struct card *c = &cards[fuzz_u8(&in) % ARRAY_SIZE(cards)];
+	struct error err = {0};
+
+	log_set_level(LOG_ERR);
+	g = nic_rig_new();
+	struct dev *d = dev_new(c->cls, "net0", &g->h->sv);
+
+	c->wire(g, d);
+	nic_rig_add(g, d);
+	nic_rig_enable(g, c->mem, c->io);
+	input = &in;
+	for (unsigned i = 0; i < OPS && in.left; i++) {
+		run_op(c, &in);
+		check(state_check(c->cls->state, dev_regs(d), &err) == 0);
+	}
+	input = NULL;
+	nic_rig_free(g);
+	return 0;
+}
