@@ -204,6 +204,20 @@ int bus_map_mmio(struct bus *bus, struct bus_region *r, gpa_t gpa, int prio, str
 	return 0;
 }
 
+int bus_map_rom(struct bus *bus, struct bus_region *r, struct ram_block *block, uint64_t off,
+		gpa_t gpa, int prio, struct error *err)
+{
+	int ret;
+
+	if (r->mapped)
+		return error_set(err, -EINVAL, "region '%s' is mapped already", r->name);
+	r->io = (struct mem_io){r->name, region_mmio_read, region_mmio_write, r};
+	ret = mem_map_rom(bus->mem, r->name, gpa, block, off, r->size, &r->io, prio, &r->map, err);
+	if (ret == 0)
+		r->mapped = true;
+	return ret;
+}
+
 void bus_unmap_mmio(struct bus *bus, struct bus_region *r)
 {
 	if (!r->mapped || !r->map)
@@ -342,7 +356,10 @@ static void mmio_write_locked(struct bus *bus, gpa_t gpa, unsigned size, uint64_
 		if (mem_write(bus->mem, gpa, bytes, size) == 0)
 			return;
 		break;
-	case MEM_ROM: /* writes to ROM are lost */ return;
+	case MEM_ROM: /* without a callback writes are lost */
+		if (ref.io && ref.io->write)
+			ref.io->write(ref.io->ctx, ref.io_off, size, val & mask_bytes(size));
+		return;
 	case MEM_NONE: break;
 	}
 	bus->count.unclaimed++;

@@ -66,6 +66,10 @@ void bus_unmap_pio(struct bus *bus, struct bus_region *r);
 /** bus_map_mmio() - claim at @gpa with mem priority @prio. Bus lock held. */
 int bus_map_mmio(struct bus *bus, struct bus_region *r, gpa_t gpa, int prio,
 		 struct error *err) MUST_CHECK;
+/** bus_map_rom() - reads of [@gpa, @gpa + r->size) find @block from @off on as ROM, writes come to
+ * the region's callback. Page-aligned. Undone by bus_unmap_mmio(). Bus lock held. */
+int bus_map_rom(struct bus *bus, struct bus_region *r, struct ram_block *block, uint64_t off,
+		gpa_t gpa, int prio, struct error *err) MUST_CHECK;
 void bus_unmap_mmio(struct bus *bus, struct bus_region *r);
 
 /** bus_pio_read/write() - guest port access, @size 1, 2 or 4. Takes the bus lock. Any vCPU thread.

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Telling what a file is (image.h). Sources: El Torito 1.0 (boot record volume descriptor in sector
- * 17) and ECMA-119 (descriptors from sector 16); UEFI 2.10, 5.3.2 (GPT header) and the PC's MBR;
- * diskette sizes (device/storage/i82077.h); "The Linux/x86 Boot Protocol" (HdrS at 202h); ELF; the
- * Multiboot specifications (magic number in the first 8 or 32 KiB).
+ * 17, boot catalog) and ECMA-119 (descriptors from sector 16); UEFI 2.10, 5.3.2 (GPT header), 5.2.2
+ * (MBR partition type EFh), 13.3.2.1 (El Torito platform EFh) and the PC's MBR; diskette sizes
+ * (device/storage/i82077.h); "The Linux/x86 Boot Protocol" (HdrS at 202h); ELF; the Multiboot
+ * specifications (magic number in the first 8 or 32 KiB).
  *
  * The order matters: hybrid ISO images have an MBR, and the boot loader in an MBR disk's first
  * track may have a Multiboot header. The file is only read, and only from known places.
@@ -29,7 +30,10 @@
 #define ISO_PVD   32768u
 #define CD_SECTOR 2048u
 
+enum { PLATFORM_X86 = 0x00, PLATFORM_EFI = 0xef, TYPE_ESP = 0xef };
+
 struct look {
+	int fd;
 	uint8_t head[HEAD];
 	size_t n;
 	uint64_t size;
@@ -94,16 +98,18 @@ static bool multiboot(const struct look *l)
 }
 
 /* An MBR's four entries: how many are in use, or -1 when this is no table. */
-static int mbr_partitions(const struct look *l)
+static int mbr_partitions(const struct look *l, bool *ret_esp)
 {
 	int n = 0;
 
+	*ret_esp = false;
 	for (unsigned i = 0; i < 4; i++) {
 		const uint8_t *e = l->head + 446 + 16 * i;
 
 		if (e[0] & 0x7f)
 			return -1;
 		n += e[4] && ld_le32(e + 12);
+		*ret_esp = *ret_esp || (e[4] == TYPE_ESP && ld_le32(e + 12));
 	}
 	return n;
 }
@@ -130,17 +136,49 @@ static int say(struct image *img, enum image_role role, const char *fmt, ...)
 
 static int disk_kind(const struct look *l, struct image *img)
 {
-	int parts = mbr_partitions(l);
+	bool code = boot_code(l), esp;
+	int parts = mbr_partitions(l, &esp);
 
-	if (has(l, 512, "EFI PART", 8))
+	if (has(l, 512, "EFI PART", 8)) {
+		img->efi = !code;
 		return say(img, IMAGE_DISK, "disk with a GPT%s",
-			   boot_code(l) ? ""
-					: ", which has no BIOS boot code: it may need UEFI, which "
-					  "is not there yet");
+			   code ? "" : " and no BIOS boot code: it starts through EFI");
+	}
+	img->efi = parts > 0 && esp && !code;
 	if (parts > 0)
-		return say(img, IMAGE_DISK, "disk with an MBR and %d partition%s", parts,
-			   parts == 1 ? "" : "s");
+		return say(img, IMAGE_DISK, "disk with an MBR and %d partition%s%s", parts,
+			   parts == 1 ? "" : "s",
+			   img->efi ? ", one of them for EFI, and no BIOS boot code" : "");
 	return say(img, IMAGE_DISK, "disk with a boot sector");
+}
+
+/* The boot catalog of a CD: the default entry, then sections, each for one platform. */
+static int cd_kind(const struct look *l, struct image *img)
+{
+	uint8_t cat[CD_SECTOR], platform;
+	uint64_t at = (uint64_t)ld_le32(l->head + ISO_PVD + CD_SECTOR + 0x47) * CD_SECTOR;
+	bool x86 = false, efi = false;
+
+	if (read_at(l->fd, cat, sizeof(cat), (off_t)at) != (ssize_t)sizeof(cat) || cat[0] != 1)
+		return say(img, IMAGE_CDROM, "CD (El Torito) without a boot catalog");
+	platform = cat[1];
+	if (cat[32] == 0x88) {
+		x86 = platform == PLATFORM_X86;
+		efi = platform == PLATFORM_EFI;
+	}
+	for (unsigned i = 64; i + 32 <= sizeof(cat); i += 32) {
+		if (cat[i] == 0x90 || cat[i] == 0x91) {
+			platform = cat[i + 1];
+		} else if (cat[i] == 0x88) {
+			x86 = x86 || platform == PLATFORM_X86;
+			efi = efi || platform == PLATFORM_EFI;
+		}
+	}
+	img->efi = efi && !x86;
+	return say(img, IMAGE_CDROM, "bootable CD (El Torito%s)",
+		   efi && x86 ? ", for BIOS and EFI"
+		   : efi      ? ", for EFI"
+			      : "");
 }
 
 static int decide(const struct look *l, const char *path, struct image *img, struct error *err)
@@ -163,7 +201,7 @@ static int decide(const struct look *l, const char *path, struct image *img, str
 		return say(img, IMAGE_KERNEL, "kernel (ELF)");
 	if (has(l, ISO_PVD + 1, "CD001", 5)) {
 		if (has(l, ISO_PVD + CD_SECTOR + 7, "EL TORITO SPECIFICATION", 23))
-			return say(img, IMAGE_CDROM, "bootable CD (El Torito)");
+			return cd_kind(l, img);
 		if (!boot_sig)
 			return say(img, IMAGE_CDROM,
 				   "CD without a boot record: nothing starts from it");
@@ -188,6 +226,7 @@ static int look_at(int fd, const char *path, struct look *l, struct error *err)
 	struct stat st;
 	ssize_t n;
 
+	l->fd = fd;
 	if (fstat(fd, &st) < 0)
 		return error_set(err, -errno, "'%s': %s", path, strerror(errno));
 	l->size = (uint64_t)st.st_size;

@@ -11,6 +11,7 @@ enum image_role { IMAGE_KERNEL, IMAGE_CDROM, IMAGE_FLOPPY, IMAGE_DISK };
 
 struct image {
 	enum image_role role;
+	bool efi;       /* starts through EFI only */
 	char what[160]; /* "bootable CD (El Torito)": the finding and its reason, for people */
 	int fd;         /* of an unpacked copy, owned; -1 = the file itself */
 	char path[32];  /* names that copy */

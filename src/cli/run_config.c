@@ -22,6 +22,7 @@ enum {
 	O_APPEND,
 	O_MODULE,
 	O_FIRMWARE,
+	O_EFI_VARS,
 	O_BOOT,
 	O_FIRMWARE_LOG,
 	O_DISK,
@@ -62,7 +63,8 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_INITRD]     = {"initrd", 0, "FILE", "initial RAM disk"},
 	[O_APPEND]     = {"append", 0, "TEXT", "kernel command line"},
 	[O_MODULE]     = {"module", 0, "FILE[,ARGS]", "Multiboot module; may be repeated"},
-	[O_FIRMWARE]   = {"firmware", 0, "KIND", "auto (default: bios without --kernel), bios, none, or the FILE of a BIOS image"},
+	[O_FIRMWARE]   = {"firmware", 0, "KIND", "auto (default: what the FILEs need), bios, efi, none, or the FILE of a firmware image"},
+	[O_EFI_VARS]   = {"efi-vars", 0, "FILE", "where EFI variables are kept; made if it isn't there. Default: beside a disk that is written to, else they are gone at the end"},
 	[O_BOOT]       = {"boot", 0, "ORDER", "what to start from: floppy, cdrom, disk, net, in that order; and menu, to ask"},
 	[O_FIRMWARE_LOG] = {"firmware-log", 0, "WHERE", "the firmware's own messages (port 0x402)"},
 	[O_DISK]       = {"disk", 0, "FILE[,ro][,overlay][,unsafe][,if=KIND]", "raw disk image, written to unless ro or overlay; if=virtio (default) or ide; may be repeated"},
@@ -485,6 +487,7 @@ static int set_option(struct run_config *rc, int option, const char *value)
 	case O_CONSOLE: return add_console(rc, value);
 	case O_DEBUGCON: rc->vm.debugcon = value; return check_chr("debugcon", value);
 	case O_FIRMWARE: rc->firmware = value; return 0;
+	case O_EFI_VARS: rc->vm.efi_vars = value; return 0;
 	case O_BOOT: return set_boot(rc, value);
 	case O_FIRMWARE_LOG: rc->vm.firmware_log = value; return check_chr("firmware-log", value);
 	case O_NAME: rc->name = rc->vm.name = value; return 0;
@@ -519,6 +522,24 @@ static uint64_t default_memory(void)
 	return align_down(MAX(MIN(quarter, 2 * GIB), 128 * MIB), MIB);
 }
 
+/* The guest's changes of EFI variables, such as what an installer wants started, belong to the disk
+ * they are made on: a disk that keeps what is written to it has them in a file beside it. */
+static void default_efi_vars(struct run_config *rc)
+{
+	struct vm_config *c = &rc->vm;
+
+	for (unsigned i = 0; i < c->n_disks; i++) {
+		const struct vm_disk *d = &c->disk[i];
+
+		if (d->read_only || d->overlay || d->kind == MACHINE_DISK_FLOPPY ||
+		    !strncmp(d->path, "/dev/", 5) || !strncmp(d->path, "/proc/", 6))
+			continue;
+		c->efi_vars = own(rc, xasprintf("%s.efi-vars", d->path));
+		cli_die(0, "EFI variables are kept in %s", c->efi_vars);
+		return;
+	}
+}
+
 /* A kernel needs no firmware, everything else does. */
 static int settle_firmware(struct run_config *rc)
 {
@@ -526,7 +547,7 @@ static int settle_firmware(struct run_config *rc)
 	const char *fw = rc->firmware ? rc->firmware : "auto";
 
 	if (!strcmp(fw, "auto"))
-		c->firmware = c->kernel ? NULL : "bios";
+		c->firmware = c->kernel ? NULL : rc->needs_efi ? "efi" : "bios";
 	else if (strcmp(fw, "none"))
 		c->firmware = fw;
 	if (c->kernel && c->firmware)
@@ -544,6 +565,10 @@ static int settle_firmware(struct run_config *rc)
 			       "a %s has no firmware: give a kernel with --kernel FILE, "
 			       "or use --machine pc",
 			       machine_kind_name(c->machine));
+	if (c->firmware && !strcmp(c->firmware, "efi") && !c->efi_vars)
+		default_efi_vars(rc);
+	if (c->efi_vars && (!c->firmware || !strcmp(c->firmware, "bios")))
+		return cli_die(EXIT_USAGE, "--efi-vars is for EFI firmware: add --firmware efi");
 	return 0;
 }
 
@@ -587,6 +612,7 @@ static int add_file(struct run_config *rc, const char *file)
 		: rc->in_place
 			? "; the guest writes to it"
 			: "; what the guest writes is gone at the end (--in-place keeps it)");
+	rc->needs_efi = rc->needs_efi || img.efi;
 	if (img.role != IMAGE_KERNEL)
 		return add_file_disk(rc, path, &img);
 	if (rc->vm.kernel)

@@ -10,7 +10,8 @@
 
 struct run_config {
 	struct vm_config vm;
-	const char *firmware;                /* as given: auto, none, bios, a path; NULL = auto */
+	const char *firmware; /* as given: auto, none, bios, efi, a path; NULL = auto */
+	bool needs_efi;       /* a file that only EFI firmware starts is among them */
 	const char *file[MACHINE_DISKS_MAX]; /* operands: what they are their contents tell */
 	unsigned n_files;
 	bool in_place;    /* their disks are written to, not a temporary layer over them */

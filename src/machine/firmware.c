@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * BIOS boot of the "pc" machine (firmware.h): SeaBIOS and what speaks its interfaces.
+ * Boot of a PC through its firmware (firmware.h): SeaBIOS, OVMF, and what speaks their interfaces.
  *
- * The image ends at 4 GiB, where the processor starts (Intel SDM vol. 3, 10.1.4); its last 128 KiB
- * also answer at E0000h while the host bridge's PAM registers send reads to PCI, and at FFEE0000h,
- * which is the same with A20 masked (82371SB data sheet 290550-002, 2.2.7, XBCS).
+ * EFI firmware is an image that ends at 4 GiB, too, with its variables in a flash chip right below:
+ * that is where OVMF was built to find them (OvmfPkg/README, "OVMF_CODE.fd", "OVMF_VARS.fd").
+ *
+ * A BIOS image ends at 4 GiB, where the processor starts (Intel SDM vol. 3, 10.1.4); its last 128
+ * KiB also answer at E0000h while the host bridge's PAM registers send reads to PCI, and at
+ * FFEE0000h, which is the same with A20 masked (82371SB data sheet 290550-002, 2.2.7, XBCS).
  *
  * Items of fw_cfg, by the names that firmware asks for (QEMU docs/specs/fw_cfg.rst; ACPI through
  * the linker/loader commands of "etc/table-loader", 128 bytes each, little-endian):
@@ -24,7 +27,7 @@
 
 #include "base/bits.h"
 #include "device/firmware/fw_cfg.h"
-#include "device/pci/i440fx.h"
+#include "device/firmware/pflash.h"
 #include "machine/smbios.h"
 
 #define LOW_ROM_MAX  (128 * KIB)
@@ -48,32 +51,64 @@ static int map_rom(struct machine *m, const char *name, uint64_t gpa, uint64_t o
 	return r;
 }
 
-int firmware_map(struct machine *m, struct i440fx *hb, struct error *err)
+static int check_size(const struct machine_firmware *fw, struct error *err)
+{
+	unsigned unit = fw->efi ? PFLASH_BLOCK : 64 * KIB;
+
+	if (fw->bios_len >= FIRMWARE_BIOS_MIN && fw->bios_len <= FIRMWARE_BIOS_MAX &&
+	    fw->bios_len % unit == 0)
+		return 0;
+	return error_set(err, -EINVAL,
+			 "the firmware image has %zu bytes: %s has a multiple of %u KiB, "
+			 "up to %u MiB",
+			 fw->bios_len, fw->efi ? "EFI firmware" : "a BIOS", (unsigned)(unit / KIB),
+			 (unsigned)(FIRMWARE_BIOS_MAX / MIB));
+}
+
+static int map_image(struct machine *m, struct error *err)
 {
 	const struct machine_firmware *fw = &m->cfg.firmware;
-	uint64_t low = MIN((uint64_t)fw->bios_len, LOW_ROM_MAX);
-	int r;
+	int r = check_size(fw, err);
 
-	if (fw->bios_len < FIRMWARE_BIOS_MIN || fw->bios_len > FIRMWARE_BIOS_MAX ||
-	    fw->bios_len % (64 * KIB))
-		return error_set(
-			err, -EINVAL,
-			"the firmware image has %zu bytes: a BIOS has a multiple of 64 KiB, "
-			"up to %u MiB",
-			fw->bios_len, (unsigned)(FIRMWARE_BIOS_MAX / MIB));
-	r = mem_ram_new(m->sv.mem, "bios", fw->bios_len, &m->bios, err);
+	if (r == 0)
+		r = mem_ram_new(m->sv.mem, "bios", fw->bios_len, &m->bios, err);
 	if (r < 0)
 		return r;
 	memcpy(m->bios->host, fw->bios, fw->bios_len);
-	hb->roms[0] = (struct i440fx_rom){
+	return map_rom(m, "bios", 4 * GIB - fw->bios_len, 0, fw->bios_len, err);
+}
+
+int firmware_map(struct machine *m, struct firmware_low *ret_low, struct error *err)
+{
+	const struct machine_firmware *fw = &m->cfg.firmware;
+	uint64_t low = MIN((uint64_t)fw->bios_len, LOW_ROM_MAX);
+	int r = map_image(m, err);
+
+	*ret_low = (struct firmware_low){0};
+	if (r < 0 || fw->efi)
+		return r;
+	*ret_low = (struct firmware_low){
 		.block = m->bios, .gpa = MIB - low, .off = fw->bios_len - low, .size = low};
-	hb->subsystem_vendor = 0x1af4;
-	hb->subsystem = 0x1100;
-	r = map_rom(m, "bios", 4 * GIB - fw->bios_len, 0, fw->bios_len, err);
-	if (r == 0 && fw->bios_len <= MIB)
+	if (fw->bios_len <= MIB)
 		r = map_rom(m, "bios-a20", A20_ALIAS + (LOW_ROM_MAX - low), fw->bios_len - low, low,
 			    err);
 	return r;
+}
+
+int firmware_vars(struct machine *m, struct error *err)
+{
+	const struct machine_firmware *fw = &m->cfg.firmware;
+	struct pflash *p;
+
+	if (!fw->efi || !fw->vars)
+		return 0;
+	p = (struct pflash *)dev_new(&pflash_class, "efi-vars", &m->sv);
+	p->gpa = 4 * GIB - fw->bios_len - fw->vars_len;
+	p->contents = fw->vars;
+	p->len = fw->vars_len;
+	p->store = fw->vars_store;
+	p->store_ctx = fw->vars_ctx;
+	return parts_add(m, &p->dev, err);
 }
 
 /* ---- boot order ---- */

@@ -168,7 +168,8 @@ int machine_boot(struct machine *m, struct boot_cpu *ret_cpu, struct error *err)
 	int r = 0;
 
 	if (m->cfg.firmware.bios) {
-		*ret_cpu = (struct boot_cpu){.mode = BOOT_RESET, .protocol = "BIOS"};
+		*ret_cpu = (struct boot_cpu){.mode = BOOT_RESET,
+					     .protocol = m->cfg.firmware.efi ? "EFI" : "BIOS"};
 		return 0;
 	}
 	machine_memory_map(m, &env.map);

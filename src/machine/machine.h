@@ -57,11 +57,19 @@ struct machine_disk {
 	char serial[21];     /* "" = derived from the slot */
 };
 
-/* A BIOS to start with instead of a kernel. Bytes and strings are borrowed and outlive the machine.
+/* A BIOS or EFI firmware to start with instead of a kernel. Bytes and strings are borrowed and
+ * outlive the machine.
  */
 struct machine_firmware {
 	const uint8_t *bios; /* NULL = the machine boots a kernel directly */
 	size_t bios_len;
+	bool efi; /* the image is EFI firmware, and has a flash chip with variables right below it
+		   */
+	const uint8_t *vars; /* what that holds at first */
+	size_t vars_len;
+	/* keeps changes of it: pflash.store; NULL = they are gone at the end */
+	int (*vars_store)(void *ctx, uint64_t off, const void *bytes, size_t len);
+	void *vars_ctx;
 	const uint8_t *net_rom; /* option ROM of the network card; NULL = none */
 	size_t net_rom_len;
 	const char

@@ -150,6 +150,10 @@ static void cmos_memory(const struct machine *m, struct mc146818 *rtc)
 	high = MIN(high, (uint64_t)0xffff);
 	mc146818_set_cmos(rtc, 0x34, (uint8_t)high);
 	mc146818_set_cmos(rtc, 0x35, (uint8_t)(high >> 8));
+	/* ... and from 4 GiB, as firmware for virtual machines looks for it. */
+	high = (m->high_end - 4 * GIB) / (64 * KIB);
+	for (unsigned i = 0; i < 3; i++)
+		mc146818_set_cmos(rtc, 0x5b + i, (uint8_t)(high >> 8 * i));
 }
 
 int parts_timers(struct machine *m, struct error *err)

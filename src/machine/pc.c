@@ -31,6 +31,11 @@
 #define PCI_IO_FIRST  0xc000u
 #define PCI_IO_LAST   0xffffu
 
+/* Where OVMF puts the PM block (OvmfPkg, PcdAcpiPmBaseAddress), and how large its window for PCI
+ * above 4 GiB is, which it aligns to its size. */
+#define EFI_PM_BASE    0xb000u
+#define EFI_PCI64_SIZE (32 * GIB)
+
 #define PIIX3_DEVFN PCI_DEVFN(1, 0)
 #define IDE_DEVFN   PCI_DEVFN(1, 1)
 #define PM_DEVFN    PCI_DEVFN(1, 3)
@@ -44,15 +49,22 @@ static int build_bridges(struct machine *m, struct error *err)
 	struct i440fx *hb = (struct i440fx *)dev_new(&i440fx_class, "i440fx", &m->sv);
 	struct piix3 *isa;
 	struct piix4_pm *pm;
+	struct firmware_low low = {0};
 	struct cf9 *cf9;
 	int r;
 
 	hb->ram = m->ram;
 	hb->shadow_at_reset = !m->cfg.firmware.bios;
-	r = m->cfg.firmware.bios ? firmware_map(m, hb, err) : 0;
+	r = m->cfg.firmware.bios ? firmware_map(m, &low, err) : 0;
 	if (r < 0) {
 		dev_free(&hb->dev);
 		return r;
+	}
+	if (m->cfg.firmware.bios) {
+		hb->roms[0] = (struct i440fx_rom){
+			.block = low.block, .gpa = low.gpa, .off = low.off, .size = low.size};
+		hb->subsystem_vendor = 0x1af4;
+		hb->subsystem = 0x1100;
 	}
 	r = parts_add(m, &hb->dev, err);
 	if (r < 0)
@@ -85,7 +97,7 @@ static void describe(struct machine *m)
 {
 	m->acpi.ioapic_addr = IOAPIC_BASE;
 	m->acpi.sci_irq = ISA_IRQ_SCI;
-	m->acpi.pm_base = MACHINE_PM_BASE;
+	m->acpi.pm_base = m->cfg.firmware.efi ? EFI_PM_BASE : MACHINE_PM_BASE;
 	m->acpi.s5_typ = ACPI_SLP_TYP_S5;
 	m->acpi.reset_port = CF9_PORT;
 	m->acpi.reset_value = 0x06; /* RCPU and SRST: hard reset */
@@ -93,10 +105,16 @@ static void describe(struct machine *m)
 	m->acpi.rtc_century = CMOS_CENTURY;
 	m->acpi.coms = 3;
 	m->acpi.pci_irqs = PCI_ISA_MASK;
-	/* SeaBIOS starts its window at the next of 2 and 3 GiB above low RAM. */
+	/* SeaBIOS starts its window at the next of 2 and 3 GiB above low RAM, OVMF at the end of
+	 * RAM, but not below 2 GiB; it also has one above 4 GiB (OvmfPkg, PcdPciMmio64Size). */
 	m->acpi.pci_min =
 		m->cfg.firmware.bios && m->low_end <= 2 * GIB ? (uint32_t)(2 * GIB) : PCI_MEM_FIRST;
 	m->acpi.pci_max = PCI_MEM_LAST;
+	if (m->cfg.firmware.efi) {
+		m->acpi.pci_min = (uint32_t)MAX(m->low_end, 2 * GIB);
+		m->acpi.pci64_min = align_up(m->high_end, EFI_PCI64_SIZE);
+		m->acpi.pci64_max = m->acpi.pci64_min + EFI_PCI64_SIZE - 1;
+	}
 }
 
 int pc_build(struct machine *m, struct error *err)
@@ -125,6 +143,8 @@ int pc_build(struct machine *m, struct error *err)
 		r = parts_debug(m, err);
 	if (r == 0)
 		r = parts_fw_cfg(m, err);
+	if (r == 0)
+		r = firmware_vars(m, err);
 	if (r == 0)
 		r = parts_vga(m, err);
 	if (r == 0)

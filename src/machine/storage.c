@@ -76,6 +76,7 @@ static int build_ide(struct machine *m, struct error *err)
 	int r = 0;
 
 	ide->bus = m->pci;
+	ide->decode_at_reset = m->cfg.firmware.efi; /* OVMF doesn't know IDETIM */
 	parts_isa(m, &ide->ch[0].irq, ISA_IRQ_IDE0);
 	parts_isa(m, &ide->ch[1].irq, ISA_IRQ_IDE1);
 	for (unsigned i = 0; i < m->cfg.n_disks && r == 0; i++) {

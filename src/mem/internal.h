@@ -17,7 +17,7 @@ struct mem_mapping {
 	enum mem_kind kind;
 	struct ram_block *block; /* RAM, ROM */
 	uint64_t block_off;
-	const struct mem_io *io; /* borrowed; I/O */
+	const struct mem_io *io; /* borrowed; I/O, or takes writes to ROM */
 };
 
 /* One run of the flattened map. A copy of what lookups need, so that it stays meaningful between

@@ -151,28 +151,54 @@ static int add_mapping(struct mem_space *space, struct mem_mapping *m, struct me
 	return 0;
 }
 
-int mem_map_ram(struct mem_space *space, const char *name, gpa_t gpa, struct ram_block *block,
-		uint64_t off, uint64_t size, bool read_only, int prio, struct mem_mapping **ret_map,
-		struct error *err)
+static int map_block(struct mem_space *space, const struct mem_mapping *want, const char *name,
+		     struct mem_mapping **ret_map, struct error *err)
 {
+	struct ram_block *block = want->block;
+	uint64_t off = want->block_off, size = want->size;
 	struct mem_mapping *m;
 
-	if ((gpa | off | size) % MEM_PAGE_SIZE || off > block->size || size > block->size - off)
+	if ((want->gpa | off | size) % MEM_PAGE_SIZE || off > block->size ||
+	    size > block->size - off)
 		return error_set(
 			err, -EINVAL,
 			"mapping '%s': 0x%llx bytes from 0x%llx of block '%s' (0x%llx bytes) "
 			"at 0x%llx: not whole pages inside the block",
 			name, (unsigned long long)size, (unsigned long long)off, block->name,
-			(unsigned long long)block->size, (unsigned long long)gpa);
+			(unsigned long long)block->size, (unsigned long long)want->gpa);
 	m = xnew(struct mem_mapping);
+	*m = *want;
 	m->name = xstrdup(name);
-	m->gpa = gpa;
-	m->size = size;
-	m->prio = prio;
-	m->kind = read_only ? MEM_ROM : MEM_RAM;
-	m->block = block;
-	m->block_off = off;
 	return add_mapping(space, m, ret_map, err);
+}
+
+int mem_map_ram(struct mem_space *space, const char *name, gpa_t gpa, struct ram_block *block,
+		uint64_t off, uint64_t size, bool read_only, int prio, struct mem_mapping **ret_map,
+		struct error *err)
+{
+	struct mem_mapping want = {.gpa = gpa,
+				   .size = size,
+				   .prio = prio,
+				   .kind = read_only ? MEM_ROM : MEM_RAM,
+				   .block = block,
+				   .block_off = off};
+
+	return map_block(space, &want, name, ret_map, err);
+}
+
+int mem_map_rom(struct mem_space *space, const char *name, gpa_t gpa, struct ram_block *block,
+		uint64_t off, uint64_t size, const struct mem_io *io, int prio,
+		struct mem_mapping **ret_map, struct error *err)
+{
+	struct mem_mapping want = {.gpa = gpa,
+				   .size = size,
+				   .prio = prio,
+				   .kind = MEM_ROM,
+				   .block = block,
+				   .block_off = off,
+				   .io = io};
+
+	return map_block(space, &want, name, ret_map, err);
 }
 
 int mem_map_io(struct mem_space *space, gpa_t gpa, uint64_t size, const struct mem_io *io, int prio,

@@ -61,7 +61,7 @@ struct mem_ref {
 	enum mem_kind kind;
 	struct ram_block *block; /* RAM, ROM */
 	uint64_t block_off;      /* byte offset of the address inside block */
-	const struct mem_io *io; /* I/O */
+	const struct mem_io *io; /* I/O; ROM: takes the writes, NULL = they are lost */
 	uint64_t io_off;         /* offset of the address inside the region */
 	gpa_t start;             /* first address of the linear run this address lies in */
 	uint64_t len;            /* bytes of that run */
@@ -94,6 +94,11 @@ int mem_ram_new(struct mem_space *space, const char *name, uint64_t size,
 int mem_map_ram(struct mem_space *space, const char *name, gpa_t gpa, struct ram_block *block,
 		uint64_t off, uint64_t size, bool read_only, int prio, struct mem_mapping **ret_map,
 		struct error *err) MUST_CHECK;
+/** mem_map_rom() - as mem_map_ram(), read-only, but what is written goes to @io (borrowed): a flash
+ * chip, which takes commands where its contents are read. Bus lock held. */
+int mem_map_rom(struct mem_space *space, const char *name, gpa_t gpa, struct ram_block *block,
+		uint64_t off, uint64_t size, const struct mem_io *io, int prio,
+		struct mem_mapping **ret_map, struct error *err) MUST_CHECK;
 /** mem_map_io() - map an I/O region (any alignment). @io is borrowed. Bus lock held. */
 int mem_map_io(struct mem_space *space, gpa_t gpa, uint64_t size, const struct mem_io *io, int prio,
 	       struct mem_mapping **ret_map, struct error *err) MUST_CHECK;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Firmware images from where distributions put them. Debian: packages "seabios" (BIOS, VGA BIOS)
- * and "ipxe-qemu" (network boot). They are read once, whole, into private memory.
+ * Firmware images from where distributions put them. Debian: packages "seabios" (BIOS, VGA BIOS),
+ * "ovmf" (EFI, see efi.c) and "ipxe-qemu" (network boot). They are read once, whole, into private
+ * memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +41,7 @@ static int read_all(int fd, uint8_t *p, size_t len)
 	return 0;
 }
 
-static int load(const char *path, struct vm_image *ret_img, struct error *err)
+int vm_image_read(const char *path, struct vm_image *ret_img, struct error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), r;
 	struct stat st;
@@ -89,7 +90,7 @@ static int load_net_rom(struct vm *vm, enum machine_nic_model model, struct erro
 		char *path = xasprintf("%s/pxe-%s.rom", *dir, machine_nic_name(model));
 
 		if (access(path, R_OK) == 0)
-			r = load(path, &vm->net_rom, err);
+			r = vm_image_read(path, &vm->net_rom, err);
 		free(path);
 	}
 	return r;
@@ -102,7 +103,7 @@ int vm_firmware_load(struct vm *vm, const struct vm_config *cfg, struct error *e
 
 	/* Directly started kernels take the character set out of it, if it is there. */
 	if (rom && cfg->machine == MACHINE_PC && !cfg->no_vga)
-		r = load(rom, &vm->vga_rom, err);
+		r = vm_image_read(rom, &vm->vga_rom, err);
 	if (r < 0 || !path)
 		return r;
 	if (!strcmp(path, "bios")) {
@@ -112,8 +113,16 @@ int vm_firmware_load(struct vm *vm, const struct vm_config *cfg, struct error *e
 					 "no BIOS image found (%s and other places): install the "
 					 "package seabios, or name one with --firmware FILE",
 					 bios_paths[0]);
+	} else if (!strcmp(path, "efi")) {
+		path = vm_find_efi();
+		if (!path)
+			return error_set(err, -ENOENT,
+					 "no EFI firmware found: install the package ovmf, or name "
+					 "an image with --firmware FILE");
 	}
-	r = load(path, &vm->bios, err);
+	r = vm_image_read(path, &vm->bios, err);
+	if (r == 0)
+		r = vm_efi_load(vm, cfg, path, err);
 	/* Only when asked for: the ROM waits for a key at each start. */
 	if (r == 0 && vm->net && cfg->boot_order && strchr(cfg->boot_order, 'n'))
 		r = load_net_rom(vm, cfg->nic, err);
@@ -122,6 +131,7 @@ int vm_firmware_load(struct vm *vm, const struct vm_config *cfg, struct error *e
 
 void vm_firmware_done(struct vm *vm)
 {
+	vm_efi_done(vm);
 	free(vm->bios.bytes);
 	free(vm->net_rom.bytes);
 	free(vm->vga_rom.bytes);

@@ -44,7 +44,9 @@ struct vm {
 	struct machine *machine;
 	struct boot_source boot;
 	struct boot_cpu boot_cpu;
-	struct vm_image bios, net_rom, vga_rom;
+	struct vm_image bios, vars, net_rom, vga_rom;
+	bool efi;    /* `bios` is EFI firmware, with `vars` */
+	int vars_fd; /* file that keeps them; -1 = none */
 	struct chr *serial[MACHINE_SERIALS], *console[MACHINE_CONSOLES_MAX], *debugcon,
 		*firmware_log;
 	struct block *block[MACHINE_DISKS_MAX];
@@ -110,6 +112,16 @@ void vm_kick_all(struct vm *vm);
  * text. */
 int vm_firmware_load(struct vm *vm, const struct vm_config *cfg, struct error *err) MUST_CHECK;
 void vm_firmware_done(struct vm *vm);
+/** vm_image_read() - all of a regular file of 1 byte to 16 MiB. -errno with text. */
+int vm_image_read(const char *path, struct vm_image *ret_img, struct error *err) MUST_CHECK;
+
+/* efi.c */
+/** vm_efi_load() - vm->bios was read from @code: if that is EFI firmware, find its variables. 0 or
+ * -errno with text. vm_efi_store() - pflash.store for them, ctx @vm; NULL = not kept. */
+int vm_efi_load(struct vm *vm, const struct vm_config *cfg, const char *code,
+		struct error *err) MUST_CHECK;
+int (*vm_efi_store(const struct vm *vm))(void *ctx, uint64_t off, const void *bytes, size_t len);
+void vm_efi_done(struct vm *vm);
 
 /* Bits of a request that end a halt. A TLB flush alone can wait until the vCPU runs again. */
 #define VM_WAKE_BITS (VCPU_REQ_KICK | VCPU_REQ_EVENT | VCPU_REQ_DEBUG)

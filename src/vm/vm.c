@@ -355,6 +355,11 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 		.boot = &vm->boot,
 		.firmware = {.bios = vm->bios.bytes,
 			     .bios_len = vm->bios.len,
+			     .efi = vm->efi,
+			     .vars = vm->vars.bytes,
+			     .vars_len = vm->vars.len,
+			     .vars_store = vm_efi_store(vm),
+			     .vars_ctx = vm,
 			     .net_rom = vm->net_rom.bytes,
 			     .net_rom_len = vm->net_rom.len,
 			     .boot_order = cfg->boot_order ? cfg->boot_order : "adcn",
@@ -499,6 +504,7 @@ int vm_new(const struct vm_config *cfg, struct vm **ret_vm, struct error *err)
 
 	vm->cfg = *cfg;
 	vm->only = -1;
+	vm->vars_fd = -1;
 	vm->state = VM_PAUSED;
 	vm->main_tid = (int)syscall(SYS_gettid);
 	vm->started_at = host_now_ns();

@@ -18,6 +18,7 @@
 #include "device/acpi/acpi_pm.h"
 #include "device/char/uart16550.h"
 #include "device/firmware/fw_cfg.h"
+#include "device/firmware/pflash.h"
 #include "device/input/i8042.h"
 #include "device/intc/i8259.h"
 #include "device/intc/ioapic.h"
@@ -229,6 +230,34 @@ static void poke_fw(struct world *w, unsigned what)
 	bus_lock(&w->env->bus);
 }
 
+static void wire_flash(struct world *w, struct dev *d)
+{
+	struct pflash *p = (struct pflash *)d;
+
+	p->gpa = 0xffc00000;
+	p->len = 4 * PFLASH_BLOCK;
+}
+
+/* The commands that take more than one byte, with what makes sense. */
+static void poke_flash(struct world *w, unsigned what)
+{
+	static const uint8_t cmd[] = {0x40, 0x20, 0x60, 0xe8};
+	struct bus *bus = &w->env->bus;
+	gpa_t at = 0xffc00000 + take(w, 2) % (4 * PFLASH_BLOCK);
+	unsigned n = 1;
+
+	bus_unlock(bus);
+	bus_mmio_write(bus, at, 1, cmd[what & 3]);
+	if ((what & 3) == 3) {
+		n = (unsigned)take(w, 1) % (PFLASH_BUFFER + 2);
+		bus_mmio_write(bus, at, 1, n);
+	}
+	for (unsigned i = 0; i < n + 1; i++)
+		bus_mmio_write(bus, at + i, 1, what & 3 ? take(w, 1) : 0xd0);
+	bus_mmio_write(bus, at, 1, what & 4 ? 0xd0 : 0xff);
+	bus_lock(bus);
+}
+
 static void wire_con(struct world *w, struct dev *d)
 {
 	d->base = DEBUGCON_PORT;
@@ -356,6 +385,7 @@ static const struct target targets[] = {
 	{&i8237_class,       {{0x00, 16}, {0xc0, 32}, {0x81, 15}}, NULL, poke_dma},
 	{&fw_cfg_class,      {{0x510, 2}, {0x514, 8}}, wire_fw, poke_fw},
 	{&fw_cfg_mmio_class, {{0x9000000, 24, true}}, wire_fw, poke_fw},
+	{&pflash_class,      {{0xffc00000, 4 * PFLASH_BLOCK, true}}, wire_flash, poke_flash},
 	{&uhci_class,        {{0xc000, 0x20}}, wire_uhci, poke_uhci},
 	{&vga_class,         {{0x3b0, 0x30}, {0x1ce, 4}, {0x3c0, 16}}, wire_vga, poke_vga},
 };

@@ -367,6 +367,8 @@ static int piix3_ide_realize(struct dev *d, struct error *err)
 	for (size_t i = 0; i < ARRAY_SIZE(config_rows); i++)
 		pci_config_def(&ide->f, config_rows[i].reg, config_rows[i].size,
 			       config_rows[i].reset, config_rows[i].wmask);
+	if (ide->decode_at_reset)
+		ide->f.reset[IDETIM + 1] = ide->f.reset[IDETIM + 3] = IDETIM_DECODE;
 	st_le16(&ide->f.w1c[PCI_STATUS], 0x3800);
 	ide->bm_bar = (struct bus_region){.name = "ide-bus-master",
 					  .size = BM_SIZE,

@@ -49,6 +49,7 @@ struct piix3_ide {
 	struct ide_channel ch[2]; /* properties: drives; irq: ISA 14 and 15 */
 	struct pci_bus *bus;      /* borrowed; set before realize */
 	uint8_t devfn;            /* 0 = 01.1 */
+	bool decode_at_reset;     /* for firmware that doesn't know IDETIM: decoding at once */
 	/* private */
 	struct piix3_bm bm[2];
 	struct bus_region bm_bar, command[2], control[2];
