@@ -67,7 +67,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_EFI_VARS]   = {"efi-vars", 0, "FILE", "where EFI variables are kept; made if it isn't there. Default: beside a disk that is written to, else they are gone at the end"},
 	[O_BOOT]       = {"boot", 0, "ORDER", "what to start from: floppy, cdrom, disk, net, in that order; and menu, to ask"},
 	[O_FIRMWARE_LOG] = {"firmware-log", 0, "WHERE", "the firmware's own messages (port 0x402)"},
-	[O_DISK]       = {"disk", 0, "FILE[,ro][,overlay][,unsafe][,if=KIND]", "raw disk image, written to unless ro or overlay; if=virtio (default) or ide; may be repeated"},
+	[O_DISK]       = {"disk", 0, "FILE[,ro][,overlay][,unsafe][,if=KIND]", "raw disk image, written to unless ro or overlay; if=virtio (default), ide or nvme; may be repeated"},
 	[O_CDROM]      = {"cdrom", 0, "FILE", "image as the disc of an IDE CD drive"},
 	[O_FLOPPY]     = {"floppy", 0, "FILE[,ro]", "image of a diskette, 160K to 2.88M; may be repeated once"},
 	[O_IN_PLACE]   = {"in-place", 0, NULL, "let the guest write to the FILEs themselves; otherwise its changes are gone at the end"},
@@ -126,6 +126,26 @@ void run_config_done(struct run_config *rc)
 		free(rc->owned[--rc->n_owned]);
 }
 
+/* "if=NAME": what a disk is to the guest. */
+static bool disk_bus(const char *word, enum machine_disk_kind *ret_kind)
+{
+	static const struct {
+		const char *word;
+		enum machine_disk_kind kind;
+	} buses[] = {
+		{"if=virtio", MACHINE_DISK_VIRTIO},
+		{"if=ide", MACHINE_DISK_IDE},
+		{"if=nvme", MACHINE_DISK_NVME},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(buses); i++)
+		if (!strcmp(word, buses[i].word)) {
+			*ret_kind = buses[i].kind;
+			return true;
+		}
+	return false;
+}
+
 static int add_disk(struct run_config *rc, const char *value, enum machine_disk_kind kind)
 {
 	bool cdrom = kind == MACHINE_DISK_CDROM, floppy = kind == MACHINE_DISK_FLOPPY;
@@ -143,11 +163,7 @@ static int add_disk(struct run_config *rc, const char *value, enum machine_disk_
 			d.unsafe = true;
 		else if (!strcmp(comma, ",overlay"))
 			d.overlay = true;
-		else if (!floppy && !strcmp(comma, ",if=ide"))
-			d.kind = MACHINE_DISK_IDE;
-		else if (!floppy && !strcmp(comma, ",if=virtio"))
-			d.kind = MACHINE_DISK_VIRTIO;
-		else
+		else if (floppy || !disk_bus(comma + 1, &d.kind))
 			break;
 		*comma = 0;
 	}

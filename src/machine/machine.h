@@ -45,6 +45,7 @@ enum machine_disk_kind {
 	MACHINE_DISK_IDE,
 	MACHINE_DISK_CDROM, /* IDE, removable */
 	MACHINE_DISK_FLOPPY,
+	MACHINE_DISK_NVME,
 	MACHINE_DISK_KIND_COUNT
 };
 

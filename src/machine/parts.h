@@ -68,6 +68,8 @@ int parts_net_rom(struct machine *m, uint16_t vendor, uint16_t device, uint8_t *
 		  struct error *err) MUST_CHECK;
 /** parts_net_boot_path() - firmware may start from the card in PCI slot @slot. */
 void parts_net_boot_path(struct machine *m, unsigned slot);
+/** parts_disks() - disks on PCI controllers of their own: disks.c; after the PCI bus. */
+int parts_disks(struct machine *m, struct error *err) MUST_CHECK;
 int parts_virtio(struct machine *m, struct error *err) MUST_CHECK; /* virtio.c */
 
 /* The machine kinds: build (RAM is there), and what firmware would do before a kernel. */

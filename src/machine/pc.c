@@ -154,6 +154,8 @@ int pc_build(struct machine *m, struct error *err)
 	if (r == 0)
 		r = parts_nic(m, err);
 	if (r == 0)
+		r = parts_disks(m, err);
+	if (r == 0)
 		r = parts_usb(m, err);
 	describe(m);
 	return r < 0 ? r : firmware_files(m, m->fw_cfg, err);

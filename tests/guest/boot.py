@@ -15,8 +15,6 @@ the BIOS, and Linux's own drivers for those drives.
 
 Further words are options of `bothy run`. A tool or package that is missing skips the test.
 """
-import glob
-import gzip
 import hashlib
 import os
 import re
@@ -26,7 +24,8 @@ import subprocess
 import sys
 import time
 
-from guest import Guest, check, copy_sparse, debian_disk, images, main, skip, work_dir
+from guest import DISK_MODULES, Guest, check, copy_sparse, debian_disk, images, images_with, \
+    main, skip, work_dir
 
 BOOT_SECONDS = 300
 MIB = 1 << 20
@@ -56,42 +55,11 @@ def write(path, text):
         f.write(text)
 
 
-def pc_initrd(d, modules=("ata_piix", "sd_mod", "sr_mod", "isofs", "floppy")):
-    """The test initramfs with more modules, by default those of a PC's drives: a second archive
-    behind the first, whose list of modules takes the place of the first one's."""
-    kernel, initrd = images()
-    deb = glob.glob(f"{os.path.dirname(initrd)}/work-amd64/deb/linux-image*.deb")
-    if not deb:
-        skip("the kernel's package is gone; remove the guest images to fetch it again")
-    need("dpkg-deb", "cpio", "modinfo")
-    run("dpkg-deb", "-x", deb[0], f"{d}/pkg")
-    order = subprocess.run(["cpio", "-i", "--quiet", "--to-stdout", "lib/modules/order"],
-                           input=gzip.open(initrd).read(), stdout=subprocess.PIPE, check=True)
-    names = order.stdout.decode().split()
-    found = {os.path.basename(p).split(".")[0].replace("-", "_"): p for p in
-             glob.glob(f"{d}/pkg/lib/modules/**/*.ko*", recursive=True)}
-    os.makedirs(f"{d}/root/lib/modules")
-
-    def add(name):
-        path = found.get(name.replace("-", "_"))
-        if not path or os.path.basename(path) in names:
-            return
-        for field in ("depends", "softdep"):
-            text = subprocess.run(["modinfo", "-F", field, path], stdout=subprocess.PIPE, text=True,
-                                  check=True).stdout
-            for dep in re.findall(r"[\w-]+", re.sub(r"p(re|ost):", "", text)):
-                add(dep)
-        shutil.copy(path, f"{d}/root/lib/modules/")
-        names.append(os.path.basename(path))
-
-    for name in modules:
-        add(name)
-    write(f"{d}/root/lib/modules/order", "\n".join(names) + "\n")
-    more = subprocess.run("find . | cpio --quiet -o -H newc", shell=True, cwd=f"{d}/root",
-                          stdout=subprocess.PIPE, check=True).stdout
-    with open(f"{d}/initrd.img", "wb") as out:
-        out.write(open(initrd, "rb").read() + gzip.compress(more))
-    return kernel, f"{d}/initrd.img"
+def pc_initrd(d, modules=DISK_MODULES):
+    """The test kernel and its initramfs with more modules, by default those of a PC's drives."""
+    if not modules:
+        return images()
+    return images_with("disks" if modules == DISK_MODULES else "-".join(modules), *modules)
 
 
 def grub_iso(d, config):

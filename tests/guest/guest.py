@@ -23,6 +23,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SKIP = 77
+DISK_MODULES = ("ata_piix", "ahci", "nvme", "virtio_scsi", "sd_mod", "sr_mod", "isofs", "floppy")
 
 
 class Failed(Exception):
@@ -53,6 +54,22 @@ def images(arch="amd64"):
     if done.returncode:
         skip(f"no {arch} guest image: {last_line(done.stdout)}")
     return f"{where}/vmlinuz-{arch}", f"{where}/initrd-{arch}.img"
+
+
+def images_with(name, *modules, arch="amd64"):
+    """Likewise, with more kernel modules in the initrd (tools/guest-modules)."""
+    kernel, initrd = images(arch)
+    where = os.path.dirname(initrd)
+    done = subprocess.run([f"{TOP}/tools/guest-modules", "--arch", arch, where, name, *modules],
+                          text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        skip(f"no {arch} guest image with {name}: {last_line(done.stdout)}")
+    return kernel, f"{where}/initrd-{arch}-{name}.img"
+
+
+def disk_images():
+    """A guest with the modules of every disk controller."""
+    return images_with("disks", *DISK_MODULES)
 
 
 def debian_disk():

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The NVMe controller against a hostile driver: any register access, plausible commands on several
+ * queues with PRP entries and lists of any contents, disks that finish late, fail or have no room,
+ * resets, and snapshots with bytes changed. Guest memory changes after each of the device's reads
+ * (mem_read is wrapped).
+ */
+#include "fuzz_virtio.h"
+#include "nvme_rig.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/log.h"
+
+enum { OPS = 300 };
+
+static struct nvme_rig *g;
+static struct fuzz_input *input;
+
+int __real_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
+int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
+
+int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len)
+{
+	int r = __real_mem_read(space, from, to, len);
+
+	if (r == 0 && input && input->left && from < HARNESS_RAM - 64) {
+		uint8_t how = fuzz_u8(input);
+
+		if (how & 0x80)
+			*ram(g->h, from + (how & 63)) ^= how;
+	}
+	return r;
+}
+
+static uint64_t address(struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in);
+	uint64_t at = (uint64_t)fuzz_u16(in) << 8;
+
+	if (how & 1)
+		at &= ~0xfffull;
+	if ((how & 0x70) == 0x70)
+		at = (uint64_t)fuzz_u32(in) << (how & 15) | fuzz_u16(in);
+	return at;
+}
+
+static void command(struct fuzz_input *in)
+{
+	static const uint8_t admin[] = {0x00, 0x01, 0x02, 0x04, 0x05, 0x06, 0x08,
+					0x09, 0x0a, 0x0c, 0x80, 0x01, 0x05};
+	static const uint8_t io[] = {0x00, 0x01, 0x02, 0x08, 0x09, 0x02, 0x01};
+	uint8_t cmd[64], how = fuzz_u8(in);
+	unsigned q = how & 3 ? how % 3 : 0;
+	uint8_t op = q ? io[fuzz_u8(in) % sizeof(io)] : admin[fuzz_u8(in) % sizeof(admin)];
+	uint32_t d10 = q ? fuzz_u16(in) & 0x3fff : fuzz_u8(in) & 31;
+	uint32_t d11 = fuzz_u8(in) & 7, d12 = fuzz_u16(in) & (how & 4 ? 0xffff : 31);
+
+	if (!q && (op == 0x01 || op == 0x05))
+		d10 = 31u << 16 | (d10 & 3), d11 |= 1u | (uint32_t)(fuzz_u8(in) & 3) << 16;
+	if (how & 8)
+		d10 ^= fuzz_u32(in);
+	if (q && op == 9)
+		d11 = 4;
+	nvme_rig_command(cmd, op,
+			 how & 0x40        ? fuzz_u8(in)
+			 : q || op == 0x80 ? 1
+					   : how >> 7,
+			 address(in), address(in), d10, d11, d12);
+	if (how & 0x20)
+		cmd[fuzz_u8(in) & 63] = fuzz_u8(in);
+	nvme_rig_submit(g, q, cmd);
+}
+
+static void access_any(struct fuzz_input *in)
+{
+	static const uint16_t base[] = {0x00, 0x0c, 0x14, 0x24, 0x1000, 0x1000, 0x2000, 0x3000};
+	uint8_t how = fuzz_u8(in);
+	uint32_t off = base[how & 7] + (fuzz_u8(in) & (how & 4 ? 0x7f : 0x1f));
+
+	switch (how >> 4 & 7) {
+	case 0:
+	case 1:
+	case 2:
+		nvme_rig_write(g, off & ~3u, fuzz_u32(in) & (how & 0x80 ? 0xffffffff : 0x3f));
+		break;
+	case 3: writeb(g->h, NVME_RIG_BAR + off, fuzz_u8(in)); break;
+	case 4: writeq(g->h, NVME_RIG_BAR + (off & ~7u), address(in)); break;
+	case 5: (void)readw(g->h, NVME_RIG_BAR + (off & ~1u)); break;
+	default: (void)nvme_rig_read(g, off & ~3u);
+	}
+}
+
+static void disk_event(struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in);
+
+	bus_lock(&g->h->bus);
+	switch (how >> 4 & 7) {
+	case 0 ... 4: fake_block_run(g->b, 1 + (how & 7), how & 8); break;
+	case 5:
+		g->b->no_space = how & 8;
+		if (!g->b->no_space)
+			block_retry(g->b);
+		break;
+	case 6: g->b->fail = -5; break;
+	default: g->b->read_only = how & 8;
+	}
+	bus_unlock(&g->h->bus);
+}
+
+static void edit_state(struct fuzz_input *in)
+{
+	struct state_writer *w = state_writer_new();
+	struct dev *d = &g->n->dev;
+	struct state_reader *r;
+	struct error err = {0};
+	const uint8_t *bytes;
+	uint8_t *copy;
+	size_t n;
+
+	bus_lock(&g->h->bus);
+	check(d->cls->quiesce(d) == 0);
+	block_abort_parked(g->b);
+	dev_save(d, w);
+	bytes = state_writer_finish(w, &n);
+	copy = xcalloc(n, 1);
+	memcpy(copy, bytes, n);
+	for (unsigned edits = fuzz_u8(in) & 7; edits; edits--) {
+		size_t at = 24 + (fuzz_u16(in) * 4u + (edits & 3)) % (n - 24);
+
+		copy[at] = fuzz_u8(in);
+	}
+	st_le32(copy + 12, (uint32_t)crc32_z(0, copy + 24, n - 24));
+	if (state_reader_new(copy, n, &r, &err) == 0) {
+		if (dev_load(d, r, &err) < 0)
+			dev_reset(d, DEV_RESET_COLD);
+		else
+			d->cls->resume(d);
+		state_reader_free(r);
+	} else {
+		d->cls->resume(d);
+	}
+	free(copy);
+	state_writer_free(w);
+	bus_unlock(&g->h->bus);
+}
+
+static void run_op(struct fuzz_input *in)
+{
+	uint8_t op = fuzz_u8(in) % 16;
+
+	switch (op) {
+	case 0 ... 6: command(in); break;
+	case 7 ... 8: access_any(in); break;
+	case 9 ... 11: disk_event(in); break;
+	case 12: nvme_rig_poll(g, fuzz_u8(in) % 3, NULL, NULL); break;
+	case 13: memcpy(ram(g->h, address(in) & 0xffff8), &(uint64_t){address(in)}, 8); break;
+	case 14:
+		if (fuzz_u8(in) & 7)
+			harness_step(g->h, 1000);
+		else
+			nvme_rig_start(g);
+		break;
+	default: edit_state(in);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input in = {data, size};
+	struct error err = {0};
+
+	if (!g) {
+		g = nvme_rig_new();
+		log_set_level(LOG_ERR);
+	}
+	g->b->no_space = g->b->read_only = false;
+	g->b->fail = 0;
+	bus_lock(&g->h->bus);
+	block_retry(g->b);
+	dev_reset(&g->n->dev, DEV_RESET_COLD);
+	bus_unlock(&g->h->bus);
+	nvme_rig_enable_pci(g);
+	nvme_rig_start(g);
+	nvme_rig_create(g, 1, 0);
+	nvme_rig_create(g, 2, 0);
+	for (unsigned i = 0; i < 4; i++)
+		nvme_rig_poll(g, 0, NULL, NULL);
+	input = &in;
+	for (unsigned i = 0; i < OPS && in.left; i++) {
+		run_op(&in);
+		check(state_check(g->n->dev.cls->state, &g->n->s, &err) == 0);
+	}
+	input = NULL;
+	return 0;
+}
