@@ -58,6 +58,9 @@ void diff_guest_run_seq(struct diff_guest *g, struct native_case *c, const uint8
 /** diff_guest_exits() - times the guest has stored to DIFF_EXIT. */
 uint64_t diff_guest_exits(const struct diff_guest *g);
 #define DIFF_SEQ_BYTES 1024u
+/** diff_make_groups() - such a sequence: several accesses off the same registers (diff_groups.c).
+ * @c: as diff_generate() made it for @id; changed. Return: bytes at @code (DIFF_SEQ_BYTES). */
+unsigned diff_make_groups(struct native_case *c, uint64_t id, unsigned bits, uint8_t *code);
 /* A page where a store makes the engine return to its caller: at +6000 of NATIVE_BASE, where the
  * host has a hole. */
 #define DIFF_EXIT (NATIVE_BASE + 0x6000u)

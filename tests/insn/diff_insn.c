@@ -2,8 +2,8 @@
 /*
  * Differential execution of single random instructions: the host CPU against an engine.
  *
- *	diff_insn [-engine E] [-free] [-audit | -seq [-exits]] [-mode 64|32|16] [-n N] [-seed S]
- *		  [-case ID] [-k K] [-v]
+ *	diff_insn [-engine E] [-free] [-audit | -seq [-exits] [-groups]] [-mode 64|32|16] [-n N]
+ *		  [-seed S] [-case ID] [-k K] [-v]
  *
  * Compared: general registers, RFLAGS (undefined flags too: an engine that runs the host's own
  * instruction has the host's), x87, MMX, SSE, AVX, MXCSR, memory, selectors, and for faults the
@@ -20,6 +20,7 @@
  * -exits: between all instructions the engine is made to return to its caller, as for a device or a
  * signal, and entered again in the middle of what it had translated, every other time with an empty
  * TLB; the interpreter stays inside, so that what leaving keeps and loses is compared as well.
+ * -groups: sequences that access memory several times off the same registers (diff_groups.c).
  *
  * -audit needs no engine: each case runs twice on the host, the second time with other values in
  * everything the decoder says is not read. Registers and flags that are written must come out the
@@ -39,7 +40,7 @@ struct options {
 	const char *engine;
 	unsigned mode, most;
 	uint64_t n, seed, only;
-	bool verbose, audit, free, seq, exits;
+	bool verbose, audit, free, seq, exits, groups;
 };
 
 struct run {
@@ -487,8 +488,9 @@ static bool parse(struct options *o, int argc, char **argv)
 			o->seq |= a[1] == 's';
 			continue;
 		}
-		if (!strcmp(a, "-exits")) {
-			o->exits = true;
+		if (!strcmp(a, "-exits") || !strcmp(a, "-groups")) {
+			o->exits |= a[1] == 'e';
+			o->groups |= a[1] == 'g';
 			continue;
 		}
 		if (!strcmp(a, "-audit")) {
@@ -604,6 +606,8 @@ static unsigned make_sequence(struct run *r, uint64_t id, struct native_case *c,
 	struct insn in;
 
 	diff_generate_state(c, id, r->o.mode, calm, model);
+	if (r->o.groups)
+		return diff_make_groups(c, id, r->o.mode, code);
 	c->code_off = (uint16_t)(diff_xorshift(&rng) % 0x1800);
 	at = NATIVE_CODE + c->code_off - (r->o.mode == 16 ? NATIVE_BASE : 0);
 	for (unsigned i = 0; i < pieces && n + 128 < DIFF_SEQ_BYTES; i++) {
@@ -664,8 +668,9 @@ static void one_sequence(struct run *run, uint64_t id)
 	compare_memory(&r, &in, &a, &b, &start);
 	if (!r.n)
 		return;
-	printf("diff_insn -engine %s -seq%s -mode %u -case 0x%llx:%s\n", run->o.engine,
-	       run->o.exits ? " -exits" : "", run->o.mode, (unsigned long long)id, r.text);
+	printf("diff_insn -engine %s -seq%s%s -mode %u -case 0x%llx:%s\n", run->o.engine,
+	       run->o.exits ? " -exits" : "", run->o.groups ? " -groups" : "", run->o.mode,
+	       (unsigned long long)id, r.text);
 	for (unsigned off = 0; run->o.verbose && off < n; off += in.len) {
 		char text[128];
 

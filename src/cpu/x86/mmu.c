@@ -97,6 +97,7 @@ static void slots_flush(struct vcpu *v, unsigned class)
 		(&t->listed[0][0])[n] = false;
 	}
 	t->n_filled[class] = 0;
+	t->flushes++;
 	if (class)
 		t->local = false;
 }

@@ -130,6 +130,7 @@ enum {
 	X86_SLOT_HASH_BIG = X86_SLOT_HASH_SMALL + X86_SLOTS_HASH,
 	X86_SLOTS = X86_SLOT_HASH_BIG + X86_SLOTS_HASH
 };
+enum { X86_GROUPS = 24 };
 enum { X86_SLOT_WRITE = 1, X86_SLOT_SUPER = 2, X86_SLOT_SETS = 4 };
 
 struct x86_slots {
@@ -143,6 +144,10 @@ struct x86_slots {
 	bool listed[X86_SLOT_SETS][X86_SLOTS];
 	/* what entries of global pages carry: they are good in every address space */
 	uint32_t global_gen;
+	/* counts whatever emptied slots; what it was when a slow path began (engine/translate) */
+	uint32_t flushes, seen;
+	/* of groups of accesses: delta, or host pointer of the first byte (engine/translate) */
+	uint64_t group[X86_GROUPS];
 	bool local; /* some supervisor slot is of a page that is not global */
 	bool hold;  /* supervisor accesses may reach user pages now: such slots are not kept */
 };

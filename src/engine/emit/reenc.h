@@ -46,7 +46,7 @@ struct emit {
 	uint8_t mem; /* host register that points to the memory operand; not RSP, RBP, R12, R13 */
 	/* with mem_sib the operand is [mem + index << scale + disp] instead of [mem] */
 	bool mem_sib;
-	uint8_t mem_index, mem_scale; /* mem_index is not RSP */
+	uint8_t mem_index, mem_scale; /* mem_index RSP: none (scale 0) */
 	int32_t mem_disp;
 };
 

@@ -141,6 +141,21 @@ static void stack_ptr(struct xlat *x, bool write, unsigned kind, struct stub **r
 	(*ret_stub)->kind = (uint8_t)kind;
 }
 
+/* The same as the operand of xlat_op_mem(), perhaps with others in one check. */
+static void stack_operand(struct xlat *x, bool write, unsigned kind, struct stub **ret_stub)
+{
+	struct ea a = stack_top;
+
+	if (write && x->t->smp) {
+		stack_ptr(x, write, kind, ret_stub);
+		return;
+	}
+	if (write)
+		a.disp = -(int)x->w;
+	check(xlat_operand(x, &a, x->w, write, true, ret_stub));
+	(*ret_stub)->kind = (uint8_t)kind;
+}
+
 static uint64_t return_rip(const struct xlat *x)
 {
 	uint64_t rip = x->b->rip + x->b->cold[x->i + 1].off;
@@ -152,10 +167,13 @@ static uint64_t return_rip(const struct xlat *x)
 static void push_return(struct xlat *x)
 {
 	struct stub *slow;
+	unsigned tmp;
 
-	stack_ptr(x, true, STUB_END, &slow);
-	tr_imm64(&x->m, S2, return_rip(x));
-	tr_mem(&x->m, x->is64, 0x89, S2, S1, NO_REG, 0, 0);
+	stack_operand(x, true, STUB_END, &slow);
+	tmp = xlat_op_free(x);
+	tr_imm64(&x->m, tmp, return_rip(x));
+	xlat_op_mem(x, x->is64, 0x89, tmp);
+	x->s2_group = 0;
 	move_sp(x, -(int)x->w);
 	xlat_stored(x, STUB_STORED_GO);
 }
@@ -204,10 +222,13 @@ static bool load_target(struct xlat *x, const struct insn *in)
 		return true;
 	}
 	a = xlat_ea(x, in);
-	if (!xlat_ptr(x, &a, x->w, false, &slow))
+	need_m(x);
+	if (in->special == SP_JMP_IND ? !xlat_operand(x, &a, x->w, false, true, &slow)
+				      : !xlat_ptr(x, &a, x->w, false, &slow))
 		return false;
 	slow->kind = STUB_END;
-	tr_mem(&x->m, x->is64, 0x8b, S1, S1, NO_REG, 0, 0);
+	xlat_op_mem(x, x->is64, 0x8b, S1);
+	x->e = false;
 	return true;
 }
 
@@ -218,6 +239,7 @@ static void put_indirect(struct xlat *x, const struct insn *in, bool call)
 		tail_uop(x, x->i);
 		return;
 	}
+	x->s2_group = 0;
 	lookup(x);
 	if (!call) {
 		EMIT(&x->m, 0x41, 0xff, 0x63, 8); /* jmp [r11 + 8] */
@@ -237,9 +259,9 @@ static void put_ret(struct xlat *x, const struct insn *in)
 {
 	struct stub *slow;
 
-	stack_ptr(x, false, STUB_END, &slow);
-	tr_mem(&x->m, x->is64, 0x8b, S1, S1, NO_REG, 0, 0);
 	need_m(x);
+	stack_operand(x, false, STUB_END, &slow);
+	xlat_op_mem(x, x->is64, 0x8b, S1);
 	move_sp(x, (int)(x->w + (in->opcode == 0xc2 ? in->imm & 0xffff : 0)));
 	EMIT(&x->m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[W_RET], imm32 */
 	emit32(&x->m, (uint32_t)tr_word(W_RET));
@@ -253,15 +275,20 @@ static void put_push(struct xlat *x, const struct insn *in)
 {
 	struct stub *slow;
 
-	stack_ptr(x, true, STUB_SLOW, &slow);
+	stack_operand(x, true, STUB_SLOW, &slow);
 	if (in->special == SP_PUSH_IMM) {
-		tr_mem(&x->m, x->is64, 0xc7, 0, S1, NO_REG, 0, 0);
+		xlat_op_mem(x, x->is64, 0xc7, 0);
 		emit32(&x->m, (uint32_t)in->imm);
 	} else {
-		tr_mem(&x->m, x->is64, 0x89, xlat_get(x, in->rm, S2), S1, NO_REG, 0, 0);
+		unsigned reg = xlat_get(x, in->rm, xlat_op_free(x));
+
+		if (reg == S2)
+			x->s2_group = 0;
+		xlat_op_mem(x, x->is64, 0x89, reg);
 	}
 	move_sp(x, -(int)x->w);
 	xlat_stored(x, STUB_STORED);
+	slow->restore = x->e;
 	slow->back = x->m.n;
 }
 
@@ -281,10 +308,16 @@ static void put_pop(struct xlat *x, const struct insn *in)
 {
 	struct stub *slow;
 
-	stack_ptr(x, false, STUB_SLOW, &slow);
-	tr_mem(&x->m, x->is64, 0x8b, S1, S1, NO_REG, 0, 0);
-	move_sp(x, (int)x->w);
-	xlat_put(x, in->rm, S1); /* after the stack pointer: POP RSP gets the value */
+	stack_operand(x, false, STUB_SLOW, &slow);
+	if (tr_host[in->rm] != NO_REG && in->rm != X86_RSP) {
+		xlat_op_mem(x, x->is64, 0x8b, tr_host[in->rm]);
+		move_sp(x, (int)x->w);
+	} else {
+		xlat_op_mem(x, x->is64, 0x8b, S1);
+		move_sp(x, (int)x->w);
+		xlat_put(x, in->rm, S1); /* POP RSP gets the value */
+	}
+	slow->restore = x->e;
 	slow->back = x->m.n;
 }
 
@@ -293,10 +326,11 @@ static void put_leave(struct xlat *x)
 	struct ea a = {.base = X86_RBP, .index = NO_REG, .seg = NO_REG};
 	struct stub *slow;
 
-	check(xlat_ptr(x, &a, x->w, false, &slow));
-	tr_mem(&x->m, x->is64, 0x8b, S1, S1, NO_REG, 0, 0);
+	check(xlat_operand(x, &a, x->w, false, true, &slow));
+	xlat_op_mem(x, x->is64, 0x8b, S1);
 	tr_mem(&x->m, x->is64, 0x8d, tr_host[X86_RSP], RBP, NO_REG, 0, (int)x->w);
 	tr_rr(&x->m, true, 0x89, S1, RBP);
+	slow->restore = x->e;
 	slow->back = x->m.n;
 }
 
@@ -342,6 +376,7 @@ static bool put_one(struct xlat *x)
 	enum xlat_end end;
 
 	xlat_flags_settle(x);
+	xlat_groups_before(x);
 	end = xlat_system(x, in);
 	if (end != XLAT_NOT)
 		return end == XLAT_DONE;
@@ -370,7 +405,7 @@ static void put_body(struct xlat *x)
 	const struct block *b = x->b;
 	uint64_t end = b->rip + b->cold[b->n_insns].off;
 
-	for (x->i = x->now = 0; x->i < b->n_insns; x->i++) {
+	for (; x->i < b->n_insns; x->i++) {
 		find_part(x);
 		if (put_one(x))
 			return;
@@ -621,15 +656,38 @@ static void put_head(struct xlat *x)
 
 /* ---- stubs ---- */
 
+/* Slots were emptied by instruction @i, so that groups that others have checked may be bad now. */
+static void leave_if_flushed(struct xlat *x, unsigned i)
+{
+	uint64_t next = x->b->rip + x->b->cold[i + 1].off;
+	unsigned same;
+
+	tr_gs(&x->m, false, 0x8b, S1, offsetof(struct vcpu, slots.flushes));
+	tr_gs(&x->m, false, 0x3b, S1, offsetof(struct vcpu, slots.seen));
+	EMIT(&x->m, 0x0f, 0x84); /* je */
+	emit32(&x->m, 0);
+	same = x->m.n;
+	tail_to(x, x->is64 ? next : (uint32_t)next, tr_leave);
+	land(&x->m, same);
+}
+
 static void call_back(struct xlat *x, const struct stub *s, const void *fn)
 {
 	struct emit *m = &x->m;
 
+	if (s->live) {
+		tr_gs(m, false, 0x8b, S1, offsetof(struct vcpu, slots.flushes));
+		tr_gs(m, false, 0x89, S1, offsetof(struct vcpu, slots.seen));
+	}
 	tr_imm64(m, S1, (uintptr_t)&x->b->uop[s->insn]);
 	tr_imm64(m, S2, (uintptr_t)fn);
 	tr_jump_to(m, 0xe8, x->rx, xlat_caller(x, s->vec));
 	if (s->slot)
 		xlat_refill(x, s);
+	if (s->live)
+		leave_if_flushed(x, s->insn);
+	if (s->s2_group)
+		xlat_group_load(x, s->s2_group);
 	if (s->restore)
 		tr_flags_restore(m);
 	emit8(m, 0xe9);
@@ -697,6 +755,7 @@ static void put_stub(struct xlat *x, const struct stub *s)
 		tr_jump_to(m, 0xe8, x->rx, x->t->call_plain);
 		break;
 	case STUB_LATER: put_later(x); break;
+	case STUB_GROUP: xlat_group_failed(x, s); break;
 	default: tr_jump_to(m, 0xe9, x->rx, x->tb->leave[s->kind == STUB_LEAVE_E]); break;
 	}
 }
@@ -844,16 +903,23 @@ static bool worth_it(const struct xlat *x)
 	return x->n_slow * 2 <= x->b->n_insns;
 }
 
+static void keep_code(struct xlat *x)
+{
+	struct translator *t = x->t;
+
+	x->tb->size = x->hot_end;
+	t->used += align_up(x->hot_end, 16);
+	t->cold += align_up(x->m.n - (unsigned)(x->tb->cold - x->tb->rx), 16);
+	t->blocks[t->n_blocks++] = x->tb;
+}
+
 static void publish(struct xlat *x)
 {
 	struct translator *t = x->t;
 	struct block *b = x->b;
 
 	*(uint64_t *)(void *)(t->map.rw + epoch_at(x)) = ~0ull;
-	x->tb->size = x->hot_end;
-	t->used += align_up(x->hot_end, 16);
-	t->cold += align_up(x->m.n - (unsigned)(x->tb->cold - x->tb->rx), 16);
-	t->blocks[t->n_blocks++] = x->tb;
+	keep_code(x);
 	t->translated++;
 	for (unsigned i = 1; i <= b->n_insns; i++)
 		b->uop[i].fn = tr_resume;
@@ -862,6 +928,24 @@ static void publish(struct xlat *x)
 	x->part[0]->tr = x->tb;
 	x->part[0]->native = b->native;
 	x->part[0]->uop[0].fn = (uop_fn)(uintptr_t)t->enter;
+}
+
+/* What a failing check of a group needs (group.c). */
+static bool keep_parts(struct xlat *x)
+{
+	struct tr_parts *p = block_pool_alloc(x->ic, sizeof(*p));
+
+	if (!p)
+		return false;
+	p->n = x->n_parts;
+	p->part = block_pool_alloc(x->ic, x->n_parts * sizeof(p->part[0]));
+	p->first = block_pool_alloc(x->ic, x->n_parts + 1);
+	if (!p->part || !p->first)
+		return false;
+	memcpy(p->part, x->part, x->n_parts * sizeof(p->part[0]));
+	memcpy(p->first, x->first, x->n_parts + 1);
+	x->tb->parts = p;
+	return true;
 }
 
 static bool tr_alloc(struct xlat *x)
@@ -878,9 +962,47 @@ static bool tr_alloc(struct xlat *x)
 	x->tb->exit = block_pool_alloc(x->ic, (x->n_parts + 1) * sizeof(struct tr_exit));
 	if (!x->tb->exit)
 		return false;
-	x->b = x->n_parts == 1 ? x->part[0] : join(x);
+	if (!x->b)
+		x->b = x->n_parts == 1 ? x->part[0] : join(x);
 	x->tb->b = x->b;
 	return x->b;
+}
+
+static void begin_code(struct xlat *x)
+{
+	struct translator *t = x->t;
+
+	x->m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM};
+	x->rx = x->tb->rx;
+	x->is64 = x->b->key & X86_MODE_CS64;
+	x->w = x->is64 ? 8 : 4;
+}
+
+static void begin_cold(struct xlat *x)
+{
+	x->hot_end = x->m.n;
+	x->m.n = (unsigned)(x->t->cold - x->t->used);
+	x->m.size = x->m.n + TR_ROOM;
+}
+
+bool xlat_code(struct xlat *x)
+{
+	unsigned from = x->i;
+
+	if (!tr_alloc(x)) {
+		x->ic->flush_wanted = true;
+		return false;
+	}
+	for (unsigned p = 0; p < x->n_parts; p++)
+		decode_part(x, x->part[p], x->first[p]);
+	begin_code(x);
+	x->i = from;
+	put_body(x);
+	begin_cold(x);
+	for (unsigned i = 0; i < x->n_stubs; i++)
+		put_stub(x, &x->stub[i]);
+	keep_code(x);
+	return true;
 }
 
 /* Who jumps to code that is not used any more comes here. */
@@ -917,24 +1039,25 @@ bool tr_translate(struct vcpu *v, struct block *b)
 		ic->flush_wanted = true;
 		return false;
 	}
-	x.m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM};
-	x.rx = x.tb->rx;
-	x.is64 = b->key & X86_MODE_CS64;
-	x.w = x.is64 ? 8 : 4;
+	begin_code(&x);
 	for (unsigned i = 1; i <= x.b->n_insns; i++)
 		x.b->cold[i].fn = x.b->uop[i].fn;
 	x.tb->type = (uint8_t)choose_type(&x);
+	xlat_plan_groups(&x);
 	x.i = x.now = 0;
 	put_head(&x);
 	put_body(&x);
-	x.hot_end = x.m.n;
-	x.m.n = (unsigned)(t->cold - t->used);
-	x.m.size = x.m.n + TR_ROOM;
+	begin_cold(&x);
 	put_leaves(&x);
 	for (unsigned i = 0; i < x.n_stubs; i++)
 		put_stub(&x, &x.stub[i]);
+	xlat_groups_done(&x);
 	if (!worth_it(&x))
 		return false;
+	if (x.n_groups && !keep_parts(&x)) {
+		ic->flush_wanted = true;
+		return false;
+	}
 	publish(&x);
 	take_over(&x, before);
 	return true;

@@ -15,6 +15,8 @@ struct stub *xlat_stub(struct xlat *x, unsigned kind)
 			   .site = x->m.n - 4,
 			   .recipe = x->e || x->m_ok ? 0 : x->recipe,
 			   .x87 = x->x87_due,
+			   .live = xlat_groups_live(x),
+			   .s2_group = x->s2_group,
 			   .vec = x->vec};
 	return s;
 }
@@ -45,6 +47,7 @@ void xlat_call_uop(struct xlat *x)
 	tr_jump_to(&x->m, 0xe8, x->rx, xlat_caller(x, x->vec));
 	x->e = false;
 	x->x87 = false;
+	xlat_groups_end(x);
 	x->n_slow++;
 }
 
@@ -52,6 +55,9 @@ void xlat_lea(struct xlat *x, const struct insn *in)
 {
 	struct ea a = xlat_ea(x, in);
 	unsigned dst = tr_host[in->reg] != NO_REG ? tr_host[in->reg] : S1;
+
+	if (a.base != NO_REG && a.index != NO_REG)
+		x->s2_group = 0; /* both may be in memory */
 
 	/* LEA ignores segments. */
 	xlat_put_ea(x, dst, in->opsize == 8, &a, 0, S1, S2);
@@ -119,6 +125,8 @@ unsigned xlat_put_copy(struct xlat *x, const struct insn *in, const struct copy_
 		unsigned g = p->mem_gpr[k], h = mem || k ? S2 : S1;
 
 		m->map[g] = (uint8_t)h;
+		if (h == S2)
+			x->s2_group = 0;
 		tr_gs(m, true, 0x8b, h, offsetof(struct vcpu, s.gpr) + 8 * g);
 	}
 	if (p->via_rdi) {
@@ -191,6 +199,7 @@ bool xlat_copy(struct xlat *x, const struct insn *in)
 	struct stub *s = NULL;
 
 	if (is_x87(in)) {
+		x->s2_group = 0;
 		xlat_x87(x, in);
 		return true;
 	}

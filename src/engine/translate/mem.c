@@ -119,7 +119,7 @@ static unsigned slot_number(struct xlat *x, const struct ea *a, unsigned n)
 }
 
 /* The slot of an access, as its number over all sets. */
-static unsigned choose_slot(struct xlat *x, const struct ea *a, unsigned size, bool write)
+unsigned xlat_choose_slot(struct xlat *x, const struct ea *a, unsigned size, bool write)
 {
 	unsigned set = (x->b->key & X86_MODE_USER ? 0 : X86_SLOT_SUPER) |
 		       (write || a->base == X86_RSP ? X86_SLOT_WRITE : 0);
@@ -141,7 +141,7 @@ size_t xlat_slot_code(unsigned slot)
 
 unsigned xlat_range_slot(struct xlat *x, const struct ea *a, bool write)
 {
-	return choose_slot(x, a, 64, write);
+	return xlat_choose_slot(x, a, 64, write);
 }
 #define SLOT(x, f) xlat_slot_field((x)->slot, offsetof(struct x86_slot, f))
 
@@ -172,7 +172,7 @@ static bool begin(struct xlat *x, const struct ea *a, unsigned size, bool write)
 	if (!is_known(a) && !xlat_disp_fits(a, size))
 		return false;
 	xlat_flags_free(x);
-	x->slot = (uint16_t)choose_slot(x, a, size, write);
+	x->slot = (uint16_t)xlat_choose_slot(x, a, size, write);
 	return true;
 }
 
@@ -230,34 +230,51 @@ static void by_page_field(struct emit *m, uint8_t op, unsigned reg, size_t table
 	       (int32_t)(offsetof(struct vcpu, slots.s) + table + field));
 }
 
-/* Offset of the table for accesses of @size in the array of slots. */
-static size_t page_table(unsigned set, unsigned size)
+/* Offset of the table for accesses of a kind in the array of slots. */
+static size_t page_table(unsigned set, unsigned kind)
 {
-	unsigned first = size > 8 ? X86_SLOT_HASH_BIG : X86_SLOT_HASH_SMALL;
+	unsigned first = kind == SLOT_BIG ? X86_SLOT_HASH_BIG : X86_SLOT_HASH_SMALL;
 
 	return (set * X86_SLOTS + first) * sizeof(struct x86_slot);
 }
 
-/* Compare address S1 with the slot of its page number, S2; jae to what is emitted next. */
-static void put_page_check(struct emit *m, size_t table)
+/* What an extent has beyond the eight bytes that a slot's limit allows for. */
+static unsigned slack(unsigned kind, unsigned size)
+{
+	return kind == SLOT_GROUP && size > 8 ? size - 8 : 0;
+}
+
+/*
+ * Compare address S1 with the slot of its page number, S2; jae to what is emitted next. With @len
+ * bytes of an extent beyond eight its end is compared: that of one that begins before the slot's
+ * range cannot be inside, because ranges reach less than X86_SLOTS_HASH pages back (slot.c), so
+ * that a slot of this number and another page does not begin in the page after it.
+ */
+static void put_page_check(struct emit *m, size_t table, unsigned len)
 {
 	static_assert(sizeof(struct x86_slot) == 32, "shifted by 5");
 	tr_rr(m, false, 0x89, S1, S2);
 	EMIT(m, 0x41, 0xc1, 0xeb, MEM_PAGE_SHIFT - 5, 0x41, 0x81, 0xe3); /* shr r11d; and r11d */
 	emit32(m, (X86_SLOTS_HASH - 1) << 5);
 	by_page_field(m, 0x2b, S1, table, offsetof(struct x86_slot, base));
+	if (len)
+		tr_mem(m, true, 0x8d, S1, S1, NO_REG, 0, (int32_t)len);
 	by_page_field(m, 0x3b, S1, table, offsetof(struct x86_slot, lim));
 	EMIT(m, 0x0f, 0x83); /* jae */
 	emit32(m, 0);
 }
 
-/* S1 = host pointer if @s1, else S2 = delta */
-static void put_page_hit(struct emit *m, size_t table, bool s1)
+/* After it: what is wanted. */
+static void put_page_hit(struct emit *m, size_t table, enum tr_want want, unsigned len)
 {
-	if (s1)
+	if (want == TR_PTR_S1)
 		by_page_field(m, 0x03, S1, table, offsetof(struct x86_slot, host));
-	else
+	else if (want == TR_DELTA)
 		by_page_field(m, 0x8b, S2, table, offsetof(struct x86_slot, delta));
+	else
+		by_page_field(m, 0x8b, S2, table, offsetof(struct x86_slot, host));
+	if (want == TR_PTR_S2)
+		tr_mem(m, true, 0x8d, S2, S2, S1, 0, -(int32_t)len);
 }
 
 /*
@@ -266,10 +283,21 @@ static void put_page_hit(struct emit *m, size_t table, bool s1)
  * compiler went into filling them. A loop's places are few and soon have theirs; and the look after
  * a store of one vCPU of several (xlat_stored()) needs to know the slot.
  */
-static bool wants_page(const struct xlat *x, const struct ea *a, bool write)
+bool xlat_wants_page(const struct xlat *x, const struct ea *a, bool write)
 {
 	return !x->loop && !(x->t->smp && write) && a->seg == NO_REG && a->base != X86_RSP &&
 	       !is_known(a);
+}
+
+void xlat_page_check(struct xlat *x, unsigned set, unsigned size, enum tr_want want, bool hit)
+{
+	size_t table = page_table(set, SLOT_GROUP);
+	unsigned len = slack(SLOT_GROUP, size);
+
+	if (hit)
+		put_page_hit(&x->m, table, want, len);
+	else
+		put_page_check(&x->m, table, len);
 }
 
 /* The check; then S1 = host pointer if @s1, else S1 = offset in the slot and S2 = delta. */
@@ -277,35 +305,37 @@ static bool put_access(struct xlat *x, const struct ea *a, unsigned size, bool w
 		       struct stub **ret_stub)
 {
 	struct emit *m = &x->m;
-	bool by_page = wants_page(x, a, write);
+	bool by_page = xlat_wants_page(x, a, write);
 	size_t table;
 	struct stub *s;
 	unsigned from;
 
 	if (!begin(x, a, size, write))
 		return false;
-	table = page_table(x->slot / X86_SLOTS, size);
+	table = page_table(x->slot / X86_SLOTS, size > 8 ? SLOT_BIG : SLOT_SMALL);
 	from = m->n;
 	put_lin(x, a, size);
 	if (by_page) {
-		put_page_check(m, table);
+		put_page_check(m, table, 0);
 	} else {
 		tr_gs(m, true, 0x2b, S1, SLOT(x, base));
 		tr_gs(m, true, 0x3b, S1, SLOT(x, lim));
 		EMIT(m, 0x0f, 0x83); /* jae */
 		emit32(m, 0);
 	}
+	x->s2_group = 0;
 	s = xlat_stub(x, STUB_SLOW);
 	s->slot = (uint16_t)(x->slot + 1);
 	s->by_page = by_page;
-	s->size = (uint8_t)size;
+	s->kind_of_slot = size > 8 ? SLOT_BIG : SLOT_SMALL;
+	s->size = (uint16_t)size;
 	s->write = write;
 	s->check = from;
 	s->hit = m->n;
 	s->ea = *a;
-	s->s1 = s1;
+	s->want = s1 ? TR_PTR_S1 : TR_DELTA;
 	if (by_page)
-		put_page_hit(m, table, s1);
+		put_page_hit(m, table, s->want, 0);
 	else if (s1)
 		tr_gs(m, true, 0x03, S1, SLOT(x, host));
 	else
@@ -314,6 +344,17 @@ static bool put_access(struct xlat *x, const struct ea *a, unsigned size, bool w
 	x->s1_offset = !s1;
 	*ret_stub = s;
 	return true;
+}
+
+void xlat_op_mem(struct xlat *x, bool w, uint8_t op, unsigned reg)
+{
+	struct emit *m = &x->m;
+
+	if (!m->mem_sib)
+		tr_mem(m, w, op, reg, m->mem, NO_REG, 0, 0);
+	else
+		tr_mem(m, w, op, reg, m->mem, m->mem_index == RSP ? NO_REG : m->mem_index,
+		       m->mem_scale, m->mem_disp);
 }
 
 bool xlat_ptr(struct xlat *x, const struct ea *a, unsigned size, bool write, struct stub **ret_stub)
@@ -329,7 +370,18 @@ bool xlat_operand(struct xlat *x, const struct ea *a, unsigned size, bool write,
 	struct emit *m = &x->m;
 	bool one = (a->base == NO_REG) != (a->index == NO_REG) && a->seg == NO_REG;
 	unsigned g = a->base != NO_REG ? a->base : a->index;
+	const struct insn *in = &x->in[x->i];
 
+	if (xlat_group(x, a, size, write, s2_free)) {
+		*ret_stub = &x->none;
+		if (in->special == SP_NONE &&
+		    (insn_may_fault(in) || in->flags & (INSN_FPU | INSN_MMX))) {
+			*ret_stub = xlat_stub(x, STUB_SLOW);
+			(*ret_stub)->site = 0;
+			(*ret_stub)->save = !x->m_ok;
+		}
+		return true;
+	}
 	m->mem_sib = s2_free && one && x->is64 && !in_memory(g);
 	m->mem = S1;
 	if (m->mem_sib) {
@@ -350,16 +402,20 @@ static int32_t rel(unsigned to, unsigned from)
 }
 
 /* The slot of page number S2 / 32 missed: fill it. Carry: the interpreter must do it. */
-static void put_page_miss(struct xlat *x, unsigned set, unsigned size, bool write)
+static void put_page_miss(struct xlat *x, unsigned set, unsigned kind, unsigned size, bool write)
 {
-	int32_t table = (int32_t)page_table(set, size);
+	int32_t table = (int32_t)page_table(set, kind), len = (int32_t)slack(kind, size);
 	struct emit *m = &x->m;
 
+	if (len)
+		tr_mem(m, true, 0x8d, S1, S1, NO_REG, 0, -len);
 	tr_mem(m, false, 0x8d, S2, S2, NO_REG, 0, table);
 	EMIT(m, 0x41, 0xc1, 0xe3, 8);                   /* shl r11d, 8 */
 	EMIT(m, 0x41, 0x80, 0xcb, (uint8_t)(size - 1)); /* or r11b, size - 1 */
-	tr_jump_to(m, 0xe8, x->rx, x->t->miss[set][size > 8][write]);
+	tr_jump_to(m, 0xe8, x->rx, x->t->miss[set][kind][write]);
 	tr_mem(m, true, 0x8d, S2, S2, NO_REG, 0, -table);
+	if (len)
+		tr_mem(m, true, 0x8d, S1, S1, NO_REG, 0, len);
 }
 
 void xlat_try(struct xlat *x, const struct stub *s)
@@ -373,20 +429,21 @@ void xlat_try(struct xlat *x, const struct stub *s)
 			     .seg = s->ea.seg,
 			     .set = (uint8_t)set,
 			     .size = s->size,
+			     .kind = s->kind_of_slot,
 			     .write = s->write,
 			     .is64 = x->is64,
 			     .a16 = s->ea.a16,
-			     .s1 = s->s1};
+			     .want = s->want};
 
 	if (s->by_page) {
-		put_page_miss(x, set, s->size, s->write);
+		put_page_miss(x, set, s->kind_of_slot, s->size, s->write);
 		EMIT(m, 0x0f, 0x83); /* jnc hit */
 		emit32(m, s->hit - (m->n + 4));
 		return;
 	}
 	/* mov r11d, slot's offset in the array << 8 | size - 1 */
 	tr_imm64(m, S2, slot * sizeof(struct x86_slot) << 8 | (s->size - 1u));
-	tr_jump_to(m, 0xe8, x->rx, x->t->miss[set][slot % X86_SLOTS >= X86_SLOTS_SMALL][s->write]);
+	tr_jump_to(m, 0xe8, x->rx, x->t->miss[set][s->kind_of_slot][s->write]);
 	if (x->t->smp && s->write) {
 		/* what follows looks at this very slot (xlat_stored()) */
 		EMIT(m, 0x0f, 0x83); /* jnc hit */
@@ -421,8 +478,8 @@ void xlat_refill(struct xlat *x, const struct stub *s)
 static void put_by_page(struct xlat *x, const struct tr_place *p, const uint8_t *rx_place)
 {
 	struct emit *m = &x->m;
-	size_t table = page_table(p->set, p->size);
-	unsigned miss, ok;
+	unsigned len = slack(p->kind, p->size), miss, ok;
+	size_t table = page_table(p->set, p->kind);
 	const struct ea a = {.base = p->base,
 			     .index = p->index,
 			     .scale = p->scale,
@@ -431,12 +488,12 @@ static void put_by_page(struct xlat *x, const struct tr_place *p, const uint8_t 
 			     .a16 = p->a16};
 
 	put_lin(x, &a, p->size);
-	put_page_check(m, table);
+	put_page_check(m, table, len);
 	miss = ok = m->n;
-	put_page_hit(m, table, p->s1);
+	put_page_hit(m, table, p->want, len);
 	tr_jump_to(m, 0xe9, x->rx, rx_place + p->after);
 	st_le32(m->buf + miss - 4, m->n - miss);
-	put_page_miss(x, p->set, p->size, p->write);
+	put_page_miss(x, p->set, p->kind, p->size, p->write);
 	EMIT(m, 0x0f, 0x83); /* jnc ok */
 	emit32(m, ok - (m->n + 4));
 	tr_jump_to(m, 0xe9, x->rx, rx_place + p->slow);

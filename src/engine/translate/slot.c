@@ -281,9 +281,16 @@ static void put_code_byte(struct emit *m)
 	tr_mem(m, true, 0x89, RAX, RCX, NO_REG, 0, (int32_t)offsetof(struct vcpu, slots.code));
 }
 
+/* RDX = fewer pages before than the table by page number has entries (put_page_check(), mem.c). */
+static void put_clamp(struct emit *m)
+{
+	tr_imm64(m, RSI, X86_SLOTS_HASH / 2);
+	EMIT(m, 0x39, 0xf2, 0x0f, 0x47, 0xd6); /* cmp edx, esi; cmova edx, esi */
+}
+
 /* RSI, RDI, RBX = base, host, lim of the range with pages before and after in RDX, RBX; RAX = code
  * byte. */
-static void put_range(struct emit *m, bool big, bool write_set)
+static void put_range(struct emit *m, enum slot_kind kind, bool write_set)
 {
 	tr_mem(m, true, 0x8d, RBX, RDX, RBX, 0, 1);
 	EMIT(m, 0x48, 0xc1, 0xe3, MEM_PAGE_SHIFT); /* shl rbx, 12 */
@@ -294,7 +301,7 @@ static void put_range(struct emit *m, bool big, bool write_set)
 	EMIT(m, 0x48, 0xc1, 0xe2, MEM_PAGE_SHIFT); /* shl rdx, 12 */
 	tr_rr(m, true, 0x29, RDX, RSI);
 	tr_rr(m, true, 0x29, RDX, RDI);
-	EMIT(m, 0x48, 0x83, 0xeb, big ? 63 : 7); /* sub rbx, */
+	EMIT(m, 0x48, 0x83, 0xeb, kind == SLOT_BIG ? 63 : 7); /* sub rbx, */
 }
 
 /* The supervisor's: is the page global? And @once when user pages are in reach. */
@@ -316,14 +323,19 @@ static void put_super(struct emit *m, struct jumps *once)
  * A narrow access near the end of the slot's range, which lim excludes for the sake of wider ones:
  * nothing to be done. Otherwise EAX = size - 1 and S2 = the slot's offset.
  */
-static void put_near_end(struct emit *m, bool big)
+static void put_near_end(struct emit *m, enum slot_kind kind)
 {
-	unsigned other;
+	unsigned other, below = 0;
+	int room = kind == SLOT_BIG ? 63 : 7;
 
 	tr_gs(m, true, 0x89, RAX, tr_word(W_SPILL));
 	EMIT(m, 0x41, 0x0f, 0xb6, 0xc3); /* movzx eax, r11b */
 	EMIT(m, 0x41, 0xc1, 0xeb, 8);    /* shr r11d, 8 */
-	tr_mem(m, true, 0x8d, RAX, RAX, S1, 0, big ? -63 : -7);
+	tr_mem(m, true, 0x8d, RAX, RAX, S1, 0, -room);
+	if (kind == SLOT_GROUP) { /* may begin before the range and end in it */
+		SLOT_AT(m, 0x3b, S1, lim);
+		below = jcc(m, CC_AE);
+	}
 	SLOT_AT(m, 0x3b, RAX, lim);
 	other = jcc(m, CC_AE);
 	tr_gs(m, true, 0x8b, RAX, tr_word(W_SPILL));
@@ -331,18 +343,20 @@ static void put_near_end(struct emit *m, bool big)
 	/* the stack's slot of the user's read set is at offset 0, and not used (mem.c) */
 	emit8(m, 0xc3);
 	to_here(m, other);
-	tr_mem(m, false, 0x8d, RAX, RAX, NO_REG, 0, big ? 63 : 7);
+	if (below)
+		to_here(m, below);
+	tr_mem(m, false, 0x8d, RAX, RAX, NO_REG, 0, room);
 	tr_rr(m, false, 0x29, S1, RAX);
 }
 
 static void put_miss(struct emit *m, const struct x86_tlb *tlb, const struct interp_vm *ivm,
-		     unsigned set, bool big, bool write)
+		     unsigned set, enum slot_kind kind, bool write)
 {
 	bool write_set = set & X86_SLOT_WRITE, super = set & X86_SLOT_SUPER;
 	struct jumps miss = {0}, code = {0}, once = {0};
 	unsigned store;
 
-	put_near_end(m, big);
+	put_near_end(m, kind);
 	spill(m, true);
 	put_byte_gs(m, 0xc6, 0, tr_word(W_SETTLED), 1);
 	tr_gs(m, false, 0x89, RAX, tr_word(W_SIZE));
@@ -361,12 +375,13 @@ static void put_miss(struct emit *m, const struct x86_tlb *tlb, const struct int
 		put_super(m, &once);
 	ENTRY(m, false, 0x8b, RDX, before);
 	ENTRY(m, false, 0x8b, RBX, after);
+	put_clamp(m);
 	if (write_set) {
 		ENTRY(m, true, 0x8b, RAX, code);
 		put_clear_of_code(m);
 	}
 	put_page(m);
-	put_range(m, big, write_set);
+	put_range(m, kind, write_set);
 	put_note(m, super);
 	store = m->n;
 	SLOT_AT(m, 0x89, RBX, lim);
@@ -384,8 +399,14 @@ static void put_miss(struct emit *m, const struct x86_tlb *tlb, const struct int
 		put_lookup(m, tlb, offsetof(struct x86_tlb_entry, tag_read), &miss);
 		land(m, &code);
 	} else if (write_set) {
-		land(m, &code);
-		put_granules(m, ivm, &miss);
+		if (kind == SLOT_GROUP) { /* of more granules than two */
+			for (unsigned i = 0; i < code.n; i++)
+				miss.at[miss.n++] = code.at[i];
+			code.n = 0;
+		} else {
+			land(m, &code);
+			put_granules(m, ivm, &miss);
+		}
 	}
 	land(m, &once);
 	/* for this time only */
@@ -434,10 +455,10 @@ void tr_slot_glue(struct translator *t, const struct interp_cpu *ic, struct emit
 	tr_imm64(m, S2, (uintptr_t)tr_by_page);
 	tr_jump_to(m, 0xe9, t->map.rx, t->call);
 	for (unsigned set = 0; set < X86_SLOT_SETS; set++)
-		for (unsigned big = 0; big < 2; big++)
+		for (unsigned kind = 0; kind < SLOT_KINDS; kind++)
 			for (unsigned write = 0; write < 2; write++) {
-				t->miss[set][big][write] = t->map.rx + m->n;
-				put_miss(m, ic->v->tlb, ic->ivm, set, big, write);
+				t->miss[set][kind][write] = t->map.rx + m->n;
+				put_miss(m, ic->v->tlb, ic->ivm, set, kind, write);
 			}
 	for (unsigned set = 0; set < X86_SLOT_SETS; set++)
 		put_refill(t, m, set);

@@ -124,7 +124,8 @@ struct tr_block {
 	bool dead;                  /* entries jump to leave[] or to another block */
 	uint8_t *entry[TR_ENTRIES]; /* in the executable view; at least 5 bytes apart */
 	uint8_t saved[TR_ENTRIES][5];
-	uint8_t *leave[2]; /* with flags in M, in E: to the run loop */
+	uint8_t *leave[2];            /* with flags in M, in E: to the run loop */
+	const struct tr_parts *parts; /* NULL: without groups */
 	/* by page; the second is of blocks that cross into another one */
 	struct tr_node {
 		struct tr_block *tb;
@@ -152,6 +153,10 @@ static inline unsigned tr_jump_slot(uint64_t rip)
 /* Routines of string instructions with REP; E and NE: REPE and REPNE. */
 enum tr_string_op { TR_MOVS, TR_STOS, TR_SCAS_E, TR_SCAS_NE, TR_CMPS_E, TR_CMPS_NE, TR_STRING_OPS };
 
+/* What a slot is looked at for: accesses of up to 8 bytes, of up to 64, extents of groups. */
+enum slot_kind { SLOT_SMALL, SLOT_BIG, SLOT_GROUP, SLOT_KINDS };
+#define GROUP_MOST 256u /* bytes of a group's extent */
+
 struct translator {
 	struct code_map map;
 	/* Code, then data it addresses by RIP: for each block the W_EPOCH in which TR_FAR was good.
@@ -168,8 +173,8 @@ struct translator {
 	uint8_t *vec_load;                    /* clobbers nothing but flags */
 	uint8_t *string[TR_STRING_OPS][4][2]; /* by log2 of the element; 32-, 64-bit addresses */
 	bool x87_fdp;                         /* x87 code records FDP: see x87.c */
-	/* slot.c: by set, size above 8, store */
-	uint8_t *miss[X86_SLOT_SETS][2][2];
+	/* slot.c: by set, kind, store */
+	uint8_t *miss[X86_SLOT_SETS][SLOT_KINDS][2];
 	uint8_t *refill[X86_SLOT_SETS];
 	uint8_t *by_page; /* S1 = struct tr_place: calls tr_by_page() */
 	unsigned slot_turn;
@@ -244,15 +249,33 @@ void tr_string_glue(struct translator *t, struct emit *m);
 /** tr_string() - slow path of a string instruction whose routine gave up. */
 int tr_string(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 int tr_string_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+/* What an access wants of its slot. */
+enum tr_want {
+	TR_DELTA,  /* S2 = delta */
+	TR_PTR_S1, /* S1 = host pointer */
+	TR_PTR_S2  /* the same in S2 */
+};
 /* An access that has a slot of its own, as translated code keeps it: offsets from here. */
 struct tr_place {
 	int64_t disp;
 	int32_t check, after, slow; /* the check, what follows a hit, the interpreter's */
 	uint8_t base, index, scale, seg;
-	uint8_t set, size;
-	bool write, is64, a16, s1; /* s1: wants the host pointer in S1, else delta in S2 */
+	uint8_t set, want;
+	uint16_t size;
+	bool write, is64, a16;
+	uint8_t kind; /* enum slot_kind */
 };
 
+/* group.c */
+/* The blocks a joined one is made of, kept for what is translated later. */
+struct tr_parts {
+	unsigned n;
+	struct block **part;
+	uint8_t *first; /* [n + 1] */
+};
+/** tr_rest() - the check of a group has failed (@place, not aligned: group.c): the rest of the
+ * block is interpreted, or gets code without groups for the next time. */
+int tr_rest(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uint32_t fl);
 /* mem.c */
 /** tr_by_page() - from now on the access of a struct tr_place (not aligned) looks its slot up by
  * page number. */

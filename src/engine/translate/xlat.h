@@ -23,6 +23,7 @@ enum stub_kind {
 	STUB_FAR,   /* is the block mapped in this epoch? */
 	STUB_TAGS,  /* the soft TLB's tags do not say so */
 	STUB_LATER, /* not needed: leave as soon as they have been written */
+	STUB_GROUP, /* the check of a group has failed */
 };
 
 /* An address in guest registers. */
@@ -49,14 +50,35 @@ struct stub {
 	uint8_t x87;     /* xlat.x87_due on the way in */
 	/* a slot's check failed (number + 1, else 0); where a hit goes on */
 	uint16_t slot;
-	uint8_t size;
+	uint16_t size;
 	bool write;
 	bool by_page; /* it was looked for by page number: S2 = its number in the table * 32 */
+	uint8_t kind_of_slot, want; /* enum slot_kind, tr_want */
 	unsigned check, hit,
 		after; /* offsets: its first byte; after its jump; after what a hit does */
 	struct ea ea;
-	bool s1;
+	bool live;          /* there are groups that a flush of slots would end */
+	uint8_t s2_group;   /* xlat.s2_group there */
 	uint16_t slot_host; /* STUB_STORED: W_PTR is an offset in the range of this one */
+};
+
+/* A memory access as groups see it (group.c): registers of some version and a constant. */
+struct access {
+	uint16_t base, index; /* versions, 0 = none */
+	uint8_t scale;
+	bool write, stack;
+	uint16_t size; /* bytes; 0 = none that could be in a group */
+	int64_t disp;
+};
+
+/* Accesses that one check is good for. */
+struct group {
+	struct access of;
+	int64_t min, max; /* the extent, as access.disp */
+	bool write, ptr;  /* ptr: the host pointer of min is kept, else delta */
+	bool stored;      /* somebody needs what store_at stores */
+	uint8_t last;     /* instruction */
+	unsigned store_at;
 };
 
 #define XLAT_PARTS 12 /* blocks translated as one */
@@ -81,9 +103,13 @@ struct xlat {
 	bool loop;            /* it may jump to its own start */
 	uint32_t slot_of[16]; /* what the slot of accesses through a GPR is chosen by, 0 = none */
 	uint16_t slot;        /* of the last check */
-	bool s1_offset;       /* S1 is the offset in the slot, not the host pointer */
-	unsigned w;           /* 8 or 4: width of the stack and of near branches */
-	unsigned i;           /* current instruction */
+	bool ungrouped;       /* no groups here */
+	uint8_t s2_group;     /* S2 is what this group needs, + 1; 0 = something else */
+	unsigned first_group, n_groups; /* those in between may be used */
+	struct group group[X86_GROUPS];
+	bool s1_offset; /* S1 is the offset in the slot, not the host pointer */
+	unsigned w;     /* 8 or 4: width of the stack and of near branches */
+	unsigned i;     /* current instruction */
 	unsigned n_slow;
 	unsigned hot_end;     /* where the fast path ends */
 	unsigned first_write; /* TR_TYPE_D: the instruction that writes the flags */
@@ -95,6 +121,8 @@ struct xlat {
 	uint8_t first[XLAT_PARTS + 1];
 	unsigned n_exits;
 	struct stub stub[XLAT_STUBS];
+	struct stub none; /* of accesses that cannot fail */
+	struct access access[BLOCK_MAX_INSNS];
 	struct insn in[BLOCK_MAX_INSNS];
 };
 
@@ -167,6 +195,20 @@ bool xlat_ptr(struct xlat *x, const struct ea *a, unsigned size, bool write,
 /** xlat_operand() - the same with the operand in x->m.mem*; needs S1 and, if @s2_free, S2. */
 bool xlat_operand(struct xlat *x, const struct ea *a, unsigned size, bool write, bool s2_free,
 		  struct stub **ret_stub);
+/** xlat_op_mem() - op @reg, operand of xlat_ptr() or xlat_operand(). */
+void xlat_op_mem(struct xlat *x, bool w, uint8_t op, unsigned reg);
+/** xlat_op_free() - S1 or S2, whichever the operand does not need (not with xlat_stored()). */
+static inline unsigned xlat_op_free(const struct xlat *x)
+{
+	return x->m.mem == S1 ? S2 : S1;
+}
+/** xlat_choose_slot() - the slot of an access, by number over all sets. */
+unsigned xlat_choose_slot(struct xlat *x, const struct ea *a, unsigned size, bool write);
+/** xlat_wants_page() - does the access look for its slot by page number from the start? */
+bool xlat_wants_page(const struct xlat *x, const struct ea *a, bool write);
+/** xlat_page_check() - the check of an extent of @size bytes from address S1 on by page number, up
+ * to the rel32 of a miss; @hit: what follows it. */
+void xlat_page_check(struct xlat *x, unsigned set, unsigned size, enum tr_want want, bool hit);
 /** xlat_stored() - after a store: code pages. @kind: STUB_STORED or STUB_STORED_GO. */
 void xlat_stored(struct xlat *x, unsigned kind);
 /** xlat_range_slot() - the slot for a range of bytes at @a; xlat_slot_field(): where vcpu has its
@@ -182,6 +224,25 @@ void xlat_refill(struct xlat *x, const struct stub *s);
 void xlat_stored_stub(struct xlat *x, const struct stub *s);
 /** xlat_slots_forget() - after @in: which registers point elsewhere now. */
 void xlat_slots_forget(struct xlat *x, const struct insn *in);
+
+/* group.c */
+/** xlat_plan_groups() - before anything is emitted: what the block accesses. */
+void xlat_plan_groups(struct xlat *x);
+/** xlat_groups_before() - before instruction x->i is translated. */
+void xlat_groups_before(struct xlat *x);
+/** xlat_groups_end() - C code was called: no check holds any more. */
+void xlat_groups_end(struct xlat *x);
+/** xlat_groups_live() - is there a check that instructions after x->i count on? */
+bool xlat_groups_live(const struct xlat *x);
+/** xlat_group() - the operand in x->m.mem* by the check of a group, which cannot fault at this
+ * instruction; false: it needs its own. S1 is lost, and S2, EFLAGS are if there was a check. */
+bool xlat_group(struct xlat *x, const struct ea *a, unsigned size, bool write, bool s2_free);
+/** xlat_group_load() - S2 = what xlat.s2_group was @group for. */
+void xlat_group_load(struct xlat *x, unsigned group);
+/** xlat_group_failed() - the stub of a check that failed, flags in memory. */
+void xlat_group_failed(struct xlat *x, const struct stub *s);
+/** xlat_groups_done() - when the block is complete, stubs too. */
+void xlat_groups_done(struct xlat *x);
 
 /* system.c */
 enum xlat_end {
@@ -216,6 +277,8 @@ void xlat_x87(struct xlat *x, const struct insn *in);
 void xlat_x87_store(struct xlat *x, unsigned due);
 
 /* block.c */
+/** xlat_code() - code from instruction x->i on, with flags as x says. False: no room. */
+bool xlat_code(struct xlat *x);
 /** xlat_exit() - the end of the block: go on at @rip as if it were in another page. */
 void xlat_exit(struct xlat *x, unsigned which, uint64_t rip);
 /** xlat_push_word() - push vcpu.word[@word] in the width of near branches; slow: the whole
