@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audio/audio.h"
 #include "base/bits.h"
 #include "cli/image.h"
 #include "host/meminfo.h"
@@ -49,6 +50,8 @@ enum {
 	O_DISPLAY,
 	O_GPU,
 	O_USB,
+	O_SOUND,
+	O_AUDIO,
 	O_GDB,
 	O_DEBUG,
 	O_STATS,
@@ -87,6 +90,8 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_DISPLAY]    = {"display", 0, "WHERE", "screen for VNC clients and browsers: vnc:127.0.0.1:PORT or vnc:unix:PATH, then perhaps ,password-file=PATH; none (default)"},
 	[O_GPU]        = {"gpu", 0, "KIND", "graphics adapter: vga (default on a pc), virtio, none"},
 	[O_USB]        = {"usb", 0, NULL, "a pc with a USB keyboard and tablet (UHCI)"},
+	[O_SOUND]      = {"sound", 0, "CARD", "sound card of a pc: hda (default with --audio), ac97, sb16, none"},
+	[O_AUDIO]      = {"audio", 0, "WHERE", "where sound goes: none (default), wav:PATH, alsa, alsa:DEVICE"},
 	[O_NAME]       = {"name", 0, "NAME", "name of the VM: other bothy commands reach it by this"},
 	[O_DETERMINISTIC] = {"deterministic", 0, NULL, "runs that can be repeated to the bit: time counts instructions; one processor, no network"},
 	[O_RECORD]     = {"record", 0, "FILE", "with --deterministic: write inputs (keys, power button) there"},
@@ -445,6 +450,43 @@ static int set_gdb(struct run_config *rc, const char *value)
 		       where);
 }
 
+static int set_sound(struct run_config *rc, const char *value)
+{
+	const char *names[MACHINE_SOUND_COUNT + 1] = {0};
+
+	for (unsigned i = 0; i < MACHINE_SOUND_COUNT; i++) {
+		names[i] = machine_sound_name((enum machine_sound)i);
+		if (!strcmp(names[i], value)) {
+			rc->vm.sound = (enum machine_sound)i;
+			rc->sound_given = true;
+			return 0;
+		}
+	}
+	return bad_word("sound card", value, names);
+}
+
+static int set_audio(struct run_config *rc, const char *value)
+{
+	rc->vm.audio = value;
+	if (audio_spec_ok(value))
+		return 0;
+	return cli_die(EXIT_USAGE,
+		       "--audio: unknown place '%s'; use none, wav:PATH, alsa or alsa:DEVICE",
+		       value);
+}
+
+/* Who wants to hear something has a card, unless none was asked for. */
+static int settle_sound(struct run_config *rc)
+{
+	struct vm_config *c = &rc->vm;
+
+	if (c->machine == MACHINE_MICROVM && c->sound != MACHINE_SOUND_NONE)
+		return cli_die(EXIT_USAGE, "a microvm has no sound card: use --machine pc");
+	if (!rc->sound_given && c->machine == MACHINE_PC && c->audio && strcmp(c->audio, "none"))
+		c->sound = MACHINE_SOUND_HDA;
+	return 0;
+}
+
 static int set_display(struct run_config *rc, const char *value)
 {
 	rc->vm.display = value;
@@ -511,6 +553,8 @@ static int set_option(struct run_config *rc, int option, const char *value)
 	case O_RECORD: rc->vm.record = value; return 0;
 	case O_REPLAY: rc->vm.replay = value; return 0;
 	case O_GPU: return set_gpu(rc, value);
+	case O_SOUND: return set_sound(rc, value);
+	case O_AUDIO: return set_audio(rc, value);
 	case O_GDB: return set_gdb(rc, value);
 	case O_DEBUG: return set_masks(rc, value);
 	case O_IN_PLACE: rc->in_place = true; return 0;
@@ -652,7 +696,7 @@ static int settle(struct run_config *rc)
 	struct vm_config *c = &rc->vm;
 	bool nat;
 
-	if (settle_firmware(rc))
+	if (settle_firmware(rc) || settle_sound(rc))
 		return EXIT_USAGE;
 	if (!c->n_cpus)
 		c->n_cpus = 1;

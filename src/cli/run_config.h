@@ -19,6 +19,7 @@ struct run_config {
 	bool gdb_wait;    /* stop before the first instruction */
 	const char *name; /* of the VM: it gets a control socket; NULL = none */
 	bool stats, help;
+	bool sound_given;
 	unsigned verbose;
 	/* copies of the parts of arguments, freed together */
 	char *owned[256];

@@ -24,6 +24,7 @@
 #include "machine/acpi.h"
 #include "machine/boot/boot.h"
 
+struct audio;
 struct block;
 struct chr;
 struct net;
@@ -51,6 +52,15 @@ enum machine_disk_kind {
 
 /* What the network card is to the guest. All but virtio need the "pc" machine. */
 enum machine_nic_model { MACHINE_NIC_VIRTIO, MACHINE_NIC_E1000, MACHINE_NIC_COUNT };
+
+/* The sound card; all but none need the "pc" machine. The loudspeaker is there without. */
+enum machine_sound {
+	MACHINE_SOUND_NONE,
+	MACHINE_SOUND_AC97,
+	MACHINE_SOUND_HDA,
+	MACHINE_SOUND_SB16,
+	MACHINE_SOUND_COUNT
+};
 
 struct machine_disk {
 	enum machine_disk_kind kind;
@@ -107,6 +117,8 @@ struct machine_config {
 	bool vga;            /* pc only */
 	const void *vga_rom; /* borrowed by machine_new(): the video BIOS; NULL = none */
 	size_t vga_rom_size;
+	enum machine_sound sound;
+	struct audio *audio;      /* NULL = nobody hears it */
 	struct display *display;  /* NULL = no screen to look at, no keys from a viewer */
 	struct boot_source *boot; /* borrowed */
 	struct machine_firmware firmware;
@@ -196,5 +208,7 @@ void machine_memory_map(const struct machine *m, struct e820 *ret_map);
 const char *machine_nic_name(enum machine_nic_model model);
 /** machine_kind_name() - "pc", "microvm". */
 const char *machine_kind_name(enum machine_kind kind);
+/** machine_sound_name() - "none", "ac97", "hda", "sb16". */
+const char *machine_sound_name(enum machine_sound sound);
 
 #endif

@@ -162,6 +162,7 @@ int parts_timers(struct machine *m, struct error *err)
 	struct mc146818 *rtc;
 	int r;
 
+	pit->audio = m->cfg.audio;
 	parts_isa(m, &pit->irq, ISA_IRQ_TIMER);
 	r = parts_add(m, &pit->dev, err);
 	if (r < 0)

@@ -157,6 +157,8 @@ int pc_build(struct machine *m, struct error *err)
 		r = parts_disks(m, err);
 	if (r == 0)
 		r = parts_usb(m, err);
+	if (r == 0)
+		r = parts_sound(m, err);
 	describe(m);
 	return r < 0 ? r : firmware_files(m, m->fw_cfg, err);
 }

@@ -51,6 +51,7 @@ struct vm {
 		*firmware_log;
 	struct block *block[MACHINE_DISKS_MAX];
 	struct net *net;
+	struct audio *audio;     /* NULL: nobody hears */
 	struct display *display; /* NULL without a screen */
 	struct vnc *vnc;
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "cpu/x86/lapic.h"
 #include "cpu/x86/seg.h"
+#include "audio/audio.h"
 #include "display/vnc.h"
 #include "vm/internal.h"
 
@@ -282,6 +283,8 @@ static int open_back_ends(struct vm *vm, const struct vm_config *cfg, struct err
 		if (r < 0)
 			error_add(err, "console %u: ", i + 1);
 	}
+	if (r == 0 && cfg->audio)
+		r = audio_open(vm->clock, cfg->audio, &vm->audio, err);
 	if (r == 0 && cfg->debugcon)
 		r = chr_open(vm->loop, cfg->debugcon, &vm->debugcon, err);
 	if (r == 0 && cfg->firmware_log) {
@@ -387,6 +390,8 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 		mc.console[i] = vm->console[i];
 	mc.vga = cfg->machine == MACHINE_PC && !cfg->no_vga;
 	mc.virtio_gpu = cfg->virtio_gpu;
+	mc.sound = cfg->sound;
+	mc.audio = vm->audio;
 	mc.usb = cfg->usb && cfg->machine == MACHINE_PC;
 	if (mc.vga || mc.virtio_gpu) {
 		r = display_new(vm->loop, &vm->display, err);
@@ -553,6 +558,7 @@ static void free_locked(struct vm *vm)
 			block_close(vm->block[i]);
 	if (vm->net)
 		net_close(vm->net);
+	audio_close(vm->audio);
 	vnc_close(vm->vnc);
 	display_free(vm->display);
 	for (unsigned i = 0; i < MACHINE_CONSOLES_MAX; i++)

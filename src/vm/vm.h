@@ -68,7 +68,9 @@ struct vm_config {
 	const char *console[MACHINE_CONSOLES_MAX];
 	unsigned n_consoles;
 	const char *debugcon;
-	bool no_vga;         /* pc: leave the VGA out */
+	bool no_vga; /* pc: leave the VGA out */
+	enum machine_sound sound;
+	const char *audio;   /* audio_open() spec; NULL = "none" */
 	bool usb;            /* pc: USB keyboard and tablet */
 	bool virtio_gpu;     /* a virtio graphics adapter */
 	const char *name;    /* NULL: none was given */

@@ -29,6 +29,9 @@
 #include "device/misc/port92.h"
 #include "device/misc/postcode.h"
 #include "device/misc/testdev.h"
+#include "device/sound/ac97.h"
+#include "device/sound/hda.h"
+#include "device/sound/sb16.h"
 #include "device/timer/hpet.h"
 #include "device/timer/i8254.h"
 #include "device/timer/mc146818.h"
@@ -52,6 +55,8 @@ struct world {
 	struct dev *dev;
 	unsigned calls; /* of interrupt sinks */
 	struct pci_bus pci;
+	struct audio *audio;
+	struct i8237 *dma; /* of a device that is not one itself */
 	const uint8_t *p, *end;
 };
 
@@ -111,6 +116,7 @@ static void poke_ioapic(struct world *w, unsigned what)
 
 static void wire_pit(struct world *w, struct dev *d)
 {
+	((struct i8254 *)d)->audio = w->audio;
 	irq_init(&((struct i8254 *)d)->irq, sink, w, 0);
 }
 
@@ -366,6 +372,118 @@ static void poke_uhci(struct world *w, unsigned what)
 	}
 }
 
+static void wire_ac97(struct world *w, struct dev *d)
+{
+	pci_bus_init(&w->pci, &w->env->bus, route, w);
+	((struct ac97 *)d)->bus = &w->pci;
+	((struct ac97 *)d)->audio = w->audio;
+}
+
+static void wire_hda(struct world *w, struct dev *d)
+{
+	pci_bus_init(&w->pci, &w->env->bus, route, w);
+	((struct hda *)d)->bus = &w->pci;
+	((struct hda *)d)->audio = w->audio;
+}
+
+/* Where the ranges say, and a bus master most of the time. */
+static void place_sound(struct world *w, unsigned what)
+{
+	pci_bus_config_write(&w->pci, PCI_DEVFN(2, 0), PCI_BAR0, 4,
+			     w->target->cls == &hda_class ? 0xe0000000 : 0xc000);
+	pci_bus_config_write(&w->pci, PCI_DEVFN(2, 0), PCI_BAR0 + 4, 4,
+			     w->target->cls == &hda_class ? 0 : 0xc400);
+	pci_bus_config_write(&w->pci, PCI_DEVFN(2, 0), PCI_COMMAND, 2, what & 8 ? 3 : 7);
+}
+
+/* A ring of short buffers in memory, and a bus master that works on it. */
+static void poke_ac97(struct world *w, unsigned what)
+{
+	struct bus *bus = &w->env->bus;
+	uint16_t box = (uint16_t)(0xc400 + 0x10 * (what & 1));
+
+	place_sound(w, what);
+	for (unsigned i = 0; i < 32; i++) {
+		st_le32(w->env->ram->host + 0x6000 + 8 * i, (uint32_t)take(w, 1) << 8);
+		st_le32(w->env->ram->host + 0x6004 + 8 * i, (uint32_t)take(w, 1) | 1u << 31);
+	}
+	bus_unlock(bus);
+	bus_pio_write(bus, 0xc42c, 4, what & 2 ? 2 : 0);
+	bus_pio_write(bus, box, 4, 0x6000);
+	bus_pio_write(bus, (uint16_t)(box + 5), 1, (uint32_t)take(w, 1));
+	bus_pio_write(bus, (uint16_t)(box + 11), 1, what & 4 ? 0x1d : 0x19);
+	bus_lock(bus);
+}
+
+static void hda_write_at(struct world *w, unsigned off, unsigned size, uint64_t val)
+{
+	bus_mmio_write(&w->env->bus, 0xe0000000 + off, size, val);
+}
+
+/* Out of reset with rings; a verb; or a stream that runs. */
+static void poke_hda(struct world *w, unsigned what)
+{
+	unsigned s = 0x80 + 0x20 * ((unsigned)take(w, 1) & 7);
+
+	place_sound(w, what & 7);
+	for (unsigned i = 0; i < 8; i++) {
+		st_le64(w->env->ram->host + 0x6000 + 16 * i, take(w, 1) << 8);
+		st_le32(w->env->ram->host + 0x6008 + 16 * i, (uint32_t)take(w, 1));
+		st_le32(w->env->ram->host + 0x600c + 16 * i, i & 1);
+	}
+	bus_unlock(&w->env->bus);
+	hda_write_at(w, 0x08, 4, 1);
+	hda_write_at(w, 0x20, 4, 0xc00000ff);
+	if ((what & 3) == 0) {
+		hda_write_at(w, 0x40, 4, 0x1000);
+		hda_write_at(w, 0x50, 4, 0x2000);
+		hda_write_at(w, 0x5c, 1, 3);
+		hda_write_at(w, 0x4c, 1, 2);
+		hda_write_at(w, 0x48, 2, take(w, 1));
+	} else if ((what & 3) == 1) {
+		hda_write_at(w, 0x60, 4, take(w, 3) & 0x07ffffff);
+		hda_write_at(w, 0x68, 2, 1);
+	} else {
+		hda_write_at(w, s + 0x08, 4, take(w, 2));
+		hda_write_at(w, s + 0x0c, 2, take(w, 1) & 7);
+		hda_write_at(w, s + 0x12, 2, what & 4 ? take(w, 2) : 0x11);
+		hda_write_at(w, s + 0x18, 4, 0x6000);
+		hda_write_at(w, s, 4, 0x00100006);
+	}
+	bus_lock(&w->env->bus);
+}
+
+static void wire_sb16(struct world *w, struct dev *d)
+{
+	struct error err = {0};
+
+	if (!w->dma) {
+		w->dma = (struct i8237 *)dev_new(&i8237_class, "dma", &w->sv);
+		check(dev_realize(&w->dma->dev, &err) == 0);
+	}
+	((struct sb16 *)d)->dma = w->dma;
+	((struct sb16 *)d)->audio = w->audio;
+	for (unsigned i = 0; i < SB16_IRQS; i++)
+		irq_init(&((struct sb16 *)d)->irq[i], sink, w, i);
+}
+
+/* A command with its arguments, the channels ready for it. */
+static void poke_sb16(struct world *w, unsigned what)
+{
+	static const uint8_t dma[][2] = {{0xd6, 0xc0}, {0xd4, 0}, {0x0b, 0x59}, {0x02, 0},
+					 {0x03, 1},    {0x03, 2}, {0x0a, 1},    {0xd6, 0x59},
+					 {0xc6, 9},    {0xc6, 0}, {0xd4, 1}};
+	uint8_t cmd = (uint8_t)take(w, 1);
+
+	bus_unlock(&w->env->bus);
+	for (unsigned i = 0; i < ARRAY_SIZE(dma) && (what & 1); i++)
+		bus_pio_write(&w->env->bus, dma[i][0], 1, dma[i][1]);
+	bus_pio_write(&w->env->bus, 0x22c, 1, what & 2 ? 0xb0 | (cmd & 0x1f) : cmd);
+	for (unsigned i = 0; i < 3; i++)
+		bus_pio_write(&w->env->bus, 0x22c, 1, (uint32_t)take(w, 1));
+	bus_lock(&w->env->bus);
+}
+
 /* clang-format off */
 static const struct target targets[] = {
 	{&i8259_class,       {{0x20, 2}, {0xa0, 2}, {0x4d0, 2}}, wire_pic, poke_pic},
@@ -386,6 +504,9 @@ static const struct target targets[] = {
 	{&fw_cfg_class,      {{0x510, 2}, {0x514, 8}}, wire_fw, poke_fw},
 	{&fw_cfg_mmio_class, {{0x9000000, 24, true}}, wire_fw, poke_fw},
 	{&pflash_class,      {{0xffc00000, 4 * PFLASH_BLOCK, true}}, wire_flash, poke_flash},
+	{&ac97_class,        {{0xc000, 0x100}, {0xc400, 0x40}}, wire_ac97, poke_ac97},
+	{&hda_class,         {{0xe0000000, 0x180, true}, {0xe0000000, 0x2200, true}}, wire_hda, poke_hda},
+	{&sb16_class,        {{0x224, 12}, {0x00, 16}, {0xd0, 16}}, wire_sb16, poke_sb16},
 	{&uhci_class,        {{0xc000, 0x20}}, wire_uhci, poke_uhci},
 	{&vga_class,         {{0x3b0, 0x30}, {0x1ce, 4}, {0x3c0, 16}}, wire_vga, poke_vga},
 };
@@ -561,6 +682,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct env *env;
 	struct world w = {.p = data, .end = data + size};
+	struct error err = {0};
 	struct dev *fresh;
 
 	if (!env)
@@ -573,6 +695,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bus_lock(&env->bus);
 	clock_set_wall_base(w.sv.clock, 1700000000ull * NS_PER_SEC);
 	clock_start(w.sv.clock);
+	check(audio_open(w.sv.clock, "wav:/dev/null", &w.audio, &err) == 0);
 	w.dev = device_new(&w);
 	for (unsigned i = 0; i < OPS && w.p < w.end; i++) {
 		run_op(&w);
@@ -591,6 +714,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(b2);
 	clock_step(w.sv.clock, NS_PER_MS);
 	dev_free(fresh);
+	if (w.dma)
+		dev_free(&w.dma->dev);
+	audio_close(w.audio);
 	clock_free(w.sv.clock);
 	bus_unlock(&env->bus);
 	return 0;

@@ -432,6 +432,8 @@ static uint64_t pit_read(struct dev *d, uint64_t off, unsigned size)
 
 	if (off == 3)
 		return 0xff; /* no read of the control word register (DS, figure 3) */
+	if (off == 2)
+		speaker_catch_up(&pit->speaker);
 	ch_sync(&pit->s.ch[off], t);
 	return ch_read(&pit->s.ch[off], t);
 }
@@ -441,6 +443,8 @@ static void pit_write(struct dev *d, uint64_t off, unsigned size, uint64_t val)
 	struct i8254 *pit = to_pit(d);
 	uint64_t t = pit_now(pit);
 
+	if (off >= 2)
+		speaker_catch_up(&pit->speaker);
 	if (off == 3) {
 		pit_control(pit, t, (uint8_t)val);
 		return;
@@ -460,6 +464,7 @@ static uint64_t port61_read(struct dev *d, uint64_t off, unsigned size)
 	struct i8254 *pit = to_pit(d);
 	uint64_t t = pit_now(pit);
 
+	speaker_catch_up(&pit->speaker);
 	ch_sync(&pit->s.ch[2], t);
 	return pit->s.port61 | (t / REFRESH_TICKS & 1 ? P61_REFRESH : 0) |
 	       (ch_out(&pit->s.ch[2], t) ? P61_OUT2 : 0);
@@ -469,8 +474,16 @@ static void port61_write(struct dev *d, uint64_t off, unsigned size, uint64_t va
 {
 	struct i8254 *pit = to_pit(d);
 
+	speaker_catch_up(&pit->speaker);
 	pit->s.port61 = (uint8_t)val & P61_WRITABLE;
 	ch_set_gate(&pit->s.ch[2], pit_now(pit), val & P61_GATE2);
+	speaker_switched(&pit->speaker);
+}
+
+bool i8254_out2(struct i8254 *pit, uint64_t t)
+{
+	ch_sync(&pit->s.ch[2], t);
+	return ch_out(&pit->s.ch[2], t);
 }
 
 void i8254_set_legacy(void *ctx, unsigned pin, bool level)
@@ -487,6 +500,7 @@ static int i8254_realize(struct dev *d, struct error *err)
 	struct i8254 *pit = to_pit(d);
 
 	vtimer_init(&pit->timer, d->sv->clock, pit_timer, pit);
+	speaker_init(&pit->speaker, pit, pit->audio);
 	return 0;
 }
 
@@ -496,6 +510,7 @@ static void i8254_unrealize(struct dev *d)
 
 	if (pit->timer.clock)
 		vtimer_cancel(&pit->timer);
+	speaker_done(&pit->speaker);
 }
 
 /* The 8254 has no reset input: "prior to initialization, the mode, count, and output of all
@@ -512,6 +527,7 @@ static void i8254_reset(struct dev *d, enum dev_reset kind)
 	pit->s.port61 = 0;
 	pit->s.irq_edge = NO_EDGE;
 	pit_update(pit);
+	speaker_switched(&pit->speaker);
 }
 
 static int i8254_loaded(struct dev *d, struct error *err)
@@ -527,6 +543,7 @@ static int i8254_loaded(struct dev *d, struct error *err)
 	/* An edge that was due when the state was saved fires as soon as the clock runs. */
 	irq_set(&pit->irq, pit_level(pit, pit_now(pit)));
 	pit_arm(pit);
+	speaker_switched(&pit->speaker);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #define DEVICE_TIMER_I8254_H
 
 #include "device/dev.h"
+#include "device/timer/speaker.h"
 
 #define I8254_HZ 1193182ull /* 14.31818 MHz / 12 */
 
@@ -45,9 +46,11 @@ struct i8254_regs {
 struct i8254 {
 	struct dev dev;
 	struct i8254_regs s;
-	struct irq irq; /* out: OUT of channel 0, ISA IRQ0 */
+	struct irq irq;      /* out: OUT of channel 0, ISA IRQ0 */
+	struct audio *audio; /* borrowed; what the loudspeaker is heard through; NULL = none */
 	/* private */
 	struct vtimer timer;
+	struct speaker speaker;
 };
 
 extern const struct dev_class i8254_class;
@@ -55,5 +58,8 @@ extern const struct dev_class i8254_class;
 /** i8254_set_legacy() - irq sink: while high, OUT 0 is cut off from IRQ0 (HPET LEG_RT_CNF).
  * @ctx: the struct i8254. Bus lock held. Source: IA-PC HPET 1.0a, 2.3.5. */
 void i8254_set_legacy(void *ctx, unsigned pin, bool level);
+
+/** i8254_out2() - OUT of counter 2 at tick @t; not earlier than its last change. Bus lock held. */
+bool i8254_out2(struct i8254 *pit, uint64_t t);
 
 #endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a device under test played: a mixer on the harness's clock that writes a sound file, and
+ * its measures.
+ */
+#ifndef TESTS_REG_EAR_H
+#define TESTS_REG_EAR_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "audio/audio.h"
+#include "harness.h"
+
+struct ear {
+	struct audio *audio;
+	char path[64];
+	int16_t *frames; /* two samples each, after ear_listen() */
+	size_t n;
+};
+
+static inline void ear_open(struct ear *e, struct harness *h)
+{
+	char spec[80];
+	struct error err = {0};
+
+	snprintf(e->path, sizeof(e->path), "/tmp/bothy-ear-XXXXXX");
+	assert_true(close(mkstemp(e->path)) == 0);
+	snprintf(spec, sizeof(spec), "wav:%s", e->path);
+	bus_lock(&h->bus);
+	assert_int_equal(audio_open(h->clock, spec, &e->audio, &err), 0);
+	bus_unlock(&h->bus);
+}
+
+/* After the devices are gone. */
+static inline void ear_listen(struct ear *e)
+{
+	uint8_t head[44];
+	FILE *f;
+
+	audio_close(e->audio);
+	f = fopen(e->path, "rb");
+	assert_non_null(f);
+	assert_int_equal(fread(head, 1, 44, f), 44);
+	assert_int_equal(ld_le32(head + 24), AUDIO_RATE);
+	e->n = ld_le32(head + 40) / 4;
+	assert_int_equal(ld_le32(head + 4), e->n * 4 + 36);
+	e->frames = xnew_n(int16_t, 2 * e->n + 2);
+	assert_int_equal(fread(e->frames, 4, e->n, f), e->n);
+	fclose(f);
+	unlink(e->path);
+}
+
+/* Loudest sample of a side. */
+static inline int ear_peak(const struct ear *e, unsigned side)
+{
+	int peak = 0;
+
+	for (size_t i = 0; i < e->n; i++)
+		peak = MAX(peak, abs(e->frames[2 * i + side]));
+	return peak;
+}
+
+/* Frequency by rising zero crossings between the first and the last loud sample; 0: silence. */
+static inline double ear_hz(const struct ear *e, unsigned side)
+{
+	size_t first = 0, last = 0, crossings = 0;
+	bool low = false;
+
+	for (size_t i = 0; i < e->n; i++) {
+		int v = e->frames[2 * i + side];
+
+		if (v < -400)
+			low = true;
+		if (v > 400 && low) {
+			if (!crossings++)
+				first = i;
+			last = i;
+			low = false;
+		}
+	}
+	return crossings > 2 ? (double)(crossings - 1) * AUDIO_RATE / (double)(last - first) : 0;
+}
+
+static inline void ear_done(struct ear *e)
+{
+	free(e->frames);
+}
+
+/* A square wave of @hz in 16-bit stereo at @rate, @frames of it. */
+static inline void ear_tone(uint8_t *to, unsigned hz, unsigned rate, unsigned frames)
+{
+	for (unsigned i = 0; i < frames; i++) {
+		int16_t v = i * 2 * hz / rate % 2 ? -8000 : 8000;
+
+		st_le16(to + 4 * i, (uint16_t)v);
+		st_le16(to + 4 * i + 2, (uint16_t)v);
+	}
+}
+
+#endif
