@@ -70,8 +70,8 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_EFI_VARS]   = {"efi-vars", 0, "FILE", "where EFI variables are kept; made if it isn't there. Default: beside a disk that is written to, else they are gone at the end"},
 	[O_BOOT]       = {"boot", 0, "ORDER", "what to start from: floppy, cdrom, disk, net, in that order; and menu, to ask"},
 	[O_FIRMWARE_LOG] = {"firmware-log", 0, "WHERE", "the firmware's own messages (port 0x402)"},
-	[O_DISK]       = {"disk", 0, "FILE[,ro][,overlay][,unsafe][,if=KIND]", "raw disk image, written to unless ro or overlay; if=virtio (default), ide or nvme; may be repeated"},
-	[O_CDROM]      = {"cdrom", 0, "FILE", "image as the disc of an IDE CD drive"},
+	[O_DISK]       = {"disk", 0, "FILE[,ro][,overlay][,unsafe][,if=KIND]", "raw disk image, written to unless ro or overlay; if=virtio (default), ahci, ide or nvme; may be repeated"},
+	[O_CDROM]      = {"cdrom", 0, "FILE[,if=KIND]", "image as the disc of a CD drive; if=ide (default) or ahci"},
 	[O_FLOPPY]     = {"floppy", 0, "FILE[,ro]", "image of a diskette, 160K to 2.88M; may be repeated once"},
 	[O_IN_PLACE]   = {"in-place", 0, NULL, "let the guest write to the FILEs themselves; otherwise its changes are gone at the end"},
 	[O_MEMORY]     = {"memory", 'm', "SIZE", "guest memory, e.g. 512M or 2G; default a quarter of the free, at most 2G"},
@@ -131,23 +131,28 @@ void run_config_done(struct run_config *rc)
 		free(rc->owned[--rc->n_owned]);
 }
 
-/* "if=NAME": what a disk is to the guest. */
-static bool disk_bus(const char *word, enum machine_disk_kind *ret_kind)
+/* "if=NAME": what a disk or CD drive is to the guest. */
+static bool disk_bus(const char *word, enum machine_disk_kind *kind)
 {
 	static const struct {
 		const char *word;
-		enum machine_disk_kind kind;
+		enum machine_disk_kind disk, cdrom;
 	} buses[] = {
-		{"if=virtio", MACHINE_DISK_VIRTIO},
-		{"if=ide", MACHINE_DISK_IDE},
-		{"if=nvme", MACHINE_DISK_NVME},
+		{"if=virtio", MACHINE_DISK_VIRTIO, MACHINE_DISK_KIND_COUNT},
+		{"if=ide", MACHINE_DISK_IDE, MACHINE_DISK_CDROM},
+		{"if=nvme", MACHINE_DISK_NVME, MACHINE_DISK_KIND_COUNT},
+		{"if=ahci", MACHINE_DISK_AHCI, MACHINE_DISK_AHCI_CDROM},
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(buses); i++)
-		if (!strcmp(word, buses[i].word)) {
-			*ret_kind = buses[i].kind;
-			return true;
-		}
+	for (size_t i = 0; i < ARRAY_SIZE(buses); i++) {
+		enum machine_disk_kind k =
+			machine_disk_is_cdrom(*kind) ? buses[i].cdrom : buses[i].disk;
+
+		if (strcmp(word, buses[i].word) || k == MACHINE_DISK_KIND_COUNT)
+			continue;
+		*kind = k;
+		return true;
+	}
 	return false;
 }
 
@@ -161,8 +166,12 @@ static int add_disk(struct run_config *rc, const char *value, enum machine_disk_
 		return cli_die(EXIT_USAGE, "too many disks: at most %u", MACHINE_DISKS_MAX);
 	path = own(rc, xstrdup(value));
 	/* Options are taken from the end, so that a path may have commas. */
-	for (char *comma; !cdrom && (comma = strrchr(path, ','));) {
-		if (!strcmp(comma, ",ro"))
+	for (char *comma; (comma = strrchr(path, ','));) {
+		if (cdrom && disk_bus(comma + 1, &d.kind))
+			; /* a disc has no other options */
+		else if (cdrom)
+			break;
+		else if (!strcmp(comma, ",ro"))
 			d.read_only = true;
 		else if (!strcmp(comma, ",unsafe"))
 			d.unsafe = true;

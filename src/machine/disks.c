@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Disks of the "pc" machine on PCI controllers that came after the PIIX3: NVMe (a controller for
- * each disk).
+ * Disks and CD drives of the "pc" machine on PCI controllers that came after the PIIX3: NVMe (a
+ * controller for each disk), AHCI (one controller, ports in the order given).
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/bits.h"
+#include "device/storage/ahci.h"
 #include "device/storage/nvme.h"
 #include "machine/firmware.h"
 
@@ -35,9 +37,47 @@ static int add_nvme(struct machine *m, unsigned i, struct error *err)
 	return r;
 }
 
+static int add_ahci(struct machine *m, struct error *err)
+{
+	struct ahci *h = NULL;
+	unsigned n = 0, disk[AHCI_PORTS];
+	int r;
+
+	for (unsigned i = 0; i < m->cfg.n_disks; i++) {
+		const struct machine_disk *d = &m->cfg.disk[i];
+		struct ide_drive *drive;
+
+		if (d->kind != MACHINE_DISK_AHCI && d->kind != MACHINE_DISK_AHCI_CDROM)
+			continue;
+		if (!h)
+			h = (struct ahci *)dev_new(&ahci_class, "ahci", &m->sv);
+		if (n == AHCI_PORTS) {
+			dev_free(&h->dev);
+			return error_set(err, -ENOSPC,
+					 "there are %u AHCI ports; give the other disks as "
+					 "--disk FILE,if=virtio",
+					 AHCI_PORTS);
+		}
+		drive = &h->port[n].ch.drive[0];
+		drive->block = d->block;
+		drive->present = true;
+		drive->cdrom = d->kind == MACHINE_DISK_AHCI_CDROM;
+		serial_of(m, i, drive->serial, sizeof(drive->serial));
+		disk[n++] = i;
+	}
+	if (!h)
+		return 0;
+	h->bus = m->pci;
+	r = parts_add(m, &h->dev, err);
+	for (unsigned i = 0; i < n && r == 0; i++)
+		firmware_boot_path(m, m->cfg.disk[disk[i]].kind == MACHINE_DISK_AHCI ? 'c' : 'd',
+				   "/pci@i0cf8/ahci@%x/drive@%x/disk@0", h->devfn >> 3, i);
+	return r;
+}
+
 int parts_disks(struct machine *m, struct error *err)
 {
-	int r = 0;
+	int r = add_ahci(m, err);
 
 	for (unsigned i = 0; i < m->cfg.n_disks && r == 0; i++)
 		if (m->cfg.disk[i].kind == MACHINE_DISK_NVME)

@@ -47,6 +47,8 @@ enum machine_disk_kind {
 	MACHINE_DISK_CDROM, /* IDE, removable */
 	MACHINE_DISK_FLOPPY,
 	MACHINE_DISK_NVME,
+	MACHINE_DISK_AHCI,
+	MACHINE_DISK_AHCI_CDROM,
 	MACHINE_DISK_KIND_COUNT
 };
 
@@ -61,6 +63,11 @@ enum machine_sound {
 	MACHINE_SOUND_SB16,
 	MACHINE_SOUND_COUNT
 };
+
+static inline bool machine_disk_is_cdrom(enum machine_disk_kind kind)
+{
+	return kind == MACHINE_DISK_CDROM || kind == MACHINE_DISK_AHCI_CDROM;
+}
 
 struct machine_disk {
 	enum machine_disk_kind kind;

@@ -4,7 +4,7 @@
  * ATAPI-7 volume 1 (T13/1532D); CHS addresses and older commands: ATA-4 (T13/1153D); DATA SET
  * MANAGEMENT: ATA-8 ACS (T13/1699D).
  *
- * UNMODELLED: SMART, security, host protected area, streaming, power-up in standby and DMA queued
+ * UNMODELLED: security, host protected area, streaming, power-up in standby and DMA queued
  * commands are aborted as on drives without them; the time that mechanics take; power modes have no
  * effect but their answer to CHECK POWER MODE; a write-back cache's contents are the host's.
  */
@@ -98,15 +98,16 @@ static bool take_range(struct ide_channel *ch, bool ext)
 
 enum { DISK = 1, CD = 2, BOTH = 3 };
 
-/* Buffers of IDENTIFY and READ BUFFER: one block to the host. */
-static void reply(struct ide_channel *ch, uint32_t len)
+/* Buffers of IDENTIFY, READ BUFFER and logs: to the host, a sector at a time. */
+void ata_reply(struct ide_channel *ch, uint32_t len)
 {
 	struct ide_channel_regs *s = ch->s;
 
 	s->op = IDE_OP_REPLY;
 	s->dma = false;
 	s->buf_pos = 0;
-	s->buf_len = s->drq_end = len;
+	s->buf_len = len;
+	s->drq_end = MIN(len, IDE_SECTOR);
 	s->left = 0;
 	s->block = 1;
 	ide_present(ch, false, true);
@@ -141,6 +142,19 @@ static void put_xfer_mode(const struct ide_drive_regs *d, uint8_t *p)
 
 	st_le16(p + 2 * 63, (uint16_t)(0x07 | (d->xfer_mode >> 3 == 4 ? BIT(8 + n) : 0)));
 	st_le16(p + 2 * 88, (uint16_t)(0x3f | (d->xfer_mode >> 3 == 8 ? BIT(8 + n) : 0)));
+}
+
+/* What Serial ATA adds: Serial ATA 2.6, 13.2.1; ATA-8 ACS, 7.16.7. */
+static void identify_sata(uint8_t *p)
+{
+	st_le16(p + 2 * 75, 31);     /* queue depth - 1 */
+	st_le16(p + 2 * 76, 0x010e); /* up to 6 Gbit/s, native queuing */
+	st_le16(p + 2 * 80, 0x01fe); /* ATA-8 ACS, too */
+	st_le16(p + 2 * 84, 0x4061); /* general purpose logs */
+	st_le16(p + 2 * 87, 0x4061);
+	st_le16(p + 2 * 106, 0x6003); /* 8 logical sectors in a physical one */
+	st_le16(p + 2 * 217, 0x0001); /* does not rotate */
+	st_le16(p + 2 * 222, 0x101f); /* Serial ATA, up to 2.6 */
 }
 
 /* ATA vol. 1, 6.16, table 24; words not named are zero. */
@@ -184,19 +198,22 @@ static void identify(struct ide_channel *ch, uint8_t cmd)
 		st_le16(p + 2 * 169, 0x0001);
 	}
 	st_le16(p + 2 * 80, 0x00fe); /* ATA-1 to ATA/ATAPI-7 */
-	st_le16(p + 2 * 82, 0x7020); /* NOP, READ and WRITE BUFFER, write cache */
+	st_le16(p + 2 * 82, 0x7021); /* NOP, READ and WRITE BUFFER, write cache, SMART */
 	st_le16(p + 2 * 83, 0x7400); /* FLUSH CACHE, FLUSH CACHE EXT, 48-bit */
-	st_le16(p + 2 * 84, 0x4040); /* FUA */
-	st_le16(p + 2 * 85, 0x7000 | (d->write_cache ? 0x20 : 0));
+	st_le16(p + 2 * 84, 0x4041); /* FUA, SMART error log */
+	st_le16(p + 2 * 85, (uint16_t)(0x7000 | (d->write_cache ? 0x20 : 0) | (d->smart ? 1 : 0)));
 	st_le16(p + 2 * 86, 0x3400);
-	st_le16(p + 2 * 87, 0x4040);
-	st_le16(p + 2 * 93, ide_selected(ch) ? 0x6b00 : 0x600b); /* reset result; 80 wires */
+	st_le16(p + 2 * 87, 0x4041);
+	if (ch->sata)
+		identify_sata(p);
+	else /* reset result; 80 wires */
+		st_le16(p + 2 * 93, ide_selected(ch) ? 0x6b00 : 0x600b);
 	st_le64(p + 2 * 100, dr->sectors);
 	p[510] = 0xa5; /* integrity word */
 	for (unsigned i = 0; i < 511; i++)
 		sum = (uint8_t)(sum + p[i]);
 	p[511] = (uint8_t)-sum;
-	reply(ch, IDE_SECTOR);
+	ata_reply(ch, IDE_SECTOR);
 }
 
 void ata_set_signature(struct ide_channel *ch, unsigned n)
@@ -226,7 +243,7 @@ static void identify_packet(struct ide_channel *ch, uint8_t cmd)
 	atapi_identify(ide_active_drive(ch), ch->s->buf);
 	put_xfer_mode(ide_active(ch), ch->s->buf);
 	ch->s->limit = IDE_SECTOR;
-	reply(ch, IDE_SECTOR);
+	ata_reply(ch, IDE_SECTOR);
 }
 
 /* READ and WRITE in all forms. */
@@ -243,7 +260,8 @@ static void transfer(struct ide_channel *ch, uint8_t cmd)
 	}
 	if (!take_range(ch, is_ext(cmd)))
 		return;
-	s->dma = cmd == 0x25 || cmd == 0x35 || cmd == 0x3d || (cmd >= 0xc8 && cmd <= 0xcb);
+	s->dma = ch->sata || cmd == 0x25 || cmd == 0x35 || cmd == 0x3d ||
+		 (cmd >= 0xc8 && cmd <= 0xcb);
 	s->fua = cmd == 0x3d || cmd == 0xce;
 	s->block = multi ? d->multiple : 1;
 	s->op = out ? IDE_OP_WRITE : IDE_OP_READ;
@@ -390,7 +408,7 @@ static void power(struct ide_channel *ch, uint8_t cmd)
 static void read_buffer(struct ide_channel *ch, uint8_t cmd)
 {
 	(void)cmd;
-	reply(ch, IDE_SECTOR);
+	ata_reply(ch, IDE_SECTOR);
 }
 
 static void write_buffer(struct ide_channel *ch, uint8_t cmd)
@@ -452,7 +470,7 @@ static void packet(struct ide_channel *ch, uint8_t cmd)
 	struct ide_drive_regs *d = ide_active(ch);
 
 	(void)cmd;
-	s->dma = d->feature[0] & 1;
+	s->dma = ch->sata || (d->feature[0] & 1);
 	s->limit = (uint16_t)(d->lba_mid[0] | d->lba_high[0] << 8);
 	/* vol. 1, 6.24: 0 and odd limits are not meant; FFFFh is FFFEh. */
 	s->limit &= 0xfffe;
@@ -477,6 +495,7 @@ static const struct {
 	{0x24, 0x25, DISK, transfer},      /* READ SECTOR(S) EXT, READ DMA EXT */
 	{0x27, 0x27, DISK, native_max},    /* READ NATIVE MAX ADDRESS EXT */
 	{0x29, 0x29, DISK, transfer},      /* READ MULTIPLE EXT */
+	{0x2f, 0x2f, DISK, ata_read_log},  /* READ LOG EXT */
 	{0x30, 0x31, DISK, transfer},      /* WRITE SECTOR(S) */
 	{0x34, 0x35, DISK, transfer},      /* WRITE SECTOR(S) EXT, WRITE DMA EXT */
 	{0x39, 0x39, DISK, transfer},      /* WRITE MULTIPLE EXT */
@@ -488,6 +507,7 @@ static const struct {
 	{0x94, 0x99, BOTH, power},
 	{CMD_PACKET, CMD_PACKET, CD, packet},
 	{0xa1, 0xa1, CD,   identify_packet},
+	{0xb0, 0xb0, DISK, ata_smart},
 	{0xc4, 0xc5, DISK, transfer},      /* READ MULTIPLE, WRITE MULTIPLE */
 	{0xc6, 0xc6, DISK, set_multiple},
 	{0xc8, 0xcb, DISK, transfer},      /* READ DMA, WRITE DMA */

@@ -43,6 +43,7 @@ static const struct state_field ide_drive_fields[] = {
 	STATE_VAL(struct ide_drive_regs, spt, .min = 1, .max = 255),
 	STATE_VAL(struct ide_drive_regs, xfer_mode),
 	STATE_VAL(struct ide_drive_regs, write_cache),
+	STATE_VAL(struct ide_drive_regs, smart),
 	STATE_VAL(struct ide_drive_regs, irq),
 	STATE_VAL(struct ide_drive_regs, power, .max = 2),
 	STATE_PAD(struct ide_drive_regs, pad_),
@@ -211,8 +212,11 @@ static void start_dma_io(struct ide_channel *ch)
 	if (!ch->dma.running || !ch->dma.running(ch->dma.ctx))
 		return;
 	bytes = ch->dma.take(ch->dma.ctx, in, (uint64_t)s->left * s->unit, s->unit, ch->iov, &n);
-	if (bytes <= 0)
-		return; /* the list is too short or bad: the drive waits for more (or a reset) */
+	if (bytes <= 0) { /* the list is too short or bad: the drive waits for more (or a reset) */
+		if (ch->dma.dry)
+			ch->dma.dry(ch->dma.ctx);
+		return;
+	}
 	s->in_io = (uint32_t)(bytes / s->unit);
 	submit(ch, in ? BLOCK_READ : BLOCK_WRITE, s->lba * s->unit, (uint64_t)bytes, n);
 }
@@ -446,6 +450,28 @@ static void block_written(struct ide_channel *ch)
 	}
 }
 
+uint8_t *ide_block(struct ide_channel *ch, uint32_t *ret_len, bool *ret_out)
+{
+	struct ide_channel_regs *s = ch->s;
+
+	if (s->phase != IDE_PIO_IN && s->phase != IDE_PIO_OUT)
+		return NULL;
+	*ret_out = s->phase == IDE_PIO_OUT;
+	*ret_len = s->drq_end - s->buf_pos;
+	return s->buf + s->buf_pos;
+}
+
+void ide_block_done(struct ide_channel *ch)
+{
+	struct ide_channel_regs *s = ch->s;
+
+	s->buf_pos = s->drq_end;
+	if (s->phase == IDE_PIO_IN)
+		block_read(ch);
+	else if (s->phase == IDE_PIO_OUT)
+		block_written(ch);
+}
+
 static uint32_t data_read(struct ide_channel *ch, unsigned size)
 {
 	struct ide_channel_regs *s = ch->s;
@@ -564,13 +590,15 @@ static void drive_reset(struct ide_channel *ch, unsigned n, bool hard)
 	struct ide_drive_regs *d = &ch->s->drive[n];
 	struct ide_drive_regs old = *d;
 
-	*d = (struct ide_drive_regs){.heads = 16, .spt = 63, .write_cache = true, .lu = old.lu};
+	*d = (struct ide_drive_regs){
+		.heads = 16, .spt = 63, .write_cache = true, .smart = true, .lu = old.lu};
 	if (!hard) { /* settings survive a software reset (ATA vol. 1, 6.48) */
 		d->heads = old.heads ? old.heads : 16;
 		d->spt = old.spt ? old.spt : 63;
 		d->multiple = old.multiple;
 		d->xfer_mode = old.xfer_mode;
 		d->write_cache = old.write_cache;
+		d->smart = old.smart;
 	}
 	if (ch->drive[n].cdrom)
 		scsi_lu_reset(&ch->drive[n].lu, hard);

@@ -27,9 +27,10 @@ struct ide_drive_regs {
 	uint8_t heads, spt; /* the geometry that CHS addresses mean */
 	uint8_t xfer_mode;  /* SET FEATURES 03h: as written */
 	bool write_cache;   /* of a disk */
+	bool smart;         /* of a disk: SMART operations enabled */
 	bool irq;           /* INTRQ while selected */
 	uint8_t power;      /* 0 active, 1 idle, 2 standby */
-	uint8_t pad_[4];
+	uint8_t pad_[3];
 	struct scsi_lu_regs lu; /* packet drives */
 };
 
@@ -93,7 +94,9 @@ struct ide_dma {
 	/* The transfer of the pieces last taken is over. Until then the engine's registers still
 	 * say where it began, so that it can be done again. */
 	void (*commit)(void *ctx);
-	/* INTRQ as seen by the adapter. */
+	/* take() had less than a unit: the drive waits; may be NULL. */
+	void (*dry)(void *ctx);
+	/* INTRQ as seen by the adapter; may be NULL. */
 	void (*intrq)(void *ctx, bool level);
 	void *ctx;
 };
@@ -109,6 +112,12 @@ struct ide_drive {
 };
 
 struct ide_channel {
+	/* properties: a Serial ATA port, whose adapter moves PIO data, too: the sectors of PIO
+	 * commands by `dma` as if they were DMA commands, the rest with ide_block() */
+	bool sata;
+	/* Serial ATA: log page 10h, the queued command that failed (512 bytes, zeroed); NULL = none
+	 */
+	void (*queue_log)(void *ctx, uint8_t *page);
 	struct dev *dev;            /* borrowed: the adapter */
 	struct ide_channel_regs *s; /* borrowed: inside the adapter's *_regs */
 	struct ide_drive drive[2];
@@ -142,6 +151,14 @@ uint8_t ide_control_read(struct ide_channel *ch);
 void ide_control_write(struct ide_channel *ch, uint8_t val);
 /** ide_dma_kick() - the guest started the DMA engine. */
 void ide_dma_kick(struct ide_channel *ch);
+
+/**
+ * ide_block() - Serial ATA: the PIO data block that the drive presents
+ * @ret_out: it goes to the drive. Return: its bytes, in the channel's buffer; NULL = there is none.
+ */
+uint8_t *ide_block(struct ide_channel *ch, uint32_t *ret_len, bool *ret_out);
+/** ide_block_done() - it has been moved. */
+void ide_block_done(struct ide_channel *ch);
 
 /** ide_set_medium() - change the disc of CD drive @n: closes the tray, NULL = leave it empty. The
  * guest hears of it; the caller owns both blocks and may close the old one afterwards. */
@@ -195,6 +212,12 @@ void ide_end(struct ide_channel *ch, uint8_t status, uint8_t error);
 void ide_present(struct ide_channel *ch, bool out, bool irq);
 /** ide_start_io() - next block request of a READ or WRITE of `left` units from `lba`. */
 void ide_start_io(struct ide_channel *ch);
+
+/** ata_smart() - SMART in all forms; ata_read_log() - READ LOG EXT. */
+void ata_smart(struct ide_channel *ch, uint8_t cmd);
+void ata_read_log(struct ide_channel *ch, uint8_t cmd);
+/** ata_reply() - @len bytes of buf to the host by PIO. */
+void ata_reply(struct ide_channel *ch, uint32_t len);
 
 /** atapi_packet() - 12 bytes have arrived in `packet`: carry the command out. */
 void atapi_packet(struct ide_channel *ch);
