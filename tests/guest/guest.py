@@ -86,6 +86,25 @@ def debian_disk():
     return disk
 
 
+def work_disk():
+    """A Debian that does work whose results are known, made once, and the start of the names of the
+    files with these; needs root and a mirror."""
+    where = os.environ.get("BOTHY_GUEST_DIR", f"{TOP}/build/guest")
+    disk = f"{where}/work.img"
+    os.makedirs(where, exist_ok=True)
+    want = subprocess.run(f"cat tools/work-disk tests/guest/work/* | cksum", shell=True, cwd=TOP,
+                          stdout=subprocess.PIPE, text=True, check=True).stdout
+    stamp = f"{disk}.stamp"
+    if not os.path.exists(stamp) or open(stamp, encoding="ascii").read() != want:
+        done = subprocess.run([f"{TOP}/tools/work-disk", disk, f"{where}/work-root"], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if done.returncode:
+            skip(f"no disk with work: {last_line(done.stdout)}")
+        with open(stamp, "w", encoding="ascii") as f:
+            f.write(want)
+    return disk
+
+
 @contextlib.contextmanager
 def work_dir():
     path = tempfile.mkdtemp(prefix="bothy-test.")

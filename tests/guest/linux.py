@@ -9,6 +9,7 @@ Debian's stock kernels under bothy: what they do, and what they cost the host.
   linux.py BOTHY idle MACHINE                         CPU time of a guest at a shell
   linux.py BOTHY memory MACHINE                       memory beyond the guest's own
   linux.py BOTHY clock MACHINE [SECONDS]              guest clock against host clock
+  linux.py BOTHY work PART [WORD ...]                 work whose results are known (tests/guest/work)
   linux.py BOTHY lockstep ARCH MACHINE EVERY          translator against interpreter, each block
 
 Each prints what it measured; limits are those of docs/guarantees.md.
@@ -20,7 +21,7 @@ import sys
 import time
 
 from guest import TOP, Failed, Guest, check, children, copy_sparse, debian_disk, images, main, \
-    skip, work_dir
+    skip, work_dir, work_disk
 
 BOOT_SECONDS = 300       # on a busy host; 12 s on an idle one
 IDLE_PERCENT = 2.0       # of one core
@@ -162,6 +163,49 @@ def clock(bothy, machine, seconds="60"):
               f"(at most {limit:.2f})", abs(drift) <= limit)
 
 
+def work(bothy, part, *words):
+    """PART: build, jit, copies or stress; WORDs go to the kernel command line (copies=24, seconds=60),
+    or are options of bothy and their arguments."""
+    options, append = [], []
+    words = list(words)
+    while words:
+        word = words.pop(0)
+        if word.startswith("-"):
+            options += [word, words.pop(0)]
+        else:
+            append.append(word)
+    disk = work_disk()
+    kernel, initrd = images()
+    expected = []
+    if os.path.exists(f"{disk}.{part}"):
+        with open(f"{disk}.{part}", encoding="utf-8", errors="replace") as f:
+            expected = [line.rstrip("\n") for line in f]
+    with work_dir() as d:
+        copy_sparse(disk, f"{d}/disk.img")
+        with Guest(bothy, "--kernel", kernel, "--initrd", initrd, "--net", "none", "--disk",
+                   f"{d}/disk.img", *(options or ["-m", "1024M"]), "--append", " ".join(
+                       ["console=ttyS0 quiet root=/dev/vda", f"work={part}", *append])) as g:
+            g.expect(r"^work: end", 4 * 3600)
+            print(f"{part}: {time.monotonic() - g.began:.0f} s, "
+                  f"{g.seconds_used():.0f} s of CPU time")
+            check("status 0 after power off", g.wait(120) == 0)
+    got = [line for _, line in g.lines if line.startswith("work: ")]
+    for line in got if part == "stress" else []:
+        print(line)
+    if part == "stress":
+        runs = [line for line in got if line.startswith("work: stress-ng ")]
+        check(f"{len(runs)} runs of stress-ng, all verified (want 6)", len(runs) == 6 and
+              all(line.endswith(": status 0") for line in runs))
+        check("the kernel complains of nothing", "work: kernel complains" not in got)
+        return
+    check("there are results to compare with", len(expected) > 5)
+    differ = [line for line in got if line not in expected] + \
+        [f"missing: {line}" for line in expected if line not in got]
+    if differ:
+        print("\n".join(differ[:20]))
+    check(f"{len(got)} lines, {len(differ)} differ from the host's (want 0)", not differ)
+
+
 def lockstep(bothy, arch, machine, every):
     with boot(bothy, machine, "--net", "none", "--engine", f"lockstep:{every}", "-v",
               memory="256M", arch=arch) as g:
@@ -176,7 +220,7 @@ def lockstep(bothy, arch, machine, every):
         check("blocks were compared", bool(said))
 
 
-CASES = {f.__name__: f for f in (selftest, smp, debian, idle, memory, clock, lockstep)}
+CASES = {f.__name__: f for f in (selftest, smp, debian, idle, memory, clock, work, lockstep)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[2] not in CASES:

@@ -108,9 +108,85 @@ static void test_wrap(void **state)
 	im_free(m);
 }
 
+/* FXSAVE, XSAVE and their kin: 16-byte pieces of an aligned area; a whole one elsewhere must give
+ * the same. Seen on the host (16-bit code in an LDT segment). */
+static const struct area {
+	const char *what;
+	uint8_t code[3];
+	bool store;
+	unsigned size, align;
+} areas[] = {
+	{"fxsave", {0x0f, 0xae, 0x07}, true, 160 + 8 * 16, 16},
+	{"fxrstor", {0x0f, 0xae, 0x0f}, false, 512, 16},
+	{"xsave", {0x0f, 0xae, 0x27}, true, 832, 64},
+	{"xrstor", {0x0f, 0xae, 0x2f}, false, 832, 64},
+	{"xsavec", {0x0f, 0xc7, 0x27}, true, 832, 64},
+};
+
+static struct im_end area_at(struct im *m, const struct area *o, unsigned off)
+{
+	struct x86_fpu *f;
+
+	im_code(m, o->code, sizeof(o->code));
+	im_reset(m);
+	f = &m->v->s.fpu;
+	f->fcw = 0x37f;
+	f->mxcsr = 0x1f80;
+	for (unsigned i = 0; o->store && i < 8; i++) {
+		st_le64(f->st[i], 0x8123456789abcdefull + i);
+		st_le16(f->st[i] + 8, (uint16_t)(0x3fff + i));
+		memset(f->ymm[i], 0x10 + (int)i, 32);
+	}
+	m->v->s.cr4 |= X86_CR4_OSFXSR | X86_CR4_OSXSAVE;
+	m->v->s.xcr0 = 7;
+	m->v->s.gpr[X86_RAX] = 7;
+	m->v->s.gpr[X86_RBX] = off;
+	m->v->s.rip = m->entry;
+	x86_state_changed(m->v);
+	return im_run(m);
+}
+
+static void test_wrap_area(void **state)
+{
+	struct im *m = im_new(16, 0, NULL);
+	uint8_t *seg = im_host(m, SEGMENT), whole[832];
+	struct x86_fpu want;
+
+	for (size_t k = 0; k < ARRAY_SIZE(areas); k++) {
+		const struct area *o = &areas[k];
+
+		memset(seg, 0, 0x10000);
+		if (!o->store)
+			(void)area_at(m, &areas[k - 1], 0x400);
+		memcpy(whole, seg + 0x400, o->size);
+		assert_int_equal(area_at(m, o, 0x400).vector, -1);
+		if (o->store)
+			memcpy(whole, seg + 0x400, o->size);
+		want = m->v->s.fpu;
+		for (unsigned off = 0xfc00; off < 0x10000; off += 8) {
+			struct im_end end;
+
+			memset(seg, 0, 0x10000);
+			for (unsigned i = 0; !o->store && i < o->size; i++)
+				seg[(off + i) & 0xffff] = whole[i];
+			end = area_at(m, o, off);
+			if (end.vector != (off % o->align ? X86_GP : -1))
+				fail_msg("%s at %x: vector %d", o->what, off, end.vector);
+			if (off % o->align)
+				continue;
+			for (unsigned i = 0; i < o->size; i++)
+				if (seg[(off + i) & 0xffff] != whole[i])
+					fail_msg("%s at %x: byte %u", o->what, off, i);
+			assert_memory_equal(&m->v->s.fpu, &want, sizeof(want));
+		}
+	}
+	im_free(m);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_wrap)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_wrap),
+					   cmocka_unit_test(test_wrap_area)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -361,22 +361,69 @@ int fpu_check_mxcsr(struct vcpu *v, uint32_t mxcsr)
 	return mxcsr & ~v->model->mxcsr_mask ? x86_gp0(v) : X86_OK;
 }
 
-static int fx_operand(struct vcpu *v, const struct insn *in, unsigned access, gva_t *ret_lin)
+/* ---- the area ---- */
+
+int fpu_area(struct vcpu *v, const struct insn *in, unsigned size, unsigned align, unsigned access,
+	     struct fpu_area *ret_area)
+{
+	struct fpu_area *a = ret_area;
+	gva_t lin;
+
+	*a = (struct fpu_area){.in = in, .access = access};
+	if (special_piece(v, in, 0, 2, access, &a->lin))
+		return X86_FAULT;
+	if (a->lin & (align - 1))
+		return x86_gp0(v);
+	a->wraps = in->addrsize == 2 && special_ea(v, in) + size > 0x10000;
+	if (!a->wraps) {
+		if (special_mem(v, in, size, access, &lin))
+			return X86_FAULT;
+		return access == X86_ACC_WRITE ? x86_probe(v, lin, size, access) : X86_OK;
+	}
+	for (unsigned at = 0; at < size; at += 16)
+		if (special_piece(v, in, at, 16, access, &lin) ||
+		    (access == X86_ACC_WRITE && x86_probe(v, lin, 16, access)))
+			return X86_FAULT;
+	return X86_OK;
+}
+
+int fpu_area_move(struct vcpu *v, const struct fpu_area *a, unsigned at, unsigned n, void *buf)
+{
+	bool write = a->access == X86_ACC_WRITE;
+	uint8_t *p = buf;
+
+	if (!a->wraps)
+		return write ? x86_write(v, a->lin + at, n, p, a->access)
+			     : x86_read(v, a->lin + at, n, p, a->access);
+	while (n) {
+		unsigned part = MIN(n, 16 - at % 16);
+		gva_t lin;
+
+		if (special_piece(v, a->in, at, part, a->access, &lin) ||
+		    (write ? x86_write(v, lin, part, p, a->access)
+			   : x86_read(v, lin, part, p, a->access)))
+			return X86_FAULT;
+		p += part;
+		at += part;
+		n -= part;
+	}
+	return X86_OK;
+}
+
+static int fx_operand(struct vcpu *v, const struct insn *in, unsigned access, struct fpu_area *a)
 {
 	if (v->s.cr0 & (X86_CR0_EM | X86_CR0_TS))
 		return x86_raise(v, X86_NM);
-	if (special_mem(v, in, 512, access, ret_lin))
-		return X86_FAULT;
-	return *ret_lin & 15 ? x86_gp0(v) : X86_OK;
+	return fpu_area(v, in, 512, 16, access, a);
 }
 
 int sp_FXSAVE(struct vcpu *v, const struct insn *in)
 {
 	unsigned n = fpu_xmm_count(v);
 	uint8_t buf[416] = {0};
-	gva_t lin;
+	struct fpu_area a;
 
-	if (fx_operand(v, in, X86_ACC_WRITE, &lin) || x86_probe(v, lin, 512, X86_ACC_WRITE))
+	if (fx_operand(v, in, X86_ACC_WRITE, &a))
 		return X86_FAULT;
 	fpu_put_x87(v, in, buf);
 	st_le32(buf + 24, v->s.fpu.mxcsr);
@@ -384,16 +431,16 @@ int sp_FXSAVE(struct vcpu *v, const struct insn *in)
 	for (unsigned i = 0; i < n; i++)
 		memcpy(buf + 160 + i * 16, v->s.fpu.ymm[i], 16);
 	/* What lies beyond is reserved or software's and is not written. */
-	return x86_write(v, lin, 160 + n * 16, buf, X86_ACC_WRITE);
+	return fpu_area_move(v, &a, 0, 160 + n * 16, buf);
 }
 
 int sp_FXRSTOR(struct vcpu *v, const struct insn *in)
 {
 	unsigned n = fpu_xmm_count(v);
 	uint8_t buf[512];
-	gva_t lin;
+	struct fpu_area a;
 
-	if (fx_operand(v, in, X86_ACC_READ, &lin) || x86_read(v, lin, 512, buf, X86_ACC_READ) ||
+	if (fx_operand(v, in, X86_ACC_READ, &a) || fpu_area_move(v, &a, 0, 512, buf) ||
 	    fpu_check_mxcsr(v, ld_le32(buf + 24)))
 		return X86_FAULT;
 	fpu_take_x87(v, in, buf);

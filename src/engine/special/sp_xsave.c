@@ -45,40 +45,27 @@ static int begin(struct vcpu *v, const struct insn *in, uint64_t *ret_rfbm)
 	return X86_OK;
 }
 
-/* The linear address of the area; #GP(0) unless 64-byte aligned. */
-static int area(struct vcpu *v, const struct insn *in, unsigned size, unsigned access,
-		gva_t *ret_lin)
-{
-	if (special_mem(v, in, size, access, ret_lin))
-		return X86_FAULT;
-	return *ret_lin & 63 ? x86_gp0(v) : X86_OK;
-}
-
 /* Write the components of @which; the area has been probed. */
-static int put_components(struct vcpu *v, const struct insn *in, gva_t lin, uint64_t which,
-			  bool mxcsr)
+static int put_components(struct vcpu *v, const struct fpu_area *a, uint64_t which, bool mxcsr)
 {
 	unsigned n = fpu_xmm_count(v);
 	uint8_t buf[416] = {0};
 
 	if (which & X87) {
-		fpu_put_x87(v, in, buf);
-		if (x86_write(v, lin, 24, buf, X86_ACC_WRITE) ||
-		    x86_write(v, lin + 32, 128, buf + 32, X86_ACC_WRITE))
+		fpu_put_x87(v, a->in, buf);
+		if (fpu_area_move(v, a, 0, 24, buf) || fpu_area_move(v, a, 32, 128, buf + 32))
 			return X86_FAULT;
 	}
 	if (mxcsr) {
 		st_le32(buf, v->s.fpu.mxcsr);
 		st_le32(buf + 4, v->model->mxcsr_mask);
-		if (x86_write(v, lin + 24, 8, buf, X86_ACC_WRITE))
+		if (fpu_area_move(v, a, 24, 8, buf))
 			return X86_FAULT;
 	}
 	for (unsigned i = 0; i < n; i++) {
-		if (which & SSE &&
-		    x86_write(v, lin + 160 + i * 16, 16, v->s.fpu.ymm[i], X86_ACC_WRITE))
+		if (which & SSE && fpu_area_move(v, a, 160 + i * 16, 16, v->s.fpu.ymm[i]))
 			return X86_FAULT;
-		if (which & AVX &&
-		    x86_write(v, lin + AREA_AVX + i * 16, 16, v->s.fpu.ymm[i] + 16, X86_ACC_WRITE))
+		if (which & AVX && fpu_area_move(v, a, AREA_AVX + i * 16, 16, v->s.fpu.ymm[i] + 16))
 			return X86_FAULT;
 	}
 	return X86_OK;
@@ -88,19 +75,19 @@ static int put_components(struct vcpu *v, const struct insn *in, gva_t lin, uint
 static int save_standard(struct vcpu *v, const struct insn *in, bool skip_init)
 {
 	uint64_t rfbm, use = in_use(v), bv = 0;
-	unsigned size;
-	gva_t lin;
+	struct fpu_area a, header;
 
-	if (begin(v, in, &rfbm))
+	if (begin(v, in, &rfbm) ||
+	    fpu_area(v, in, rfbm & AVX ? AREA_MAX : AREA_MIN, 64, X86_ACC_WRITE, &a))
 		return X86_FAULT;
-	size = rfbm & AVX ? AREA_MAX : AREA_MIN;
-	if (area(v, in, size, X86_ACC_WRITE, &lin) || x86_probe(v, lin, size, X86_ACC_WRITE) ||
-	    x86_read(v, lin + XSTATE_BV, 8, &bv, X86_ACC_READ))
+	header = a;
+	header.access = X86_ACC_READ;
+	if (fpu_area_move(v, &header, XSTATE_BV, 8, &bv))
 		return X86_FAULT;
 	bv = (bv & ~rfbm) | (rfbm & use);
-	if (put_components(v, in, lin, skip_init ? rfbm & use : rfbm, rfbm & (SSE | AVX)))
+	if (put_components(v, &a, skip_init ? rfbm & use : rfbm, rfbm & (SSE | AVX)))
 		return X86_FAULT;
-	return x86_write(v, lin + XSTATE_BV, 8, &bv, X86_ACC_WRITE);
+	return fpu_area_move(v, &a, XSTATE_BV, 8, &bv);
 }
 
 /* XSAVEC, XSAVES: compacted format, initial components are not written. With these components the
@@ -108,8 +95,7 @@ static int save_standard(struct vcpu *v, const struct insn *in, bool skip_init)
 static int save_compact(struct vcpu *v, const struct insn *in)
 {
 	uint64_t rfbm, use = in_use(v), header[2];
-	unsigned size;
-	gva_t lin;
+	struct fpu_area a;
 
 	if (begin(v, in, &rfbm))
 		return X86_FAULT;
@@ -119,11 +105,10 @@ static int save_compact(struct vcpu *v, const struct insn *in)
 	use &= rfbm;
 	header[0] = use;
 	header[1] = rfbm | COMPACT;
-	size = rfbm & AVX ? AREA_MAX : AREA_MIN;
-	if (area(v, in, size, X86_ACC_WRITE, &lin) || x86_probe(v, lin, size, X86_ACC_WRITE) ||
-	    put_components(v, in, lin, use, use & SSE))
+	if (fpu_area(v, in, rfbm & AVX ? AREA_MAX : AREA_MIN, 64, X86_ACC_WRITE, &a) ||
+	    put_components(v, &a, use, use & SSE))
 		return X86_FAULT;
-	return x86_write(v, lin + XSTATE_BV, 16, header, X86_ACC_WRITE);
+	return fpu_area_move(v, &a, XSTATE_BV, 16, header);
 }
 
 int sp_XSAVE(struct vcpu *v, const struct insn *in)
@@ -192,19 +177,17 @@ static int restore(struct vcpu *v, const struct insn *in, bool supervisor)
 	uint8_t buf[AREA_MAX];
 	uint64_t rfbm, bv;
 	uint32_t mxcsr;
-	unsigned size;
 	bool compact, load_mxcsr;
-	gva_t lin;
+	struct fpu_area a;
 
-	if (begin(v, in, &rfbm) || area(v, in, AREA_MIN, X86_ACC_READ, &lin) ||
-	    x86_read(v, lin, AREA_MIN, buf, X86_ACC_READ) || check_header(v, buf, supervisor))
+	if (begin(v, in, &rfbm) || fpu_area(v, in, AREA_MIN, 64, X86_ACC_READ, &a) ||
+	    fpu_area_move(v, &a, 0, AREA_MIN, buf) || check_header(v, buf, supervisor))
 		return X86_FAULT;
 	bv = ld_le64(buf + XSTATE_BV);
 	compact = ld_le64(buf + XCOMP_BV) & COMPACT;
-	size = rfbm & bv & AVX ? AREA_MAX : AREA_MIN;
-	if (size > AREA_MIN &&
-	    (area(v, in, size, X86_ACC_READ, &lin) ||
-	     x86_read(v, lin + AREA_AVX, size - AREA_AVX, buf + AREA_AVX, X86_ACC_READ)))
+	if (rfbm & bv & AVX &&
+	    (fpu_area(v, in, AREA_MAX, 64, X86_ACC_READ, &a) ||
+	     fpu_area_move(v, &a, AREA_AVX, AREA_MAX - AREA_AVX, buf + AREA_AVX)))
 		return X86_FAULT;
 	/* Standard: MXCSR comes from memory with SSE or AVX, whatever XSTATE_BV says. Compacted: it
 	 * belongs to SSE and is initialized with it. */
