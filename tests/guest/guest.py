@@ -290,6 +290,22 @@ def children(pid):
     return found
 
 
+def pss(pid):
+    """MiB of (everything, guest RAM, code cache) in a process: proportional set size."""
+    ram = code = total = 0
+    where = ""
+    with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as f:
+        for line in f:
+            word = line.split()
+            if "-" in word[0] and not word[0].endswith(":"):
+                where = line
+            elif word[0] == "Pss:":
+                total += int(word[1])
+                ram += int(word[1]) if "memfd:bothy-ram" in where else 0
+                code += int(word[1]) if "memfd:code" in where else 0
+    return total / 1024, ram / 1024, code / 1024
+
+
 def main(run):
     """Call @run, turn what it raises into an exit status."""
     try:

@@ -21,7 +21,7 @@ import sys
 import time
 
 from guest import TOP, Failed, Guest, check, children, copy_sparse, debian_disk, images, main, \
-    skip, work_dir, work_disk
+    pss, skip, work_dir, work_disk
 
 BOOT_SECONDS = 300       # on a busy host; 12 s on an idle one
 IDLE_PERCENT = 2.0       # of one core
@@ -106,22 +106,6 @@ def idle(bothy, machine, seconds=30):
             percent = (g.seconds_used() - before) / (time.monotonic() - began) * 100
             check(f"idle {machine} {' '.join(options)}: {percent:.2f} % of a core "
                   f"(at most {IDLE_PERCENT})", percent <= IDLE_PERCENT)
-
-
-def pss(pid):
-    """MiB of (everything, guest RAM, code cache) in a process: proportional set size."""
-    ram = code = total = 0
-    where = ""
-    with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as f:
-        for line in f:
-            word = line.split()
-            if "-" in word[0] and not word[0].endswith(":"):
-                where = line
-            elif word[0] == "Pss:":
-                total += int(word[1])
-                ram += int(word[1]) if "memfd:bothy-ram" in where else 0
-                code += int(word[1]) if "memfd:code" in where else 0
-    return total / 1024, ram / 1024, code / 1024
 
 
 def memory(bothy, machine):

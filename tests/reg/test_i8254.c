@@ -245,6 +245,61 @@ static void test_legacy(void **state)
 	harness_free(h);
 }
 
+/* Guest time goes on while nobody runs: lost periods are made up for, and no more than 64. */
+static void test_backlog(void **state)
+{
+	static const struct {
+		uint8_t cw;
+		unsigned count, periods, want;
+	} rows[] = {
+		{0x34, 4773, 0, 0},   {0x34, 4773, 1, 1},    {0x34, 4773, 10, 10},
+		{0x36, 4773, 10, 10}, {0x36, 65535, 20, 20}, {0x34, 4773, 1000, 65},
+		{0x30, 4773, 10, 1},  {0x38, 4773, 10, 1},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct harness *h = harness_new();
+		struct i8254 *pit = pit_new(h);
+		ns_t period = ticks_to_ns(rows[i].count, I8254_HZ);
+
+		outb(h, 0x43, rows[i].cw);
+		outb(h, 0x40, (uint8_t)rows[i].count);
+		outb(h, 0x40, (uint8_t)(rows[i].count >> 8));
+		harness_clear(h);
+		clock_skip(h->sv.clock, clock_now(h->sv.clock) + rows[i].periods * period + 2000);
+		clock_catch_up(h->sv.clock);
+		assert_int_equal(h->pins[IRQ0].rises, rows[i].want ? 1 : 0);
+		harness_check_state_roundtrip(&pit->dev);
+		/* eight in a period, next to the one that is due by itself */
+		harness_step(h, period / 2);
+		assert_int_equal(h->pins[IRQ0].rises, MIN(rows[i].want, 5u));
+		harness_step(h, 20 * period);
+		if (rows[i].cw < 0x38 && rows[i].cw != 0x30)
+			assert_int_equal(h->pins[IRQ0].rises, rows[i].want + 20);
+		else
+			assert_int_equal(h->pins[IRQ0].rises, 1);
+		harness_free(h);
+	}
+}
+
+/* A new control word is a new timer: nothing is owed. */
+static void test_backlog_ends(void **state)
+{
+	struct harness *h = harness_new();
+
+	(void)pit_new(h);
+	outb(h, 0x43, 0x34);
+	outb(h, 0x40, 0);
+	outb(h, 0x40, 1);
+	clock_skip(h->sv.clock, clock_now(h->sv.clock) + 20 * ticks_to_ns(256, I8254_HZ));
+	clock_catch_up(h->sv.clock);
+	outb(h, 0x43, 0x34);
+	harness_clear(h);
+	harness_step(h, NS_PER_SEC);
+	assert_int_equal(h->pins[IRQ0].rises, 0);
+	harness_free(h);
+}
+
 /* An edge that is due when the state is saved, and the line's level, survive. */
 static void test_restore(void **state)
 {
@@ -279,12 +334,13 @@ static void test_restore(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mode0),      cmocka_unit_test(test_mode0_gate),
-		cmocka_unit_test(test_mode1),      cmocka_unit_test(test_mode2),
-		cmocka_unit_test(test_mode2_gate), cmocka_unit_test(test_mode3),
-		cmocka_unit_test(test_mode4_5),    cmocka_unit_test(test_read),
-		cmocka_unit_test(test_port61),     cmocka_unit_test(test_legacy),
-		cmocka_unit_test(test_restore),
+		cmocka_unit_test(test_mode0),        cmocka_unit_test(test_mode0_gate),
+		cmocka_unit_test(test_mode1),        cmocka_unit_test(test_mode2),
+		cmocka_unit_test(test_mode2_gate),   cmocka_unit_test(test_mode3),
+		cmocka_unit_test(test_mode4_5),      cmocka_unit_test(test_read),
+		cmocka_unit_test(test_port61),       cmocka_unit_test(test_legacy),
+		cmocka_unit_test(test_restore),      cmocka_unit_test(test_backlog),
+		cmocka_unit_test(test_backlog_ends),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,12 @@
  * line falls just before it rises again, so an interrupt that the CPU cannot take for half a period
  * is late, not lost.
  *
+ * Lost periods. A host that lets nobody of this process run for longer than a period swallows
+ * edges, while the guest's time-stamp counter goes on: kernels that count ticks against it (Linux's
+ * check of the timer, DOS's clock) go wrong. So periods of modes 2 and 3 that pass without an edge
+ * are kept, up to BACKLOG_MOST, and made up for by edges an eighth of a period apart until the
+ * guest has seen as many as there should have been. Counting element and OUT are not affected.
+ *
  * NOTE: in modes 2 and 3 a new count waits for the end of the (half) cycle: `pending`, `switch_at`.
  * ERRATUM: reading the counting element in the one CLK before a load gives the new count with the
  * null-count flag set, not the old contents.
@@ -47,6 +53,8 @@ enum {
 };
 #define REFRESH_TICKS 18u /* the AT refreshed memory every 15.09 us */
 #define NO_EDGE       UINT64_MAX
+#define BACKLOG_MOST  64
+#define LATE_LEAST    60u /* ticks between edges that are made up for: 50 us */
 
 static struct i8254 *to_pit(struct dev *d)
 {
@@ -364,6 +372,8 @@ static void pit_arm(struct i8254 *pit)
 
 	if (c->pending && !c->frozen && (c->mode == 2 || c->mode == 3))
 		at = MIN(at, c->switch_at);
+	if (pit->s.backlog)
+		at = MIN(at, pit->s.irq_late);
 	if (at == NO_EDGE || !pit->irq.fn || pit->s.irq_off)
 		vtimer_cancel(&pit->timer);
 	else
@@ -379,12 +389,27 @@ static bool pit_level(const struct i8254 *pit, uint64_t t)
 	return !pit->s.irq_off && (c->mode != 0 || (pit->s.irq_edge == NO_EDGE && ch_out(c, t)));
 }
 
+/* Is an edge due at @t? Whole periods that passed since go to the backlog. */
+static bool pit_due(struct i8254 *pit, uint64_t t)
+{
+	const struct i8254_channel *c = &pit->s.ch[0];
+	bool edge = t >= pit->s.irq_edge, late = pit->s.backlog && t >= pit->s.irq_late;
+	uint64_t owed = pit->s.backlog - (late && !edge);
+
+	if (edge && (c->mode == 2 || c->mode == 3) && c->n)
+		owed += (t - pit->s.irq_edge) / c->n;
+	if (edge || late)
+		pit->s.irq_late = t + MAX(c->n / 8, LATE_LEAST);
+	pit->s.backlog = (uint8_t)MIN(owed, (uint64_t)BACKLOG_MOST);
+	return edge || late;
+}
+
 /* Bring counter 0 and IRQ0 up to now. */
 static void pit_update(struct i8254 *pit)
 {
 	struct i8254_channel *c = &pit->s.ch[0];
 	uint64_t t = pit_now(pit);
-	bool rise = t >= pit->s.irq_edge;
+	bool rise = pit_due(pit, t);
 
 	ch_sync(c, t);
 	pit->s.irq_edge = ch_next_rise(c, t);
@@ -420,6 +445,7 @@ static void pit_control(struct i8254 *pit, uint64_t t, uint8_t cw)
 		ch_control(&pit->s.ch[sc], cw);
 		if (sc == 0) {
 			pit->s.irq_edge = NO_EDGE;
+			pit->s.backlog = 0;
 			pit_update(pit);
 		}
 	}
@@ -491,6 +517,7 @@ void i8254_set_legacy(void *ctx, unsigned pin, bool level)
 	struct i8254 *pit = ctx;
 
 	pit->s.irq_off = level;
+	pit->s.backlog = 0;
 	pit->s.irq_edge = ch_next_rise(&pit->s.ch[0], pit_now(pit));
 	pit_update(pit);
 }
@@ -526,6 +553,7 @@ static void i8254_reset(struct dev *d, enum dev_reset kind)
 	}
 	pit->s.port61 = 0;
 	pit->s.irq_edge = NO_EDGE;
+	pit->s.backlog = 0;
 	pit_update(pit);
 	speaker_switched(&pit->speaker);
 }
@@ -576,8 +604,10 @@ static const struct state_field channel_fields[] = {
 static const struct state_field i8254_fields[] = {
 	STATE_STRUCTS(struct i8254_regs, ch, channel_fields),
 	STATE_VAL(struct i8254_regs, irq_edge),
+	STATE_VAL(struct i8254_regs, irq_late),
 	STATE_VAL(struct i8254_regs, port61, .max = P61_WRITABLE),
 	STATE_VAL(struct i8254_regs, irq_off),
+	STATE_VAL(struct i8254_regs, backlog, .max = BACKLOG_MOST),
 	STATE_PAD(struct i8254_regs, pad_),
 	STATE_END};
 

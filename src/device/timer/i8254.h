@@ -38,9 +38,11 @@ struct i8254_channel {
 struct i8254_regs {
 	struct i8254_channel ch[3];
 	uint64_t irq_edge; /* tick of the next rising edge of OUT 0; all ones = none */
+	uint64_t irq_late; /* tick at which the first of `backlog` is made up for */
 	uint8_t port61;    /* bits 3:0 as written */
 	bool irq_off;      /* HPET legacy replacement has taken IRQ0 */
-	uint8_t pad_[6];
+	uint8_t backlog;   /* periods that passed without an edge because nobody ran */
+	uint8_t pad_[5];
 };
 
 struct i8254 {
