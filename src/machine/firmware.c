@@ -214,8 +214,10 @@ static int acpi_files(struct machine *m, struct fw_cfg *fw, struct error *err)
 	allocate(&l, TABLES_FILE, TABLES_ALIGN, ZONE_HIGH);
 	for (unsigned i = 0; i < t.n_relocs; i++)
 		add_pointer(&l, t.reloc[i].at < t.rsdp_len ? RSDP_FILE : TABLES_FILE, &t.reloc[i]);
-	for (unsigned i = 0; i < t.n_sums; i++)
+	for (unsigned i = 0; i < t.n_sums; i++) {
 		add_checksum(&l, t.sum[i].start < t.rsdp_len ? RSDP_FILE : TABLES_FILE, &t.sum[i]);
+		t.bytes[t.sum[i].at] = 0; /* EDK2 counts what is there */
+	}
 	r = fw_cfg_add_file(fw, RSDP_FILE, t.bytes, t.rsdp_len, err);
 	memset(t.bytes, 0, t.rsdp_len);
 	if (r == 0)

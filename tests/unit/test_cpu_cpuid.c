@@ -106,7 +106,7 @@ static void test_leaves(void **st)
 	assert_int_equal(r.eax, 0x40000010);
 	assert_memory_equal(&r.ebx, "BothyBothy\0\0", 12);
 	assert_int_equal(query(b, 0x40000010, 0).eax, hz / 1000);
-	assert_int_equal(query(b, 0x80000008, 0).eax & 0xffff, 46 | 48 << 8);
+	assert_int_equal(query(b, 0x80000008, 0).eax & 0xffff, 40 | 48 << 8);
 	assert_true(query(b, 0x80000007, 0).edx >> 8 & 1);
 	/* APIC bit follows APIC_BASE.EN: vol. 3, 11.4.3 */
 	b->v->s.lapic.base &= ~BIT(11);
@@ -159,8 +159,8 @@ static const struct {
 	{0x2ff, 0xc02, false, 0xc06, "MTRR type 2 is reserved"},
 	{0x200, 0x80000006, true, 0x80000006, "MTRR_PHYSBASE0"},
 	{0x200, 0x80000106, false, 0x80000006, "MTRR_PHYSBASE0 bits 11:8"},
-	{0x201, 0x3fff80000800ull, true, 0x3fff80000800ull, "MTRR_PHYSMASK0"},
-	{0x201, 1ull << 46, false, 0x3fff80000800ull, "MTRR_PHYSMASK0 beyond MAXPHYADDR"},
+	{0x201, 0xff80000800ull, true, 0xff80000800ull, "MTRR_PHYSMASK0"},
+	{0x201, 1ull << 40, false, 0xff80000800ull, "MTRR_PHYSMASK0 beyond MAXPHYADDR"},
 	{0x250, 0x0606060606060606ull, true, 0x0606060606060606ull, "MTRR_FIX64K"},
 	{0x26f, 0x0506060606060606ull, true, 0x0506060606060606ull, "MTRR_FIX4K_F8000"},
 	{0x0fe, 0, false, 0x508, "MTRRCAP is read-only"},
