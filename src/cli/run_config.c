@@ -76,7 +76,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_IN_PLACE]   = {"in-place", 0, NULL, "let the guest write to the FILEs themselves; otherwise its changes are gone at the end"},
 	[O_MEMORY]     = {"memory", 'm', "SIZE", "guest memory, e.g. 512M or 2G; default a quarter of the free, at most 2G"},
 	[O_CPUS]       = {"cpus", 'c', "N", "number of processors; default 1"},
-	[O_NET]        = {"net", 0, "KIND", "nat (default; nat,host: may reach this host's loopback), none, tap:INTERFACE, stream:SOCKET; then perhaps ,model=CARD: virtio (default), e1000"},
+	[O_NET]        = {"net", 0, "KIND", "nat (default; nat,host: may reach this host's loopback), none, tap:INTERFACE, stream:SOCKET; then perhaps ,model=CARD: virtio (default), e1000, rtl8139, rtl8139c, ne2k_pci, ne2k_isa (with ,io=0x300 and ,irq=9)"},
 	[O_PUBLISH]    = {"publish", 'p', "[ADDR:]HOST:GUEST[/udp]", "forward a host port (127.0.0.1) to the guest; nat only"},
 	[O_MACHINE]    = {"machine", 0, "KIND", "pc (default) or microvm"},
 	[O_ENGINE]     = {"engine", 0, "NAME", "auto (default: the fastest usable), or one that 'bothy doctor' lists"},
@@ -372,6 +372,26 @@ static int set_nic(struct run_config *rc, const char *name)
 	return bad_word("network card", name, names);
 }
 
+/* "io=0x300" or "irq=5": of an ISA card. */
+static int set_nic_place(struct run_config *rc, const char *value)
+{
+	bool io = value[1] == 'o';
+	unsigned long v;
+	char *end;
+
+	v = strtoul(value + (io ? 3 : 4), &end, 0);
+	if (!*end && io && v >= 0x100 && v <= 0x3e0 && v % 32 == 0)
+		rc->vm.nic_io = (uint16_t)v;
+	else if (!*end && !io && v >= 2 && v <= 15)
+		rc->vm.nic_irq = (uint8_t)v;
+	else
+		return cli_die(EXIT_USAGE,
+			       "network card at '%s': use io=0x100 to io=0x3e0 in steps of 0x20, "
+			       "irq=2 to irq=15",
+			       value);
+	return 0;
+}
+
 static int set_net(struct run_config *rc, const char *value)
 {
 	static const char *const names[] = {"nat", "none", "tap:INTERFACE", "stream:SOCKET", NULL};
@@ -383,6 +403,8 @@ static int set_net(struct run_config *rc, const char *value)
 	for (char *comma; r == 0 && (comma = strrchr(kind, ','));) {
 		if (!strncmp(comma, ",model=", 7))
 			r = set_nic(rc, comma + 7);
+		else if (!strncmp(comma, ",io=", 4) || !strncmp(comma, ",irq=", 5))
+			r = set_nic_place(rc, comma + 1);
 		else if (!strcmp(comma, ",host"))
 			rc->vm.net_host = true;
 		else
@@ -715,6 +737,11 @@ static int settle(struct run_config *rc)
 		c->engine = "auto";
 	if ((c->record || c->replay) && !c->deterministic)
 		return cli_die(EXIT_USAGE, "--record and --replay need --deterministic");
+	if ((c->nic_io || c->nic_irq) && c->nic != MACHINE_NIC_NE2K_ISA)
+		return cli_die(EXIT_USAGE, "io= and irq= are for --net ...,model=ne2k_isa");
+	if (c->nic != MACHINE_NIC_VIRTIO && c->machine != MACHINE_PC)
+		return cli_die(EXIT_USAGE, "a %s has a virtio network card only; use --machine pc",
+			       machine_kind_name(c->machine));
 	nat = !c->net || !strcmp(c->net, "nat");
 	if (c->n_forwards && !nat)
 		return cli_die(EXIT_USAGE, "-p needs --net nat; '%s' has its own addresses",

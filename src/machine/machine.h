@@ -53,7 +53,15 @@ enum machine_disk_kind {
 };
 
 /* What the network card is to the guest. All but virtio need the "pc" machine. */
-enum machine_nic_model { MACHINE_NIC_VIRTIO, MACHINE_NIC_E1000, MACHINE_NIC_COUNT };
+enum machine_nic_model {
+	MACHINE_NIC_VIRTIO,
+	MACHINE_NIC_E1000,
+	MACHINE_NIC_RTL8139,  /* RTL8139C+ */
+	MACHINE_NIC_RTL8139C, /* the chip before it */
+	MACHINE_NIC_NE2K_PCI,
+	MACHINE_NIC_NE2K_ISA,
+	MACHINE_NIC_COUNT
+};
 
 /* The sound card; all but none need the "pc" machine. The loudspeaker is there without. */
 enum machine_sound {
@@ -112,6 +120,8 @@ struct machine_config {
 	unsigned n_disks;
 	struct net *net; /* NULL = no network card */
 	enum machine_nic_model nic;
+	uint16_t nic_io; /* MACHINE_NIC_NE2K_ISA: its ports */
+	uint8_t nic_irq;
 	uint8_t mac[6];
 	struct chr *serial[MACHINE_SERIALS]; /* NULL = port without a back end */
 	struct chr *console[MACHINE_CONSOLES_MAX];
@@ -211,8 +221,10 @@ int machine_load(struct machine *m, struct state_reader *r, struct error *err) M
 
 /** machine_memory_map() - what firmware would report. */
 void machine_memory_map(const struct machine *m, struct e820 *ret_map);
-/** machine_nic_name() - "virtio", "e1000". */
+/** machine_nic_name() - "virtio", "e1000". machine_nic_rom() - the model in the name of its option
+ * ROM's file; NULL: it has none. */
 const char *machine_nic_name(enum machine_nic_model model);
+const char *machine_nic_rom(enum machine_nic_model model);
 /** machine_kind_name() - "pc", "microvm". */
 const char *machine_kind_name(enum machine_kind kind);
 /** machine_sound_name() - "none", "ac97", "hda", "sb16". */

@@ -12,16 +12,34 @@
 
 #include "base/bits.h"
 #include "device/net/e1000.h"
+#include "device/net/ne2000.h"
+#include "device/net/rtl8139.h"
 #include "machine/firmware.h"
 
-static const char *const names[MACHINE_NIC_COUNT] = {
-	[MACHINE_NIC_VIRTIO] = "virtio",
-	[MACHINE_NIC_E1000] = "e1000",
+/* Where an ISA card stands unless told otherwise: what most drivers look for first. */
+#define NE2K_ISA_IO  0x300u
+#define NE2K_ISA_IRQ 9u
+
+static const struct {
+	const char *name, *rom;
+	uint16_t vendor, device;
+} models[MACHINE_NIC_COUNT] = {
+	[MACHINE_NIC_VIRTIO] = {"virtio", "virtio", 0, 0}, /* virtio.c knows its ids */
+	[MACHINE_NIC_E1000] = {"e1000", "e1000", 0x8086, 0x100e},
+	[MACHINE_NIC_RTL8139] = {"rtl8139", "rtl8139", 0x10ec, 0x8139},
+	[MACHINE_NIC_RTL8139C] = {"rtl8139c", "rtl8139", 0x10ec, 0x8139},
+	[MACHINE_NIC_NE2K_PCI] = {"ne2k_pci", "ne2k_pci", 0x10ec, 0x8029},
+	[MACHINE_NIC_NE2K_ISA] = {"ne2k_isa", NULL, 0, 0},
 };
 
 const char *machine_nic_name(enum machine_nic_model model)
 {
-	return model < MACHINE_NIC_COUNT ? names[model] : "?";
+	return model < MACHINE_NIC_COUNT ? models[model].name : "?";
+}
+
+const char *machine_nic_rom(enum machine_nic_model model)
+{
+	return model < MACHINE_NIC_COUNT ? models[model].rom : NULL;
 }
 
 /* Byte 6 of the header is free, and takes up the difference of the checksum over the
@@ -62,34 +80,83 @@ void parts_net_boot_path(struct machine *m, unsigned slot)
 	firmware_boot_path(m, 'n', "/pci@i0cf8/ethernet@%x/ethernet-phy@0", slot);
 }
 
-static int add_e1000(struct machine *m, struct error *err)
+static struct dev *new_e1000(struct machine *m, const uint8_t *rom, const uint8_t **ret_devfn)
 {
 	struct e1000 *e = (struct e1000 *)dev_new(&e1000_class, "net0", &m->sv);
-	uint8_t *rom = NULL;
-	int r = parts_net_rom(m, 0x8086, 0x100e, &rom, err);
 
-	if (r < 0) {
-		dev_free(&e->dev);
-		return r;
-	}
 	e->bus = m->pci;
 	e->net = m->cfg.net;
 	memcpy(e->mac, m->cfg.mac, sizeof(e->mac));
 	e->rom = rom;
 	e->rom_len = m->cfg.firmware.net_rom_len;
-	r = parts_add(m, &e->dev, err);
+	*ret_devfn = &e->devfn;
+	return &e->dev;
+}
+
+static struct dev *new_rtl8139(struct machine *m, const uint8_t *rom, const uint8_t **ret_devfn)
+{
+	struct rtl8139 *t = (struct rtl8139 *)dev_new(&rtl8139_class, "net0", &m->sv);
+
+	t->bus = m->pci;
+	t->net = m->cfg.net;
+	t->plain = m->cfg.nic == MACHINE_NIC_RTL8139C;
+	memcpy(t->mac, m->cfg.mac, sizeof(t->mac));
+	t->rom = rom;
+	t->rom_len = m->cfg.firmware.net_rom_len;
+	*ret_devfn = &t->devfn;
+	return &t->dev;
+}
+
+static struct dev *new_ne2k_pci(struct machine *m, const uint8_t *rom, const uint8_t **ret_devfn)
+{
+	struct ne2000 *n = (struct ne2000 *)dev_new(&ne2k_pci_class, "net0", &m->sv);
+
+	n->bus = m->pci;
+	n->net = m->cfg.net;
+	memcpy(n->mac, m->cfg.mac, sizeof(n->mac));
+	n->rom = rom;
+	n->rom_len = m->cfg.firmware.net_rom_len;
+	*ret_devfn = &n->devfn;
+	return &n->dev;
+}
+
+static int add_ne2k_isa(struct machine *m, struct error *err)
+{
+	struct ne2000 *n = (struct ne2000 *)dev_new(&ne2k_isa_class, "net0", &m->sv);
+
+	n->dev.base = m->cfg.nic_io ? m->cfg.nic_io : NE2K_ISA_IO;
+	parts_isa(m, &n->irq, m->cfg.nic_irq ? m->cfg.nic_irq : NE2K_ISA_IRQ);
+	n->net = m->cfg.net;
+	memcpy(n->mac, m->cfg.mac, sizeof(n->mac));
+	return parts_add(m, &n->dev, err);
+}
+
+static int add_pci(struct machine *m, struct error *err)
+{
+	enum machine_nic_model model = m->cfg.nic;
+	const uint8_t *devfn = NULL;
+	uint8_t *rom = NULL;
+	struct dev *d;
+	unsigned slot;
+	int r = parts_net_rom(m, models[model].vendor, models[model].device, &rom, err);
+
+	if (r < 0)
+		return r;
+	d = model == MACHINE_NIC_E1000      ? new_e1000(m, rom, &devfn)
+	    : model == MACHINE_NIC_NE2K_PCI ? new_ne2k_pci(m, rom, &devfn)
+					    : new_rtl8139(m, rom, &devfn);
+	r = parts_add(m, d, err);
 	free(rom);
-	if (r == 0)
-		parts_net_boot_path(m, e->devfn >> 3);
-	return r;
+	if (r < 0)
+		return r;
+	slot = *devfn >> 3;
+	parts_net_boot_path(m, slot);
+	return 0;
 }
 
 int parts_nic(struct machine *m, struct error *err)
 {
-	if (!m->cfg.net)
+	if (!m->cfg.net || m->cfg.nic == MACHINE_NIC_VIRTIO) /* virtio.c */
 		return 0;
-	switch (m->cfg.nic) {
-	case MACHINE_NIC_E1000: return add_e1000(m, err);
-	default: return 0; /* virtio.c */
-	}
+	return m->cfg.nic == MACHINE_NIC_NE2K_ISA ? add_ne2k_isa(m, err) : add_pci(m, err);
 }

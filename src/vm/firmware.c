@@ -84,10 +84,12 @@ const char *vm_find_bios(void)
 /* The ROM that boots from a network card of @model. Without its file the machine just can't. */
 static int load_net_rom(struct vm *vm, enum machine_nic_model model, struct error *err)
 {
+	const char *name = machine_nic_rom(model);
 	int r = 0;
 
-	for (const char *const *dir = net_rom_dirs; *dir && !vm->net_rom.bytes && r == 0; dir++) {
-		char *path = xasprintf("%s/pxe-%s.rom", *dir, machine_nic_name(model));
+	for (const char *const *dir = net_rom_dirs; name && *dir && !vm->net_rom.bytes && r == 0;
+	     dir++) {
+		char *path = xasprintf("%s/pxe-%s.rom", *dir, name);
 
 		if (access(path, R_OK) == 0)
 			r = vm_image_read(path, &vm->net_rom, err);

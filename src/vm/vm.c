@@ -348,6 +348,8 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 		.n_disks = cfg->n_disks,
 		.net = vm->net,
 		.nic = cfg->nic,
+		.nic_io = cfg->nic_io,
+		.nic_irq = cfg->nic_irq,
 		.mac = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56},
 		.n_consoles = cfg->n_consoles,
 		.debugcon = vm->debugcon,

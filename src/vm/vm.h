@@ -61,6 +61,8 @@ struct vm_config {
 	unsigned n_disks;
 	const char *net; /* "none", "nat", ... */
 	enum machine_nic_model nic;
+	uint16_t nic_io; /* ne2k_isa */
+	uint8_t nic_irq;
 	bool net_host; /* nat: the guest may reach the host's loopback */
 	struct net_forward forward[32];
 	unsigned n_forwards;

@@ -6,6 +6,8 @@
  * Guest memory changes after each of the device's reads (mem_read is wrapped).
  */
 #include "device/net/e1000.h"
+#include "device/net/ne2000.h"
+#include "device/net/rtl8139.h"
 #include "fuzz_virtio.h"
 #include "nic_rig.h"
 
@@ -73,8 +75,84 @@ static const uint16_t hot_e1000[] = {
 	0x3820, 0x4010, 0x4090, 0x4094, 0x5000, 0x5200, 0x5404, 0x5600, 0x9000, 0xffff,
 };
 
+static void wire_rtl8139(struct nic_rig *r, struct dev *d)
+{
+	struct rtl8139 *t = (struct rtl8139 *)d;
+
+	t->bus = &r->bus;
+	t->net = r->net;
+	memcpy(t->mac, nic_rig_mac, 6);
+}
+
+static void start_rtl8139(struct nic_rig *r, struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in);
+
+	outw(r->h, NIC_RIG_IO + 0xe0, how & 1 ? 0x63 : 0);
+	outb(r->h, NIC_RIG_IO + 0x37, 0x0c);
+	outl(r->h, NIC_RIG_IO + 0x44, (how & 0x98u) << 4 | 0x0f | (how & 0x80));
+	outl(r->h, NIC_RIG_IO + 0x30, 0x100000);
+	for (unsigned i = 0; i < 4; i++)
+		outl(r->h, (uint16_t)(NIC_RIG_IO + 0x20 + 4 * i),
+		     how & 1 ? i & 1 ? 0 : RINGS : 0x10000u + fuzz_u16(in));
+	outl(r->h, NIC_RIG_IO + 0xe4, RINGS + 0x100);
+	outl(r->h, NIC_RIG_IO + 0x40, how & 2 ? 0x60000 : 0);
+	outb(r->h, NIC_RIG_IO + 0xd9, 0xc0);
+	for (unsigned i = 0; i < 4 && !(how & 1); i++)
+		outl(r->h, (uint16_t)(NIC_RIG_IO + 0x10 + 4 * i), fuzz_u16(in) & 0x7ff);
+}
+
+static const uint16_t hot_rtl8139[] = {
+	0x08, 0x10, 0x14, 0x18, 0x1c, 0x20, 0x28, 0x30, 0x37, 0x38, 0x3a, 0x3c, 0x3e,
+	0x40, 0x44, 0x48, 0x50, 0x54, 0x58, 0x60, 0x62, 0xd9, 0xe0, 0xe4, 0xe8, 0xffff,
+};
+
+static void wire_ne2k_pci(struct nic_rig *r, struct dev *d)
+{
+	struct ne2000 *n = (struct ne2000 *)d;
+
+	n->bus = &r->bus;
+	n->net = r->net;
+	memcpy(n->mac, nic_rig_mac, 6);
+}
+
+static void wire_ne2k_isa(struct nic_rig *r, struct dev *d)
+{
+	struct ne2000 *n = (struct ne2000 *)d;
+
+	d->base = NIC_RIG_IO;
+	irq_init(&n->irq, nic_rig_line, r, 0);
+	n->net = r->net;
+	memcpy(n->mac, nic_rig_mac, 6);
+}
+
+static void start_ne2000(struct nic_rig *r, struct fuzz_input *in)
+{
+	static const uint8_t steps[][2] = {{0, 0x21}, {0xe, 0x49}, {1, 0x46}, {2, 0x80},
+					   {3, 0x46}, {0xf, 0x7f}, {0, 0x61}, {7, 0x47},
+					   {0, 0x22}, {0xd, 0}};
+	uint8_t how = fuzz_u8(in);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(steps); i++)
+		outb(r->h, (uint16_t)(NIC_RIG_IO + steps[i][0]), steps[i][1]);
+	outb(r->h, NIC_RIG_IO + 0xc, how & 0x3f);
+	outb(r->h, NIC_RIG_IO + 0xd, how & 0x40 ? 2 : 0);
+	outb(r->h, NIC_RIG_IO + 4, 0x40);
+	outb(r->h, NIC_RIG_IO + 5, fuzz_u8(in));
+	outb(r->h, NIC_RIG_IO + 6, fuzz_u8(in) & 7);
+	outw(r->h, NIC_RIG_IO + 8, (uint16_t)(0x4000 + (fuzz_u16(in) & 0x3fff)));
+	outw(r->h, NIC_RIG_IO + 10, fuzz_u16(in) & 0x7ff);
+	outb(r->h, NIC_RIG_IO, how & 0x80 ? 0x26 : 0x12);
+}
+
+static const uint16_t hot_ne2000[] = {0,  1,  2,  3,  7,  8,  9,  10,    11,
+				      12, 13, 14, 16, 16, 16, 31, 0xffff};
+
 static const struct card cards[] = {
 	{&e1000_class, 0, 2, wire_e1000, start_e1000, 0x20000, hot_e1000},
+	{&rtl8139_class, 1, 0, wire_rtl8139, start_rtl8139, 0x100, hot_rtl8139},
+	{&ne2k_pci_class, -1, 0, wire_ne2k_pci, start_ne2000, 32, hot_ne2000},
+	{&ne2k_isa_class, -1, -1, wire_ne2k_isa, start_ne2000, 32, hot_ne2000},
 };
 
 static void access_any(const struct card *c, struct fuzz_input *in)
