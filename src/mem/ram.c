@@ -138,7 +138,7 @@ int mem_ram_new(struct mem_space *space, const char *name, uint64_t size,
 	b->fd = sealed_memfd(name, size);
 	r = b->fd < 0 ? b->fd : map_guarded(b->fd, size, &b->host, &full->guard);
 	if (!r) {
-		b->code = xtry_calloc(pages_of(size), 1);
+		b->code = xtry_calloc(align_up(pages_of(size), 8), 1); /* looked at in eights */
 		r = b->code ? 0 : -ENOMEM;
 	}
 	if (!r && mem_dirty_on(space)) {

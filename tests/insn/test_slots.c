@@ -296,6 +296,179 @@ static void test_many_pages(void **state)
 	im_free(m);
 }
 
+/* ---- neighbours: a slot may cover pages that were not asked for ---- */
+
+#define PAGES    16u      /* from IM_DATA, and as many from OTHER */
+#define OTHER_PT 0x13000u /* maps the former's addresses to the latter */
+#define AD       0x60u
+
+enum { SMALL, LARGE };
+
+/* clang-format off */
+static const struct change {
+	const char *what;
+	int pages;       /* kind of what is at IM_DATA */
+	uint64_t flags;  /* of its entries besides present, writable, user, A, D */
+	uint64_t cr4;
+	uint64_t entry, val; /* stored: entry of the paging structures */
+	const char *event;
+	unsigned n;
+	uint64_t rbp;    /* CR3 for the event */
+	uint32_t at;     /* offset of the access behind it */
+	bool store;      /* both accesses are stores */
+	int vector;      /* -1: none */
+	uint32_t want;   /* error code, or what is read or was stored to */
+	uint64_t check, bits; /* an entry that must have these bits then */
+} changes[] = {
+	{"page remapped, INVLPG", SMALL, 0, 0, PTE(IM_DATA + 0x3000), (OTHER + 0x3000) | 7,
+	 "\x0f\x01\xbf\x00\x30\x00\x00", 7, 0, 0x3000, false, -1, 0x203, PTE(IM_DATA + 0x3000), 0x20},
+	{"page remapped, CR3", SMALL, 0, 0, PTE(IM_DATA + 0x3000), (OTHER + 0x3000) | 7,
+	 "\x0f\x22\xdd", 3, 0x10000, 0x3000, false, -1, 0x203, 0, 0},
+	{"page remapped, store, INVLPG", SMALL, 0, 0, PTE(IM_DATA + 0x3000), (OTHER + 0x3000) | 7,
+	 "\x0f\x01\xbf\x00\x30\x00\x00", 7, 0, 0x3000, true, -1, 0x203, PTE(IM_DATA + 0x3000), 0x60},
+	{"page unmapped, INVLPG", SMALL, 0, 0, PTE(IM_DATA + 0x3000), 0,
+	 "\x0f\x01\xbf\x00\x30\x00\x00", 7, 0, 0x3000, false, X86_PFV, 0, 0, 0},
+	{"page unmapped, CR3", SMALL, 0, 0, PTE(IM_DATA + 0x3000), 0,
+	 "\x0f\x22\xdd", 3, 0x10000, 0x3000, true, X86_PFV, 2, 0, 0},
+	{"page read-only, INVLPG", SMALL, 0, 0, PTE(IM_DATA + 0x3000), (IM_DATA + 0x3000) | AD | 5,
+	 "\x0f\x01\xbf\x00\x30\x00\x00", 7, 0, 0x3000, true, X86_PFV, 3, 0, 0},
+	{"page read-only, CR3", SMALL, 0, 0, PTE(IM_DATA + 0x3000), (IM_DATA + 0x3000) | AD | 5,
+	 "\x0f\x22\xdd", 3, 0x10000, 0x3000, true, X86_PFV, 3, 0, 0},
+	{"the page itself read-only, CR3", SMALL, 0, 0, PTE(IM_DATA), IM_DATA | AD | 5,
+	 "\x0f\x22\xdd", 3, 0x10000, 0, true, X86_PFV, 3, 0, 0},
+	{"A cleared, CR3", SMALL, 0, 0, PTE(IM_DATA + 0x3000), (IM_DATA + 0x3000) | 7,
+	 "\x0f\x22\xdd", 3, 0x10000, 0x3000, false, -1, 0x103, PTE(IM_DATA + 0x3000), 0x20},
+	{"A cleared, INVLPG", SMALL, 0, 0, PTE(IM_DATA + 0x3000), (IM_DATA + 0x3000) | 7,
+	 "\x0f\x01\xbf\x00\x30\x00\x00", 7, 0, 0x3000, false, -1, 0x103, PTE(IM_DATA + 0x3000), 0x20},
+	{"D cleared, CR3", SMALL, 0, 0, PTE(IM_DATA + 0x3000), (IM_DATA + 0x3000) | 0x27,
+	 "\x0f\x22\xdd", 3, 0x10000, 0x3000, true, -1, 0x103, PTE(IM_DATA + 0x3000), 0x60},
+	{"D of the page itself cleared, CR3", SMALL, 0, 0, PTE(IM_DATA), IM_DATA | 0x27,
+	 "\x0f\x22\xdd", 3, 0x10000, 0, true, -1, 0x100, PTE(IM_DATA), 0x60},
+	{"PDE to another table, CR3", SMALL, 0, 0, PD + 8, OTHER_PT | 7,
+	 "\x0f\x22\xdd", 3, 0x10000, 0x3000, false, -1, 0x203, PD + 8, 0x20},
+	{"PDE to another table, INVLPG", SMALL, 0, 0, PD + 8, OTHER_PT | 7,
+	 "\x0f\x01\xbf\x00\x30\x00\x00", 7, 0, 0x3000, false, -1, 0x203, PD + 8, 0x20},
+	{"PDE read-only, CR3", SMALL, 0, 0, PD + 8, PTES + 0x1000 + 0x25,
+	 "\x0f\x22\xdd", 3, 0x10000, 0x3000, true, X86_PFV, 3, 0, 0},
+	{"PDE not present, CR3", SMALL, 0, 0, PD + 8, 0,
+	 "\x0f\x22\xdd", 3, 0x10000, 0, false, X86_PFV, 0, 0, 0},
+	{"reserved bit, CR3", SMALL, 0, 0, PTE(IM_DATA + 0x3000), (IM_DATA + 0x3000) | AD | 7 | BIT(51),
+	 "\x0f\x22\xdd", 3, 0x10000, 0x3000, false, X86_PFV, 9, 0, 0},
+	{"global pages, INVLPG", SMALL, GLOBAL, X86_CR4_PGE, PTE(IM_DATA + 0x3000), (OTHER + 0x3000) | 7,
+	 "\x0f\x01\xbf\x00\x30\x00\x00", 7, 0, 0x3000, false, -1, 0x203, 0, 0},
+	{"global pages, one not, CR3", SMALL, GLOBAL, X86_CR4_PGE, PTE(IM_DATA), IM_DATA | 7,
+	 "\x0f\x22\xdd", 3, 0x10000, 0x3000, false, -1, 0x103, 0, 0},
+	{"PCID, CR3", SMALL, 0, X86_CR4_PCIDE, PTE(IM_DATA + 0x3000), (OTHER + 0x3000) | 7,
+	 "\x0f\x22\xdd", 3, 0x10000, 0x3000, false, -1, 0x203, 0, 0},
+	{"another PCID, CR3", SMALL, 0, X86_CR4_PCIDE, PTE(IM_DATA + 0x3000), (OTHER + 0x3000) | 7,
+	 "\x0f\x22\xdd", 3, 0x10001, 0x3000, false, -1, 0x203, 0, 0},
+	{"large page beside it, INVLPG", LARGE, 0, 0, PD + 16, 0x600000 | 0x87,
+	 "\x0f\x01\xbf\x00\x50\x20\x00", 7, 0, 0x203000, false, -1, 0x303, PD + 16, 0x20},
+	{"large page beside it, CR3", LARGE, 0, 0, PD + 16, 0x600000 | 0x87,
+	 "\x0f\x22\xdd", 3, 0x10000, 0x203000, false, -1, 0x303, PD + 16, 0x20},
+	{"large page beside it, A and D cleared", LARGE, 0, 0, PD + 16, OTHER | 0x87,
+	 "\x0f\x22\xdd", 3, 0x10000, 0x203000, true, -1, 0x203, PD + 16, 0x60},
+	{"large page beside it, read-only", LARGE, 0, 0, PD + 16, OTHER | 0xe5,
+	 "\x0f\x01\xbf\x00\x50\x20\x00", 7, 0, 0x203000, true, X86_PFV, 3, 0, 0},
+	{"large page beside it, split", LARGE, 0, 0, PD + 16, OTHER_PT | 7,
+	 "\x0f\x01\xbf\x00\x50\x20\x00", 7, 0, 0x203000, false, -1, 0x203, 0, 0},
+};
+/* clang-format on */
+
+static struct im *new_pages(const struct change *t)
+{
+	struct im *m = im_new(64, 0, NULL);
+
+	for (unsigned i = 0; i < PAGES; i++) {
+		uint64_t off = i * 4096;
+
+		*(uint32_t *)im_host(m, IM_DATA + off) = 0x100 + i;
+		*(uint32_t *)im_host(m, OTHER + off) = 0x200 + i;
+		*(uint32_t *)im_host(m, 0x600000 + off) = 0x300 + i;
+		st_le64(im_host(m, PTE(IM_DATA + off)), (IM_DATA + off) | AD | 7 | t->flags);
+		st_le64(im_host(m, OTHER_PT + i * 8), (OTHER + off) | 7 | t->flags);
+	}
+	for (unsigned i = 1; t->pages == LARGE && i < 4; i++)
+		st_le64(im_host(m, PD + i * 8), i * 0x200000 | 0xe7 | t->flags);
+	m->v->s.cr4 |= t->cr4;
+	m->v->s.gpr[X86_RSP] = 0xe0000; /* nothing of the stack is in what changes */
+	m->v->s.gpr[X86_RBP] = t->rbp;
+	m->v->s.gpr[X86_RDI] = IM_DATA;
+	m->v->s.gpr[X86_RSI] = t->entry;
+	m->v->s.gpr[X86_RDX] = t->val;
+	x86_state_changed(m->v);
+	return m;
+}
+
+/* mov eax, [rdi] or mov [rdi + 4], eax; mov [rsi], rdx; EVENT; the same again at @at, or EBX */
+static void one_change(const struct change *t)
+{
+	struct im *m = new_pages(t);
+	uint8_t code[32] = {t->store ? 0x89 : 0x8b, 0x47, 4 * t->store, 0x48, 0x89, 0x16};
+	struct im_end e;
+	uint32_t got;
+
+	memcpy(code + 6, t->event, t->n);
+	code[6 + t->n] = code[0];
+	code[7 + t->n] = 0x9f;
+	st_le32(code + 8 + t->n, t->at + 4 * t->store);
+	m->v->s.gpr[X86_RBX] = 0x55555555;
+	im_code(m, code, 12 + t->n);
+	e = im_run(m);
+	if (e.vector != t->vector || (t->vector >= 0 && e.error != t->want))
+		fail_msg("%s: vector %d, error %x", t->what, e.vector, e.error);
+	if (t->check && (ld_le64(im_host(m, t->check)) & t->bits) != t->bits)
+		fail_msg("%s: entry %llx", t->what,
+			 (unsigned long long)ld_le64(im_host(m, t->check)));
+	for (unsigned i = 0; t->store && t->vector < 0 && i < 3; i++) {
+		static const uint32_t first[] = {IM_DATA, OTHER, 0x600000};
+		uint32_t page = first[i] + (t->at & 0xf000);
+
+		got = *(uint32_t *)im_host(m, page + 4);
+		if ((got == 0x55555555) != (*(uint32_t *)im_host(m, page) == t->want))
+			fail_msg("%s: %x in %x", t->what, got, page);
+	}
+	got = (uint32_t)m->v->s.gpr[X86_RBX];
+	if (!t->store && t->vector < 0 && got != t->want)
+		fail_msg("%s: %x", t->what, got);
+	im_free(m);
+}
+
+static void test_neighbours(void **state)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(changes); i++)
+		one_change(&changes[i]);
+}
+
+/*
+ * Two address spaces with a PCID each, without a flush between them (CR3 bit 63): what is cached of
+ * one is not the other's. SDM vol. 3, 4.10.4.1.
+ * L: mov eax, [rdi + 0x2000]; shl rbx, 16; or rbx, rax; mov cr3, rbp; xchg rbp, rdx; dec ecx; jnz L
+ */
+static void test_two_spaces(void **state)
+{
+	const struct change plain = {.cr4 = X86_CR4_PCIDE};
+	struct im *m = new_pages(&plain);
+	uint64_t *pml4 = im_host(m, 0x1c000), *pdpt = im_host(m, 0x1d000),
+		 *pd = im_host(m, 0x1e000);
+
+	memcpy(pd, im_host(m, PD), 4096);
+	memset(pml4, 0, 4096);
+	memset(pdpt, 0, 4096);
+	pml4[0] = 0x1d007;
+	pdpt[0] = 0x1e007;
+	pd[1] = OTHER_PT | 7;
+	CODE(m, "\x8b\x87\x00\x20\x00\x00\x48\xc1\xe3\x10\x48\x09\xc3\x0f\x22\xdd\x48\x87\xd5"
+		"\xff\xc9\x75\xe9");
+	m->v->s.gpr[X86_RBX] = 0;
+	m->v->s.gpr[X86_RCX] = 40;
+	m->v->s.gpr[X86_RBP] = BIT(63) | 0x1c001;
+	m->v->s.gpr[X86_RDX] = BIT(63) | 0x10000;
+	assert_int_equal(im_run(m).vector, -1);
+	assert_int_equal(m->v->s.gpr[X86_RBX], 0x0102020201020202);
+	im_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,7 +477,8 @@ int main(void)
 		cmocka_unit_test(test_smap),         cmocka_unit_test(test_alignment),
 		cmocka_unit_test(test_break_point),  cmocka_unit_test(test_a20),
 		cmocka_unit_test(test_dirty),        cmocka_unit_test(test_becomes_code),
-		cmocka_unit_test(test_many_pages),
+		cmocka_unit_test(test_many_pages),   cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_two_spaces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

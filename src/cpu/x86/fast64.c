@@ -3,7 +3,7 @@
  * Interrupts, exceptions and IRET in long mode as operating systems use them: the common case of
  * exc.c and iret.c in one piece. Intel SDM vol. 3, 6.14 (64-bit mode), 6.14.5 (IST); vol. 2, IRET.
  *
- * Every table and the stack must be a hit in the soft TLB, selectors must be in the GDT,
+ * Every table and the stack must be found by x86_tlb_find(), selectors must be in the GDT,
  * descriptors present and accessed, handlers in non-conforming 64-bit code. Nothing is changed
  * before all of that is known. Anything else: false, and the exact path does the whole event,
  * including every fault.
@@ -29,9 +29,11 @@ static struct x86_tlb_entry *hit(struct vcpu *v, unsigned table, gva_t lin, unsi
 	struct x86_tlb_entry *e = &t->e[table][(lin >> 12) & (X86_TLB_SIZE - 1)];
 	uint64_t tag = write ? e->tag_write : e->tag_read;
 
-	if (UNLIKELY(tag != ((lin & ~0xfffull) | t->generation) || (lin & 0xfff) + size > 0x1000))
+	if (UNLIKELY((lin & 0xfff) + size > 0x1000))
 		return NULL;
-	return e;
+	if (LIKELY(tag == ((lin & ~0xfffull) | t->generation)))
+		return e;
+	return x86_tlb_find(v, table, lin, write ? X86_ACC_WRITE : X86_ACC_READ);
 }
 
 /* @n 8-byte words of a system table. */

@@ -42,8 +42,20 @@ int x86_walk_t(struct vcpu *v, gva_t lin, unsigned access, unsigned table,
 	       struct x86_walk *ret) MUST_CHECK;
 /** x86_load_pdptes() - PAE: read the four PDPTEs of @cr3; #GP(0) on reserved bits. */
 int x86_load_pdptes(struct vcpu *v, uint64_t cr3, uint64_t cr0, uint64_t cr4) MUST_CHECK;
-/** x86_tlb_new_space() - the current address space gets a fresh generation. */
-void x86_tlb_new_space(struct vcpu *v);
+/** x86_tlb_new_space() - CR3 was written; @fresh: without PCID's bit 63, so nothing of the address
+ * space but global pages may be used any more. */
+void x86_tlb_new_space(struct vcpu *v, bool fresh);
+/** x86_tlb_clear() - no entry is valid. x86_tlb_forget() - the same by new generations. */
+void x86_tlb_clear(struct x86_tlb *t);
+void x86_tlb_forget(struct vcpu *v);
+/** x86_tlb_enter() - put a page of RAM or ROM in @table. Return: may it have a write tag (which it
+ * has not yet), as far as the page tables go? */
+bool x86_tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access,
+		   const struct x86_walk *w, const struct mem_ref *ref);
+/** x86_page_watched() - has the page a data break point or a watch point? x86_lapic_page() - is it
+ * the local APIC's? */
+bool x86_page_watched(const struct vcpu *v, gva_t page);
+bool x86_lapic_page(const struct vcpu *v, gpa_t gpa);
 /** x86_dr_data_active() - any enabled data break point in DR7? */
 bool x86_dr_data_active(const struct vcpu *v);
 /** x86_watch_hit() - after a data access that went the slow way: DR0-3 and debugger watch points.

@@ -73,6 +73,14 @@ struct x86_tlb {
 	unsigned asid_next; /* slot replaced next */
 	/* linear regions with entries cut from large pages, hashed: INVLPG must drop them all */
 	uint64_t large_4m[16], large_1g[4];
+	/* pieces of 64 entries that are not empty: first level, then second (tlb.c) */
+	uint64_t used[X86_TLB_ALIGN][(X86_TLB_SIZE + X86_TLB_SECOND) / 64 / 64 + 1];
+	/* of the page walk in tlb.c, as x86_tlb_flush() left it */
+	uint64_t frame_mask; /* address bits of page-table entries */
+	bool has_1g;         /* the model's PDPE1GB */
+	gva_t no_walk;       /* the page for which it has just failed */
+	gva_t slow_page;     /* one that was I/O when last accessed: not worth another try */
+	bool plain;          /* neither dirty logging nor A20 closed */
 	/* the RAM run page tables were read from last */
 	struct {
 		gpa_t start;
@@ -108,6 +116,21 @@ static inline uint64_t x86_entry_off(const struct x86_tlb_entry *e)
  * generation or drops an entry; call it yourself when a page becomes code (its stores must be
  * seen). */
 void x86_slots_flush(struct vcpu *v);
+/** x86_slots_flush_user() - those of user mode only. */
+void x86_slots_flush_user(struct vcpu *v);
+
+/*
+ * tlb.c, for code that has vector registers in use: these clobber general registers only.
+ * x86_tlb_find() - the first-level entry of @table that allows READ or WRITE of the page at @lin,
+ * after a page walk if need be. NULL: a fault, a bit to be set in the page tables, no RAM, or
+ * anything unusual; nothing has happened. x86_tlb_cached(): without the walk, EXEC as well.
+ */
+struct x86_tlb_entry *x86_tlb_find(struct vcpu *v, unsigned table, gva_t lin, unsigned access);
+struct x86_tlb_entry *x86_tlb_cached(struct vcpu *v, unsigned table, gva_t lin, unsigned access);
+/** x86_range_make() - the range (vcpu.h) for slots of set @set that has the page of @lin, whose
+ * entry is @e. For stores the page must be without code. NULL: it is that page alone. */
+const struct x86_range *x86_range_make(struct vcpu *v, unsigned set, struct x86_tlb_entry *e,
+				       gva_t lin);
 
 struct x86_tlb *x86_tlb_new(void);
 void x86_tlb_free(struct x86_tlb *tlb);
@@ -188,6 +211,10 @@ static inline uint8_t *x86_ptr(struct vcpu *v, gva_t lin, unsigned size, unsigne
 	}
 	return x86_ptr_slow(v, lin, size, access, ret_e);
 }
+/** x86_ptr_try() - the same, telling why: X86_FAULT when any access there faults (recorded), else
+ * X86_OK and the pointer or NULL. */
+int x86_ptr_try(struct vcpu *v, gva_t lin, unsigned size, unsigned access, uint8_t **ret_p,
+		struct x86_tlb_entry **ret_e) MUST_CHECK;
 /** x86_stored() - after a store through @e at page offset of @lin: code pages and dirty log. */
 void x86_stored_slow(struct vcpu *v, struct x86_tlb_entry *e, gva_t lin, unsigned size);
 static inline void x86_stored(struct vcpu *v, struct x86_tlb_entry *e, gva_t lin, unsigned size)

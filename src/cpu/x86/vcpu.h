@@ -133,6 +133,23 @@ enum {
 enum { X86_GROUPS = 24 };
 enum { X86_SLOT_WRITE = 1, X86_SLOT_SUPER = 2, X86_SLOT_SETS = 4 };
 
+/*
+ * Ranges of several pages that slots were filled from, so that a miss finds them again: runs of
+ * large pages (a kernel's map of all memory is one) and of small ones. Valid as long as slots are.
+ */
+struct x86_range {
+	uint64_t base, len; /* linear; len 0 = none */
+	uint64_t host;
+	uint64_t code; /* address of the first page's code byte */
+	bool large;    /* of large pages */
+};
+enum {
+	X86_RANGES = 16,      /* of each set */
+	X86_RANGES_SMALL = 4, /* of these for small ones, so that they do not displace others */
+	X86_RANGE_HINTS = 64, /* where an address was found last, by 2 MiB */
+};
+enum { X86_LISTED = 1, X86_LISTED_LARGE = 2 };
+
 struct x86_slots {
 	_Alignas(64) struct x86_slot s[X86_SLOT_SETS][X86_SLOTS];
 	uint64_t code[X86_SLOT_SETS][X86_SLOTS]; /* of write slots: address of base's code byte */
@@ -141,7 +158,12 @@ struct x86_slots {
 	uint16_t filled[2][2 * X86_SLOTS];
 	/* how often misses follow each other closely, and when the last one was (TSC) */
 	uint32_t heat[X86_SLOT_SETS][X86_SLOTS], missed[X86_SLOT_SETS][X86_SLOTS];
-	bool listed[X86_SLOT_SETS][X86_SLOTS];
+	uint8_t listed[X86_SLOT_SETS][X86_SLOTS]; /* in filled[]: X86_LISTED, and of large pages */
+	struct x86_range range[X86_SLOT_SETS][X86_RANGES];
+	uint8_t range_hint[X86_SLOT_SETS][X86_RANGE_HINTS]; /* from X86_RANGES on: none */
+	uint32_t ranges[2]; /* which there are: user, supervisor; those for stores in the upper half
+			     */
+	uint8_t range_turn[X86_SLOT_SETS][2]; /* replaced next: big, small */
 	/* what entries of global pages carry: they are good in every address space */
 	uint32_t global_gen;
 	/* counts whatever emptied slots; what it was when a slow path began (engine/translate) */
@@ -149,6 +171,7 @@ struct x86_slots {
 	/* of groups of accesses: delta, or host pointer of the first byte (engine/translate) */
 	uint64_t group[X86_GROUPS];
 	bool local; /* some supervisor slot is of a page that is not global */
+	bool low;   /* some supervisor slot is in the lower half of the address space */
 	bool hold;  /* supervisor accesses may reach user pages now: such slots are not kept */
 };
 

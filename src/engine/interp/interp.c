@@ -132,6 +132,7 @@ static int run_some(struct vcpu *v, struct interp_cpu *ic)
 		single = shadow && (atomic_load_explicit(&v->request, memory_order_relaxed) ||
 				    v->s.pending_dbg);
 	}
+	interp_settle_rf(v);
 	if (UNLIKELY(single || interp_needs_single(v)))
 		return run_single(v, ic, interp_key(v));
 	if (UNLIKELY(ic->around != NULL))

@@ -228,6 +228,7 @@ struct interp_cpu {
 	uint64_t tmp;
 	gva_t tmp_lin;
 	struct x86_tlb_entry *tmp_e;
+	uint8_t *tmp_p;
 	bool tmp_equal;
 	uint64_t x87_prev_fip, x87_prev_fdp;
 	uint32_t x87_prev_misc;
@@ -292,6 +293,13 @@ static inline bool interp_needs_single(const struct vcpu *v)
 {
 	return (v->s.rflags & (X86_TF | X86_RF)) | (v->s.dr7 & 0xff) | v->debug.active |
 	       (v->trace & TRACE_EXEC);
+}
+/** interp_settle_rf() - no instruction break point can be at the next instruction, which will run
+ * now: RF has done its work (x86_insn_break() without its cost; IRET from a fault sets RF). */
+static inline void interp_settle_rf(struct vcpu *v)
+{
+	if (!(v->s.dr7 & 0xff))
+		v->s.rflags &= ~(uint64_t)X86_RF;
 }
 /** interp_run_block() - find the block at s.rip for @key and run it, and those chained to it. */
 int interp_run_block(struct vcpu *v, struct interp_cpu *ic, uint32_t key);

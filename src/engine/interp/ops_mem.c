@@ -312,7 +312,6 @@ int uop_mem_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
 	const struct uop_cold *c = &uop_block(u)->cold[u->n];
 	unsigned access = c->flags & INSN_MEM_WRITE ? X86_ACC_WRITE : X86_ACC_READ;
 	struct interp_cpu *ic = icpu(v);
-	uint8_t *p;
 
 	v->s.rip = uop_rip(u);
 	if (UNLIKELY(c->flags & INSN_FP_EXC && !(c->flags & INSN_MEM_READ)) &&
@@ -322,9 +321,10 @@ int uop_mem_slow(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
 		return bounce_tbyte(v, u, tab, fl, c);
 	if (slow_lin(v, u, c, &ic->tmp_lin))
 		return fault(v, u, fl);
-	p = x86_ptr(v, ic->tmp_lin, c->mem_size, access, &ic->tmp_e);
-	if (LIKELY(p != NULL))
-		return u->thunk(v, u, tab, fl, p, ic->tmp_e);
+	if (x86_ptr_try(v, ic->tmp_lin, c->mem_size, access, &ic->tmp_p, &ic->tmp_e))
+		return fault(v, u, fl);
+	if (LIKELY(ic->tmp_p != NULL))
+		return u->thunk(v, u, tab, fl, ic->tmp_p, ic->tmp_e);
 	return bounce(v, u, tab, fl, c, ic->tmp_lin);
 }
 

@@ -252,7 +252,7 @@ static void back(struct emit *m, const uint8_t *rx, const uint8_t *load)
 static void put_call(struct emit *m, const struct vcpu *v, const uint8_t *rx, const uint8_t *load,
 		     const uint8_t *save)
 {
-	unsigned out, go;
+	unsigned out, go, leave, goes;
 
 	to_c_stack(m);
 	EMIT(m, 0x50, 0x50); /* push rax twice: the stack stays aligned */
@@ -265,16 +265,26 @@ static void put_call(struct emit *m, const struct vcpu *v, const uint8_t *rx, co
 	go = jcc(m, CC_NE);
 	back(m, rx, load);
 	emit8(m, 0xc3);
-	land(m, go);
-	back(m, rx, NULL);               /* a block loads vector registers before it uses them */
-	EMIT(m, 0x65, 0xff, 0x24, 0x25); /* jmp gs:[W_GO] */
-	emit32(m, (uint32_t)tr_word(W_GO));
 	land(m, out);
+	static_assert(X86_FAULT == 1, "compared");
+	EMIT(m, 0x83, 0xf8, X86_FAULT); /* cmp eax, */
+	leave = jcc(m, CC_NE);
+	tr_imm64(m, RDI, (uintptr_t)v);
+	tr_imm64(m, RAX, (uintptr_t)tr_fault);
+	EMIT(m, 0xff, 0xd0); /* call rax */
+	EMIT(m, 0x83, 0xf8, TR_GOTO);
+	goes = jcc(m, CC_E);
+	land(m, leave);
 	EMIT(m, 0x65, 0x48, 0x83, 0x04, 0x25); /* add qword gs:[W_NSP], 8: the return address */
 	emit32(m, (uint32_t)tr_word(W_NSP));
 	emit8(m, 8);
 	pop_frame(m);
 	emit8(m, 0xc3);
+	land(m, go);
+	land(m, goes);
+	back(m, rx, NULL);               /* a block loads vector registers before it uses them */
+	EMIT(m, 0x65, 0xff, 0x24, 0x25); /* jmp gs:[W_GO] */
+	emit32(m, (uint32_t)tr_word(W_GO));
 }
 
 static void put_tail(struct emit *m, const struct vcpu *v, const uint8_t *rx, const uint8_t *save)

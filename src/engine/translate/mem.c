@@ -412,7 +412,7 @@ static void put_page_miss(struct xlat *x, unsigned set, unsigned kind, unsigned 
 	tr_mem(m, false, 0x8d, S2, S2, NO_REG, 0, table);
 	EMIT(m, 0x41, 0xc1, 0xe3, 8);                   /* shl r11d, 8 */
 	EMIT(m, 0x41, 0x80, 0xcb, (uint8_t)(size - 1)); /* or r11b, size - 1 */
-	tr_jump_to(m, 0xe8, x->rx, x->t->miss[set][kind][write]);
+	tr_jump_to(m, 0xe8, x->rx, x->t->miss[kind][write]);
 	tr_mem(m, true, 0x8d, S2, S2, NO_REG, 0, -table);
 	if (len)
 		tr_mem(m, true, 0x8d, S1, S1, NO_REG, 0, len);
@@ -443,7 +443,7 @@ void xlat_try(struct xlat *x, const struct stub *s)
 	}
 	/* mov r11d, slot's offset in the array << 8 | size - 1 */
 	tr_imm64(m, S2, slot * sizeof(struct x86_slot) << 8 | (s->size - 1u));
-	tr_jump_to(m, 0xe8, x->rx, x->t->miss[set][s->kind_of_slot][s->write]);
+	tr_jump_to(m, 0xe8, x->rx, x->t->miss[s->kind_of_slot][s->write]);
 	if (x->t->smp && s->write) {
 		/* what follows looks at this very slot (xlat_stored()) */
 		EMIT(m, 0x0f, 0x83); /* jnc hit */

@@ -507,7 +507,7 @@ void xlat_string_fill(struct xlat *x, const struct stub *s)
 		emit32(m, s->back - (m->n + 4));
 	}
 	tr_imm64(m, S2, s->fill * sizeof(struct x86_slot) << 8);
-	tr_jump_to(m, 0xe8, x->rx, x->t->miss[set][1][s->write]);
+	tr_jump_to(m, 0xe8, x->rx, x->t->miss[1][s->write]);
 	emit8(m, 0xe9);
 	emit32(m, s->back - (m->n + 4));
 }

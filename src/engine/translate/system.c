@@ -28,8 +28,10 @@ static int dispatch(struct vcpu *v)
 	uint32_t key;
 	bool mmio;
 
-	if (!b || b->rip != v->s.rip || !b->native || ic->unchained || x86_poll_needed(v) ||
-	    interp_needs_single(v))
+	if (!b || b->rip != v->s.rip || !b->native || ic->unchained || x86_poll_needed(v))
+		return X86_OK;
+	interp_settle_rf(v);
+	if (interp_needs_single(v))
 		return X86_OK;
 	key = interp_key(v);
 	if (b->key != key || !(key & X86_MODE_FLAT) || !block_valid(b))
@@ -41,13 +43,20 @@ static int dispatch(struct vcpu *v)
 	return tr_goto(v, b);
 }
 
+int tr_fault(struct vcpu *v)
+{
+	int r = x86_deliver(v);
+
+	return r == X86_OK ? dispatch(v) : r;
+}
+
 /* A handler that goes elsewhere, or whose instruction does. */
 static int tr_transfer(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
 	int r = uop_block(u)->cold[u->n].fn(v, u, tab, fl);
 
 	if (r == X86_FAULT)
-		r = x86_deliver(v);
+		return tr_fault(v);
 	return r == X86_OK ? dispatch(v) : r;
 }
 
@@ -56,11 +65,8 @@ static int tr_special(struct vcpu *v, const struct uop *u, struct x86_tlb_entry 
 {
 	int r = uop_block(u)->cold[u->n].fn(v, u, tab, fl);
 
-	if (UNLIKELY(r != X86_OK)) {
-		if (r == X86_FAULT)
-			r = x86_deliver(v);
-		return r == X86_OK ? dispatch(v) : r;
-	}
+	if (UNLIKELY(r != X86_OK))
+		return r == X86_FAULT ? tr_fault(v) : r;
 	if (x86_poll_needed(v) || interp_needs_single(v))
 		return X86_OK;
 	if (v->s.rip != uop_next_rip(u) || interp_key(v) != icpu(v)->key)

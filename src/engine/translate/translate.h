@@ -65,9 +65,9 @@ enum {
 	W_RBASE,        /* native code's stack when it is empty */
 	W_EPOCH,        /* mode and mapping of code: equal means that links to other pages hold */
 	W_SEGMENT = 21, /* mem.c: not 0 if the segment's type does not do */
-	W_SIZE = 22,    /* slot.c: of a store, - 1 */
-	W_SETTLED = 23, /* slot.c: 0 = the place should look by page number */
-	W_MISSED = 30,  /* slot.c: the address of the last miss for the interpreter, its slot */
+	W_FILL = 22,    /* slot.c: the slot's offset */
+	W_SPILL_MORE = 23,
+	W_MISSED = 30, /* slot.c: the address of the last miss for the interpreter, its slot */
 	W_MISSED_SLOT,
 	W_SPILL = 24 /* six, of slot.c */
 };
@@ -173,8 +173,8 @@ struct translator {
 	uint8_t *vec_load;                    /* clobbers nothing but flags */
 	uint8_t *string[TR_STRING_OPS][4][2]; /* by log2 of the element; 32-, 64-bit addresses */
 	bool x87_fdp;                         /* x87 code records FDP: see x87.c */
-	/* slot.c: by set, kind, store */
-	uint8_t *miss[X86_SLOT_SETS][SLOT_KINDS][2];
+	/* slot.c: by kind, store */
+	uint8_t *miss[SLOT_KINDS][2];
 	uint8_t *refill[X86_SLOT_SETS];
 	uint8_t *by_page; /* S1 = struct tr_place: calls tr_by_page() */
 	unsigned slot_turn;
@@ -280,6 +280,23 @@ int tr_rest(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uint32
 /** tr_by_page() - from now on the access of a struct tr_place (not aligned) looks its slot up by
  * page number. */
 int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uint32_t fl);
+/* system.c */
+/** tr_fault() - deliver the exception that a handler has recorded; TR_GOTO to its handler's code,
+ * or what the run loop is to be told. Called by native code. */
+int tr_fault(struct vcpu *v);
+
+/* fill.c */
+enum tr_how { TR_NOT_FILLED, TR_FILLED_HOT, TR_FILLED };
+struct tr_filled {
+	uint64_t off; /* of the access in the slot */
+	uint64_t how; /* enum tr_how; hot: the place had better look by page number */
+};
+enum { TR_FILL_WRITE = 1 << 8, TR_FILL_AGAIN = 1 << 9, TR_FILL_GROUP = 1 << 10 };
+/** tr_fill() - make slot @n (its number over all sets) fit the access of (@what & 0xff) + 1 bytes
+ * at @lin. @what: TR_FILL_WRITE: it stores; TR_FILL_GROUP: of an extent, not an
+ * access; TR_FILL_AGAIN: the interpreter has just done it, so the
+ * soft TLB has it or a page walk is in vain. Clobbers general registers only. */
+struct tr_filled tr_fill(struct vcpu *v, gva_t lin, unsigned n, unsigned what);
 /* slot.c */
 void tr_slot_glue(struct translator *t, const struct interp_cpu *ic, struct emit *m);
 

@@ -1,0 +1,760 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The soft TLB's tables: generations, what ends a translation, what enters one, and the short way
+ * to one. Intel SDM vol. 3, 4.10 (caching translation information).
+ *
+ * This file is compiled without vector registers and calls nothing that was not (meson.build and
+ * tests/insn/gpr_only.sh see to it): translated code calls it with the guest's vector state in the
+ * host's registers.
+ *
+ * Invariants:
+ * - A tag_write exists only for RAM whose page-table entry has D set, and while dirty logging is on
+ *   only after the page's dirty bit was set.
+ * - Pages with an enabled data break point or a debugger's watch point get no data tags; ROM gets
+ *   no write tag; I/O, holes and the local APIC's page get no tags at all.
+ * - An address space is a generation number in the tags. Flushing one means taking a fresh number;
+ *   every 4095 numbers the tables are cleared, as far as they were used.
+ * - INVLPG looks at the entries of the page in all tables, whatever the generation, so global pages
+ *   of other address spaces go too.
+ * - Entries of global pages carry slots.global_gen and are taken into the current generation when
+ *   they are met (entry_allows()).
+ * - An entry is in the first level or in the second, which gets what the first displaces.
+ *
+ * Slots and ranges (vcpu.h) may reach beyond the page that was asked for, over neighbours that the
+ * page tables map on linearly with the same rights and with their accessed (for stores: dirty) bits
+ * set. A processor may cache such translations at any time (4.10.2.3). So whatever ends the
+ * translation of a page must end every slot and range that covers it: slots_drop().
+ */
+#include "cpu/x86/internal.h"
+
+#include <assert.h>
+#include <limits.h>
+
+#define TAG_NONE  (~0ull)
+#define GEN_MAX   0xffeu /* 0xfff would make the top page's tag equal TAG_NONE */
+#define ASID_FREE (~0ull)
+#define PAGE(lin) ((lin) & ~0xfffull)
+#define SLOT(lin) (((lin) >> 12) & (X86_TLB_SIZE - 1))
+
+/* ---- slots and ranges ---- */
+
+/* @class: 0 user, 1 supervisor */
+static void slots_flush(struct vcpu *v, unsigned class)
+{
+	struct x86_slots *t = &v->slots;
+	struct x86_slot *all = &t->s[0][0];
+	uint8_t *listed = &t->listed[0][0];
+
+	for (unsigned i = 0; i < t->n_filled[class]; i++) {
+		unsigned n = t->filled[class][i];
+
+		all[n].lim = 0;
+		listed[n] = 0;
+	}
+	t->n_filled[class] = 0;
+	t->flushes++;
+	static_assert(X86_RANGES == 16 && X86_SLOT_WRITE == 1, "32 bits of neighbours");
+	for (; t->ranges[class]; t->ranges[class] &= t->ranges[class] - 1)
+		t->range[class * X86_SLOT_SUPER][__builtin_ctz(t->ranges[class])].len = 0;
+	if (class) {
+		t->local = false;
+		t->low = false;
+	}
+}
+
+void x86_slots_flush(struct vcpu *v)
+{
+	slots_flush(v, 0);
+	slots_flush(v, 1);
+}
+
+void x86_slots_flush_user(struct vcpu *v)
+{
+	slots_flush(v, 0);
+}
+
+/* Does [base, base + len) touch the page at @lin, or, as part of large pages, what may be mapped by
+ * the same one? */
+static bool reaches(uint64_t base, uint64_t len, bool large, gva_t lin)
+{
+	const uint64_t around = 4 * MIB - 1;
+
+	if (large) {
+		len = ((base + len + around) & ~around) - (base & ~around);
+		base &= ~around;
+	}
+	return lin - base < len;
+}
+
+/* The page at @lin goes; of small pages the larger part on one side stays. */
+static void range_drop(struct x86_range *r, gva_t lin)
+{
+	uint64_t before = lin - r->base, after = r->len - before - MEM_PAGE_SIZE;
+
+	if (r->large) {
+		r->len = 0;
+	} else if (after <= before) {
+		r->len = before;
+	} else {
+		r->base += before + MEM_PAGE_SIZE;
+		r->host += before + MEM_PAGE_SIZE;
+		r->code += before / MEM_PAGE_SIZE + 1;
+		r->len = after;
+	}
+}
+
+static void class_drop(struct vcpu *v, unsigned class, gva_t lin)
+{
+	struct x86_slots *t = &v->slots;
+	struct x86_slot *all = &t->s[0][0];
+	struct x86_range *r = t->range[class * X86_SLOT_SUPER];
+	uint8_t *listed = &t->listed[0][0];
+	unsigned keep = 0;
+
+	for (uint32_t left = t->ranges[class]; left; left &= left - 1) {
+		struct x86_range *one = &r[__builtin_ctz(left)];
+
+		if (one->len && reaches(one->base, one->len, one->large, lin))
+			range_drop(one, lin);
+	}
+	for (unsigned i = 0; i < t->n_filled[class]; i++) {
+		unsigned n = t->filled[class][i];
+		struct x86_slot *s = &all[n];
+
+		/* lim is short of the end by up to 63 bytes, which are in the last page */
+		if (s->lim == 0 ||
+		    reaches(s->base, s->lim + 63, listed[n] & X86_LISTED_LARGE, lin)) {
+			s->lim = 0;
+			listed[n] = 0;
+			continue;
+		}
+		t->filled[class][keep++] = (uint16_t)n;
+	}
+	t->n_filled[class] = keep;
+}
+
+/* The translation of one page ends. */
+static void slots_drop(struct vcpu *v, gva_t lin)
+{
+	v->slots.flushes++;
+	class_drop(v, 0, lin);
+	if (lin >> 47 || v->slots.low)
+		class_drop(v, 1, lin);
+}
+
+/* ---- generations ---- */
+
+static void entry_drop(struct x86_tlb_entry *e)
+{
+	e->tag_read = e->tag_write = e->tag_exec = TAG_NONE;
+}
+
+static void exec_step(struct x86_tlb *t)
+{
+	t->exec_seq++;
+	t->exec_id[0] = t->exec_seq << 12;
+	t->exec_id[1] = t->exec_seq << 12 | t->generation;
+}
+
+/* The pieces of 64 entries of a table that are in use: of the first level, then of the second. */
+#define USED_FIRST (X86_TLB_SIZE / 64)
+static void mark_used(struct x86_tlb *t, unsigned table, unsigned piece)
+{
+	t->used[table][piece / 64] |= BIT(piece % 64);
+}
+
+void x86_tlb_clear(struct x86_tlb *t)
+{
+	static_assert((USED_FIRST + X86_TLB_SECOND / 64 + 63) / 64 == ARRAY_SIZE(t->used[0]),
+		      "used");
+	for (unsigned i = 0; i < X86_TLB_ALIGN; i++)
+		for (unsigned w = 0; w < ARRAY_SIZE(t->used[i]); w++)
+			for (; t->used[i][w]; t->used[i][w] &= t->used[i][w] - 1) {
+				unsigned piece = w * 64 + (unsigned)__builtin_ctzll(t->used[i][w]);
+				struct x86_tlb_entry *e =
+					piece < USED_FIRST ? &t->e[i][piece * 64]
+							   : &t->second[i * X86_TLB_SECOND +
+									(piece - USED_FIRST) * 64];
+
+				for (unsigned k = 0; k < 64; k++)
+					entry_drop(&e[k]);
+			}
+	for (unsigned i = 0; i < ARRAY_SIZE(t->asid); i++)
+		t->asid[i].key = ASID_FREE;
+	for (unsigned i = 0; i < ARRAY_SIZE(t->large_4m); i++)
+		t->large_4m[i] = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(t->large_1g); i++)
+		t->large_1g[i] = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(t->exec_seen); i++)
+		t->exec_seen[i] = 0;
+	exec_step(t);
+}
+
+static uint16_t gen_take(struct vcpu *v)
+{
+	struct x86_tlb *t = v->tlb;
+
+	if (t->next_gen >= GEN_MAX) {
+		x86_slots_flush(v); /* INVLPG relies on large_1g for them */
+		x86_tlb_clear(t);
+		t->next_gen = 0;
+	}
+	return (uint16_t)++t->next_gen;
+}
+
+/* Generation of the address space CR3 names; remembered for it when PCIDs are on. */
+static uint64_t gen_of_space(struct vcpu *v, bool fresh)
+{
+	struct x86_tlb *t = v->tlb;
+	uint64_t key = v->s.cr3 & ~BIT(63), gen;
+	unsigned slot;
+
+	if (!(v->s.cr4 & X86_CR4_PCIDE))
+		return gen_take(v);
+	for (slot = 0; slot < ARRAY_SIZE(t->asid); slot++)
+		if (t->asid[slot].key == key)
+			break;
+	if (slot < ARRAY_SIZE(t->asid) && !fresh)
+		return t->asid[slot].gen;
+	gen = gen_take(v); /* may clear asid[] */
+	if (slot == ARRAY_SIZE(t->asid))
+		slot = t->asid_next++ % ARRAY_SIZE(t->asid);
+	t->asid[slot].key = key;
+	t->asid[slot].gen = (uint16_t)gen;
+	return gen;
+}
+
+/* Make it current. */
+static void gen_use(struct vcpu *v, bool fresh)
+{
+	struct x86_tlb *t = v->tlb;
+
+	slots_flush(v, 0);
+	if (v->slots.local)
+		slots_flush(v, 1);
+	t->generation = gen_of_space(v, fresh);
+	if (t->exec_local)
+		exec_step(t);
+	t->exec_id[1] = t->exec_seq << 12 | t->generation;
+}
+
+void x86_tlb_new_space(struct vcpu *v, bool fresh)
+{
+	gen_use(v, fresh);
+}
+
+/* Entries of global pages are stale, too. */
+static void globals_flush(struct vcpu *v)
+{
+	x86_slots_flush(v);
+	if (v->slots.global_gen++ < 0xfff)
+		return;
+	x86_tlb_clear(v->tlb);
+	v->slots.global_gen = 1;
+}
+
+void x86_tlb_forget(struct vcpu *v)
+{
+	struct x86_tlb *t = v->tlb;
+
+	v->count.tlb_flushes++;
+	for (unsigned i = 0; i < ARRAY_SIZE(t->asid); i++)
+		t->asid[i].key = ASID_FREE;
+	for (unsigned i = 0; i < ARRAY_SIZE(t->large_4m); i++)
+		t->large_4m[i] = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(t->large_1g); i++)
+		t->large_1g[i] = 0;
+	t->run.len = 0;
+	globals_flush(v);
+	t->exec_local = false;
+	exec_step(t);
+	gen_use(v, true);
+}
+
+void x86_tlb_flush_pcid(struct vcpu *v, uint16_t pcid)
+{
+	struct x86_tlb *t = v->tlb;
+
+	v->count.tlb_flushes++;
+	for (unsigned i = 0; i < ARRAY_SIZE(t->asid); i++)
+		if (t->asid[i].key != ASID_FREE && (t->asid[i].key & 0xfff) == pcid)
+			t->asid[i].key = ASID_FREE;
+	if (!(v->s.cr4 & X86_CR4_PCIDE) || (v->s.cr3 & 0xfff) == pcid)
+		gen_use(v, true);
+}
+
+/* Page address a valid entry stands for, TAG_NONE when it has no tag. */
+static gva_t entry_page(const struct x86_tlb_entry *e)
+{
+	if (e->tag_read != TAG_NONE)
+		return PAGE(e->tag_read);
+	if (e->tag_exec != TAG_NONE)
+		return PAGE(e->tag_exec);
+	return e->tag_write == TAG_NONE ? TAG_NONE : PAGE(e->tag_write);
+}
+
+static bool bit_test(const uint64_t *map, size_t words, uint64_t n)
+{
+	n %= words * 64;
+	return map[n / 64] >> (n % 64) & 1;
+}
+
+static void bit_set(uint64_t *map, size_t words, uint64_t n)
+{
+	n %= words * 64;
+	map[n / 64] |= BIT(n % 64);
+}
+
+static unsigned second_index(gva_t lin)
+{
+	uint64_t page = lin >> 12;
+
+	return (unsigned)((page ^ page >> 13) & (X86_TLB_SECOND - 1));
+}
+
+static struct x86_tlb_entry *second(const struct x86_tlb *t, unsigned table, gva_t lin)
+{
+	return &t->second[table * X86_TLB_SECOND + second_index(lin)];
+}
+
+/* Put aside what is displaced from the first level. */
+static void second_put(struct x86_tlb *t, unsigned table, const struct x86_tlb_entry *e)
+{
+	gva_t page = entry_page(e);
+
+	*second(t, table, page) = *e;
+	mark_used(t, table, USED_FIRST + second_index(page) / 64);
+}
+
+/* Where large pages may be: the halves of the address space apart, so that the kernel's do not
+ * make every INVLPG of a user page a full flush. */
+static uint64_t region_4m(gva_t lin)
+{
+	return (lin >> 22 & 511) | (lin >> 47 & 1) << 9;
+}
+
+static uint64_t region_1g(gva_t lin)
+{
+	return (lin >> 30 & 127) | (lin >> 47 & 1) << 7;
+}
+
+void x86_tlb_flush_page(struct vcpu *v, gva_t lin)
+{
+	struct x86_tlb *t = v->tlb;
+
+	/* Entries cut from a large page can be anywhere. */
+	if (bit_test(t->large_1g, ARRAY_SIZE(t->large_1g), region_1g(lin)) ||
+	    bit_test(t->large_4m, ARRAY_SIZE(t->large_4m), region_4m(lin))) {
+		exec_step(t);
+		globals_flush(v);
+		gen_use(v, true);
+		return;
+	}
+	slots_drop(v, PAGE(lin));
+	if (bit_test(t->exec_seen, ARRAY_SIZE(t->exec_seen), lin >> 12))
+		exec_step(t);
+	for (unsigned i = 0; i < X86_TLB_ALIGN; i++) {
+		if (entry_page(&t->e[i][SLOT(lin)]) == PAGE(lin))
+			entry_drop(&t->e[i][SLOT(lin)]);
+		if (entry_page(second(t, i, lin)) == PAGE(lin))
+			entry_drop(second(t, i, lin));
+	}
+}
+
+void x86_tlb_drop_writes(struct vcpu *v, struct x86_tlb_entry *const *e, unsigned n)
+{
+	struct x86_tlb *t = v->tlb;
+
+	x86_slots_flush(v);
+	if (n != UINT_MAX) {
+		for (unsigned i = 0; i < n; i++)
+			e[i]->tag_write = TAG_NONE;
+		return;
+	}
+	for (unsigned i = 0; i < X86_TLB_TABLES; i++)
+		for (unsigned j = 0; j < X86_TLB_SIZE; j++)
+			t->e[i][j].tag_write = TAG_NONE;
+	for (unsigned i = 0; i < X86_TLB_ALIGN * X86_TLB_SECOND; i++)
+		t->second[i].tag_write = TAG_NONE;
+}
+
+/* ---- entering ---- */
+
+bool x86_page_watched(const struct vcpu *v, gva_t page)
+{
+	if (LIKELY(!(v->s.dr7 & 0xff) && !v->debug.n_watch))
+		return false;
+	for (unsigned n = 0; n < 4; n++)
+		if ((v->s.dr7 >> (n * 2) & 3) && (v->s.dr7 >> (16 + n * 4) & 1) &&
+		    PAGE(v->s.dr[n]) == page)
+			return true;
+	for (unsigned n = 0; n < v->debug.n_watch; n++) {
+		uint64_t len = MAX(v->debug.watch[n].len, 1u);
+
+		if (page - v->debug.watch[n].addr < len || v->debug.watch[n].addr - page < 4096)
+			return true;
+	}
+	return false;
+}
+
+bool x86_lapic_page(const struct vcpu *v, gpa_t gpa)
+{
+	uint64_t base = v->s.lapic.base;
+
+	/* EN set and EXTD clear: SDM vol. 3, 11.12.1. */
+	return (base & (BIT(11) | BIT(10))) == BIT(11) && v->cpus &&
+	       PAGE(gpa) == (base & 0xffffff000ull);
+}
+
+/* Note a large page so that INVLPG finds all entries cut from it. */
+static void note_large(struct x86_tlb *t, gva_t lin, uint64_t page_size)
+{
+	if (page_size == GIB)
+		bit_set(t->large_1g, ARRAY_SIZE(t->large_1g), region_1g(lin));
+	else if (page_size > 4 * KIB)
+		bit_set(t->large_4m, ARRAY_SIZE(t->large_4m), region_4m(lin));
+}
+
+/* Must pages be told apart: dirty logging, watch points, A20 closed? */
+static bool plain(const struct vcpu *v)
+{
+	return v->tlb->plain && !v->tlb->watch && !v->debug.n_watch && !(v->s.dr7 & 0xff);
+}
+
+/*
+ * How far the mapping of a page goes on linearly: inside the large page (without paging: the first
+ * 4 GiB) and the run of the memory map, and not over the local APIC's page.
+ */
+static void entry_reach(const struct vcpu *v, struct x86_tlb_entry *e, const struct x86_walk *w,
+			gpa_t run_start, uint64_t run_len)
+{
+	uint64_t size = v->s.cr0 & X86_CR0_PG ? w->page_size : 4 * GIB,
+		 start = w->gpa & ~(size - 1);
+	uint64_t end = start + size, lapic = v->s.lapic.base & 0xffffff000ull;
+	gpa_t page = PAGE(w->gpa);
+
+	e->before = e->after = 0;
+	if (size == 4 * KIB || !plain(v))
+		return;
+	start = MAX(start, run_start);
+	end = MIN(end, run_start + run_len);
+	start = align_up(start, MEM_PAGE_SIZE);
+	if (start > page || end < page + MEM_PAGE_SIZE || (lapic >= start && lapic < end))
+		return;
+	e->before = (uint32_t)((page - start) >> MEM_PAGE_SHIFT);
+	e->after = (uint32_t)((end - page) >> MEM_PAGE_SHIFT) - 1;
+}
+
+bool x86_tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access,
+		   const struct x86_walk *w, const struct mem_ref *ref)
+{
+	struct x86_tlb *t = v->tlb;
+	struct x86_tlb_entry *e = &t->e[table][SLOT(lin)];
+	uint64_t tag = PAGE(lin) | t->generation;
+	uint64_t off = ref->block_off & ~0xfffull;
+
+	bool current = e->tag_read == tag || e->tag_exec == tag || e->tag_write == tag;
+
+	if (!current || PAGE(e->gpa) != PAGE(w->gpa) || e->block != ref->block ||
+	    x86_entry_off(e) != off) {
+		if (current)
+			slots_drop(v, PAGE(lin)); /* remapped: slots may hold what was there */
+		else if (entry_page(e) != TAG_NONE && entry_page(e) != PAGE(lin) && !t->watch)
+			second_put(t, table, e);
+		if (!current && entry_page(second(t, table, lin)) == PAGE(lin))
+			entry_drop(second(t, table, lin));
+		entry_drop(e);
+		mark_used(t, table, (unsigned)SLOT(lin) / 64);
+		e->host = ref->block->host + off;
+		e->block = ref->block;
+		e->code = &ref->block->code[off >> MEM_PAGE_SHIFT];
+	}
+	e->gpa = PAGE(w->gpa) | (w->global ? v->slots.global_gen : 0);
+	entry_reach(v, e, w, ref->start, ref->len);
+	note_large(t, lin, w->page_size);
+	if (access & X86_ACC_EXEC) {
+		e->tag_exec = tag;
+		bit_set(t->exec_seen, ARRAY_SIZE(t->exec_seen), lin >> 12);
+		t->exec_local |= table == X86_TLB_SUPER && !w->global;
+	}
+	if (x86_page_watched(v, PAGE(lin)))
+		return false;
+	/* A page that may be executed may be read, except under SMAP, whose table is not used for
+	 * fetches. */
+	e->tag_read = tag;
+	return ref->kind == MEM_RAM && w->writable && w->dirty;
+}
+
+/* Does the entry allow @access to the page @lin? Those of global pages do in any address space. */
+static bool entry_allows(const struct vcpu *v, struct x86_tlb_entry *e, gva_t lin, unsigned access)
+{
+	uint64_t *tag = access & X86_ACC_WRITE  ? &e->tag_write
+			: access & X86_ACC_EXEC ? &e->tag_exec
+						: &e->tag_read;
+	uint64_t want = PAGE(lin) | v->tlb->generation;
+
+	if (LIKELY(*tag == want))
+		return true;
+	if (*tag == TAG_NONE || PAGE(*tag) != PAGE(lin) || (e->gpa & 0xfff) != v->slots.global_gen)
+		return false;
+	*tag = want;
+	return true;
+}
+
+/* From the second level to the first. */
+static bool entry_back(const struct vcpu *v, unsigned table, gva_t lin, unsigned access)
+{
+	struct x86_tlb *t = v->tlb;
+	struct x86_tlb_entry *e = &t->e[table][SLOT(lin)], *s = second(t, table, lin);
+	struct x86_tlb_entry old;
+
+	if (entry_page(s) != PAGE(lin) || t->watch || !entry_allows(v, s, lin, access) ||
+	    entry_page(e) == PAGE(lin))
+		return false;
+	old = *e;
+	*e = *s;
+	entry_drop(s);
+	mark_used(t, table, (unsigned)SLOT(lin) / 64);
+	if (entry_page(&old) != TAG_NONE)
+		second_put(t, table, &old);
+	return true;
+}
+
+struct x86_tlb_entry *x86_tlb_cached(struct vcpu *v, unsigned table, gva_t lin, unsigned access)
+{
+	struct x86_tlb_entry *e = &v->tlb->e[table][SLOT(lin)];
+
+	if (LIKELY(entry_allows(v, e, lin, access)) || entry_back(v, table, lin, access))
+		return e;
+	return NULL;
+}
+
+/* ---- the short page walk ---- */
+
+enum {
+	PTE_P = 1 << 0,
+	PTE_W = 1 << 1,
+	PTE_U = 1 << 2,
+	PTE_A = 1 << 5,
+	PTE_D = 1 << 6,
+	PTE_PS = 1 << 7,
+	PTE_G = 1 << 8,
+};
+#define PTE_NX BIT(63)
+
+/* A 4-level walk to a leaf that needs no bit set and whose tables are in the RAM run used last. */
+struct leaf {
+	const uint64_t *table; /* of 512 entries, one of which is the leaf */
+	uint64_t val;
+	unsigned shift;  /* of the page's size */
+	uint64_t rights; /* W and U of all levels */
+};
+
+static bool leaf_find(const struct vcpu *v, gva_t lin, struct leaf *ret)
+{
+	const struct x86_tlb *t = v->tlb;
+	uint64_t frame = t->frame_mask, rsvd = BIT(52) - 1 - 0xfff - frame, at = v->s.cr3 & frame;
+	uint64_t rights = PTE_W | PTE_U, e;
+
+	if (!plain(v) || !(v->s.efer & X86_EFER_LMA) || !x86_canonical(lin))
+		return false;
+	if (!(v->s.efer & X86_EFER_NXE))
+		rsvd |= PTE_NX;
+	for (unsigned shift = 39;; shift -= 9) {
+		if (at - t->run.start >= t->run.len)
+			return false;
+		ret->table = (const uint64_t *)(const void *)(t->run.host + (at - t->run.start));
+		e = __atomic_load_n(&ret->table[lin >> shift & 511], __ATOMIC_RELAXED);
+		if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || e & rsvd)
+			return false;
+		rights &= e;
+		if (shift == 12 || e & PTE_PS) {
+			ret->shift = shift;
+			break;
+		}
+		at = e & frame;
+	}
+	if (ret->shift == 39 || (ret->shift == 30 && !t->has_1g) ||
+	    (ret->shift != 12 && e & (BIT(ret->shift) - BIT(13))))
+		return false;
+	ret->val = e;
+	ret->rights = rights;
+	return true;
+}
+
+static gpa_t leaf_gpa(const struct vcpu *v, const struct leaf *l, gva_t lin)
+{
+	uint64_t in_page = BIT(l->shift) - 1;
+
+	return (l->val & v->tlb->frame_mask & ~in_page) | (lin & in_page);
+}
+
+static struct x86_tlb_entry *walk(struct vcpu *v, unsigned table, gva_t lin, unsigned access)
+{
+	struct x86_tlb *t = v->tlb;
+	bool user, writable;
+	struct x86_tlb_entry *e;
+	struct x86_walk w;
+	struct leaf l;
+	uint64_t tag;
+	gpa_t gpa;
+
+	if (table == X86_TLB_ALIGN || access & X86_ACC_EXEC || !leaf_find(v, lin, &l))
+		return NULL;
+	gpa = leaf_gpa(v, &l, lin);
+	user = l.rights & PTE_U;
+	writable = l.rights & PTE_W;
+	if (gpa - t->run.start >= t->run.len || x86_lapic_page(v, gpa) ||
+	    (table == X86_TLB_USER && !user) || (table == X86_TLB_SMAP && user) ||
+	    (access & X86_ACC_WRITE && (!writable || !(l.val & PTE_D))))
+		return NULL;
+	e = &t->e[table][SLOT(lin)];
+	tag = PAGE(lin) | t->generation;
+	/* Remapped without INVLPG: what is in use of it ends, but not in the middle of a block. */
+	if ((e->tag_read == tag || e->tag_exec == tag) && PAGE(e->gpa) != PAGE(gpa))
+		return NULL;
+	w = (struct x86_walk){.gpa = gpa,
+			      .page_size = BIT(l.shift),
+			      .writable = writable ||
+					  (table != X86_TLB_USER && !(v->s.cr0 & X86_CR0_WP)),
+			      .global = l.val & PTE_G && v->s.cr4 & X86_CR4_PGE,
+			      .dirty = l.val & PTE_D};
+	v->count.tlb_misses++;
+	if (x86_tlb_enter(v, table, lin, access, &w,
+			  &(struct mem_ref){.kind = MEM_RAM,
+					    .block = t->run.block,
+					    .block_off = t->run.block_off + (gpa - t->run.start),
+					    .start = t->run.start,
+					    .len = t->run.len}))
+		e->tag_write = tag;
+	return e;
+}
+
+struct x86_tlb_entry *x86_tlb_find(struct vcpu *v, unsigned table, gva_t lin, unsigned access)
+{
+	struct x86_tlb_entry *e = x86_tlb_cached(v, table, lin, access);
+
+	if (LIKELY(e != NULL))
+		return e;
+	e = walk(v, table, lin, access);
+	v->tlb->no_walk = e ? TAG_NONE : PAGE(lin);
+	return e;
+}
+
+/* ---- ranges ---- */
+
+#define PIECES_USER 24u /* of 4 KiB pages, which come and go */
+
+/* Entries on one side of @i that go on as @l does. */
+static unsigned alike(const struct leaf *l, unsigned i, int step, uint64_t care, unsigned most)
+{
+	uint64_t want = l->val, by = BIT(l->shift);
+	unsigned n = 0;
+
+	for (;; n++) {
+		i += (unsigned)step;
+		want += step > 0 ? by : -by;
+		if (n == most || i > 511 ||
+		    (__atomic_load_n(&l->table[i], __ATOMIC_RELAXED) ^ want) & care)
+			return n;
+	}
+}
+
+/* Pages before and after that of @e which the page tables map on alike. */
+static void neighbours(struct vcpu *v, const struct x86_tlb_entry *e, gva_t lin, bool write,
+		       uint64_t *before, uint64_t *after, bool *large)
+{
+	const struct x86_tlb *t = v->tlb;
+	uint64_t care = ~(uint64_t)(7 << 9 | PTE_W | PTE_D) & ~(0x7ffull << 52), end;
+	gpa_t page = PAGE(e->gpa), lapic = v->s.lapic.base & 0xffffff000ull, start;
+	unsigned i, lo, hi, most;
+	struct leaf l;
+
+	*before = e->before;
+	*after = e->after;
+	*large = e->before || e->after;
+	if (e->block != t->run.block || !leaf_find(v, lin, &l) || l.shift > 21 ||
+	    PAGE(leaf_gpa(v, &l, lin)) != page)
+		return;
+	if (write) {
+		care |= PTE_W | PTE_D;
+		if (!(l.val & PTE_D) || !(l.rights & PTE_W))
+			return;
+	}
+	*large = l.shift > 12;
+	i = (unsigned)(lin >> l.shift & 511);
+	most = l.shift > 12 || lin >> 47 ? 511 : PIECES_USER;
+	lo = alike(&l, i, -1, care, most);
+	hi = alike(&l, i, 1, care, most);
+	start = page & ~(BIT(l.shift) - 1);
+	end = start + ((hi + 1ull) << l.shift);
+	start -= (uint64_t)lo << l.shift;
+	start = MAX(start, align_up(t->run.start, MEM_PAGE_SIZE));
+	end = MIN(end, t->run.start + t->run.len);
+	if (start > page || end < page + MEM_PAGE_SIZE || (lapic >= start && lapic < end))
+		return;
+	*before = (page - start) >> MEM_PAGE_SHIFT;
+	*after = ((end - page) >> MEM_PAGE_SHIFT) - 1;
+}
+
+/* Pages without code on one side of @code, at most @most; they are looked at in eights. */
+static uint64_t clear_of_code(const _Atomic uint8_t *code, int step, uint64_t most)
+{
+	const uint64_t *w = (const uint64_t *)((uintptr_t)code & ~7ull);
+	uint64_t in = (uintptr_t)code & 7;
+	uint64_t word = __atomic_load_n(w, __ATOMIC_RELAXED), n;
+
+	if (step > 0) {
+		word = in == 7 ? 0 : word >> (in + 1) * 8;
+		n = word ? (uint64_t)__builtin_ctzll(word) / 8 : 7 - in;
+	} else {
+		word = in == 0 ? 0 : word << (8 - in) * 8;
+		n = word ? (uint64_t)__builtin_clzll(word) / 8 : in;
+	}
+	if (word)
+		return MIN(n, most);
+	while (n < most) {
+		w += step;
+		word = __atomic_load_n(w, __ATOMIC_RELAXED);
+		if (word) {
+			n += (uint64_t)(step > 0 ? __builtin_ctzll(word) : __builtin_clzll(word)) /
+			     8;
+			break;
+		}
+		n += 8;
+	}
+	return MIN(n, most);
+}
+
+#define CODE_FAR 4096u /* pages looked at for code on either side */
+#define BIG      64u   /* pages of a range that is kept apart from smaller ones */
+
+const struct x86_range *x86_range_make(struct vcpu *v, unsigned set, struct x86_tlb_entry *e,
+				       gva_t lin)
+{
+	struct x86_slots *s = &v->slots;
+	bool write = set & X86_SLOT_WRITE, large;
+	uint64_t before, after;
+	struct x86_range *r;
+
+	neighbours(v, e, lin, write, &before, &after, &large);
+	if (write && before | after) {
+		before = clear_of_code(e->code, -1, MIN(before, CODE_FAR));
+		after = clear_of_code(e->code, 1, MIN(after, CODE_FAR));
+	}
+	if (!(before | after))
+		return NULL;
+	r = s->range[set];
+	if (before + after >= BIG)
+		r += X86_RANGES_SMALL + s->range_turn[set][0]++ % (X86_RANGES - X86_RANGES_SMALL);
+	else
+		r += s->range_turn[set][1]++ % X86_RANGES_SMALL;
+	*r = (struct x86_range){.base = PAGE(lin) - (before << MEM_PAGE_SHIFT),
+				.len = (before + after + 1) << MEM_PAGE_SHIFT,
+				.host = (uintptr_t)e->host - (before << MEM_PAGE_SHIFT),
+				.code = (uintptr_t)e->code - before,
+				.large = large};
+	s->ranges[set & X86_SLOT_SUPER ? 1 : 0] |= (write ? 1u << X86_RANGES : 1u)
+						   << (r - s->range[set]);
+	return r;
+}

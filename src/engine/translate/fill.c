@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Filling slots: what happens when an address of translated code is not in its slot (mem.c). The
+ * native routines of slot.c call this with the guest's vector registers in place, so this file is
+ * compiled without them, and calls only what is, too (cpu/x86/tlb.c, tests/insn/gpr_only.sh).
+ *
+ * First come the ranges that slots were filled from lately, then the soft TLB, then a page walk;
+ * what none of them can do is the interpreter's. The slot is good for this access in any case, also
+ * when its lim says that the next one must come here again: a page with code, the end of a range,
+ * and supervisor accesses that find a user page while SMAP is suspended.
+ */
+#include "engine/translate/translate.h"
+
+/*
+ * Misses of one slot in quick succession: the instruction uses memory all over the place, or shares
+ * its slot. True when there were so many that it had better look by page number. The cost of a
+ * wrong guess is small either way. The clock is looked at every eighth time.
+ */
+#define HOT_EACH   8u
+#define HOT_TSC    4000u
+#define HOT_MISSES (3 * HOT_EACH)
+static bool too_hot(struct x86_slots *t, unsigned n)
+{
+	uint32_t *heat = &t->heat[0][0] + n, *missed = &t->missed[0][0] + n, now, since;
+
+	if (n % X86_SLOTS >= X86_SLOT_HASH_SMALL || ++*heat % HOT_EACH)
+		return false;
+	now = (uint32_t)__builtin_ia32_rdtsc();
+	since = now - *missed;
+	*missed = now;
+	if (since <= HOT_TSC && *heat < HOT_MISSES)
+		return false;
+	*heat = 0;
+	return since <= HOT_TSC;
+}
+
+/* Put the slot on the list of those that are not empty. */
+static void list(struct x86_slots *t, unsigned n, unsigned class, bool large)
+{
+	uint8_t *listed = &t->listed[0][0] + n;
+
+	if (!*listed)
+		t->filled[class][t->n_filled[class]++] = (uint16_t)n;
+	*listed = (uint8_t)(X86_LISTED | (large ? X86_LISTED_LARGE : 0));
+}
+
+/* @len 0: for one access. Return: the access's offset. */
+static uint64_t put(struct x86_slots *t, unsigned n, gva_t lin, const struct x86_range *r)
+{
+	struct x86_slot *s = &t->s[0][0] + n;
+	unsigned at = n % X86_SLOTS;
+	bool big = (at >= X86_SLOTS_SMALL && at < X86_SLOT_HASH_SMALL) || at >= X86_SLOT_HASH_BIG;
+	uint64_t skip = 0;
+
+	/* put_page_check() in mem.c wants less pages before this one than its table has slots */
+	if (at >= X86_SLOT_HASH_SMALL && (lin - r->base) >> MEM_PAGE_SHIFT > X86_SLOTS_HASH / 2)
+		skip = (lin - r->base) >> MEM_PAGE_SHIFT;
+	s->base = r->base + (skip << MEM_PAGE_SHIFT);
+	s->lim = r->len ? r->len - (skip << MEM_PAGE_SHIFT) - (big ? 63 : 7) : 0;
+	s->delta = r->host - r->base;
+	s->host = r->host + (skip << MEM_PAGE_SHIFT);
+	if (n / X86_SLOTS & X86_SLOT_WRITE)
+		(&t->code[0][0])[n] = r->code + skip;
+	return lin - s->base;
+}
+
+static struct x86_range page_range(const struct x86_tlb_entry *e, gva_t lin)
+{
+	return (struct x86_range){.base = lin & ~0xfffull,
+				  .len = MEM_PAGE_SIZE,
+				  .host = (uintptr_t)e->host,
+				  .code = (uintptr_t)e->code,
+				  .large = e->before | e->after};
+}
+
+static bool in_range(const struct x86_range *r, gva_t lin, unsigned size)
+{
+	return lin - r->base < r->len && r->len - (lin - r->base) >= size;
+}
+
+static uint8_t *hint_of(struct x86_slots *t, unsigned set, gva_t lin)
+{
+	return &t->range_hint[set][lin >> 21 & (X86_RANGE_HINTS - 1)];
+}
+
+static const struct x86_range *search(struct x86_slots *t, unsigned set, gva_t lin, unsigned size)
+{
+	const struct x86_range *r = t->range[set];
+
+	for (unsigned i = 0; i < X86_RANGES; i++)
+		if (in_range(&r[i], lin, size)) {
+			*hint_of(t, set, lin) = (uint8_t)i;
+			return &r[i];
+		}
+	return NULL;
+}
+
+/* NULL: none, or the hint says that it would be the exception. */
+static const struct x86_range *range_of(struct x86_slots *t, unsigned set, gva_t lin, unsigned size)
+{
+	unsigned hint = *hint_of(t, set, lin);
+
+	if (hint >= X86_RANGES)
+		return NULL;
+	if (LIKELY(in_range(&t->range[set][hint], lin, size)))
+		return &t->range[set][hint];
+	return search(t, set, lin, size);
+}
+
+/* For this access only. */
+static struct tr_filled once(struct x86_slots *t, unsigned n, gva_t lin,
+			     const struct x86_tlb_entry *e)
+{
+	struct x86_range r = page_range(e, lin);
+
+	r.len = 0;
+	return (struct tr_filled){put(t, n, lin, &r), TR_FILLED};
+}
+
+/* The range of the page of @lin, which has the entry @e. Where the last try found none, only each
+ * fourth one is made. NULL: the page alone. */
+static const struct x86_range *range_for(struct vcpu *v, unsigned set, gva_t lin,
+					 struct x86_tlb_entry *e)
+{
+	enum { TRIES = 4 };
+	uint8_t *hint = hint_of(&v->slots, set, lin);
+	const struct x86_range *r;
+
+	if (*hint > X86_RANGES && !(e->before | e->after)) {
+		--*hint;
+		return NULL;
+	}
+	r = search(&v->slots, set, lin, 1);
+	if (r)
+		return r;
+	r = x86_range_make(v, set, e, lin);
+	*hint = r ? (uint8_t)(r - v->slots.range[set]) : X86_RANGES + TRIES - 1;
+	return r;
+}
+
+/* The page of @lin, which has the entry @e, and what goes on like it. */
+static struct tr_filled keep(struct vcpu *v, unsigned n, gva_t lin, struct x86_tlb_entry *e)
+{
+	struct x86_slots *t = &v->slots;
+	unsigned set = n / X86_SLOTS, class = set & X86_SLOT_SUPER ? 1 : 0;
+	const struct x86_range *r = range_for(v, set, lin, e);
+	struct x86_range page;
+
+	if (!r) {
+		page = page_range(e, lin);
+		r = &page;
+	}
+	if (class) {
+		t->local |= !(e->gpa & 0xfff);
+		t->low |= !(r->base >> 47);
+	}
+	list(t, n, class, r->large);
+	return (struct tr_filled){put(t, n, lin, r), too_hot(t, n) ? TR_FILLED_HOT : TR_FILLED};
+}
+
+static struct tr_filled missed(struct vcpu *v, gva_t lin, unsigned n)
+{
+	v->word[W_MISSED] = lin;
+	v->word[W_MISSED_SLOT] = n * sizeof(struct x86_slot);
+	return (struct tr_filled){0, TR_NOT_FILLED};
+}
+
+struct tr_filled tr_fill(struct vcpu *v, gva_t lin, unsigned n, unsigned what)
+{
+	struct x86_slots *t = &v->slots;
+	unsigned set = n / X86_SLOTS, size = (what & 0xff) + 1, table = v->tlb->data_table;
+	bool write = what & TR_FILL_WRITE, write_set = set & X86_SLOT_WRITE;
+	const struct x86_range *r;
+	struct x86_tlb_entry *e;
+
+	if (UNLIKELY(table == X86_TLB_ALIGN || (lin & ~0xfffull) == v->tlb->slow_page))
+		return missed(v, lin, n);
+	r = range_of(t, set, lin, size);
+	if (LIKELY(r != NULL)) {
+		list(t, n, set & X86_SLOT_SUPER ? 1 : 0, r->large);
+		return (struct tr_filled){put(t, n, lin, r),
+					  too_hot(t, n) ? TR_FILLED_HOT : TR_FILLED};
+	}
+	if (UNLIKELY((lin & 0xfff) + size > MEM_PAGE_SIZE))
+		return missed(v, lin, n);
+	e = &v->tlb->e[table][(lin >> 12) & (X86_TLB_SIZE - 1)];
+	if ((write_set ? e->tag_write : e->tag_read) != ((lin & ~0xfffull) | v->tlb->generation))
+		e = (what & TR_FILL_AGAIN ? x86_tlb_cached : x86_tlb_find)(
+			v, table, lin, write_set ? X86_ACC_WRITE : X86_ACC_READ);
+	if (!e && write_set && !write) { /* reading the stack: a page that is not kept will do */
+		e = x86_tlb_find(v, table, lin, X86_ACC_READ);
+		return e ? once(t, n, lin, e) : missed(v, lin, n);
+	}
+	if (!e)
+		return missed(v, lin, n);
+	if (write_set && atomic_load_explicit(e->code, memory_order_relaxed)) {
+		/* something was decoded from the bytes of the access? */
+		if (what & TR_FILL_GROUP)
+			return missed(v, lin, n);
+		if (write && interp_hits_code(icpu(v)->ivm, e, (unsigned)lin & 0xfff, size))
+			return missed(v, lin, n);
+		return once(t, n, lin, e);
+	}
+	if (set & X86_SLOT_SUPER && t->hold)
+		return once(t, n, lin, e);
+	return keep(v, n, lin, e);
+}
