@@ -21,6 +21,9 @@ struct seq {
 	unsigned bits, n;
 	uint8_t *code;
 	uint8_t ptr[3]; /* [2] is RSP */
+	unsigned count; /* register that counts turns, 16 = memory does */
+	unsigned step;  /* done at the start of the turn; 0 = at its end */
+	bool steady;    /* pointers move by constants each turn */
 };
 
 static unsigned below(struct seq *s, unsigned n)
@@ -40,7 +43,7 @@ static unsigned other(struct seq *s)
 
 	do
 		r = below(s, s->bits == 64 ? 16 : 8);
-	while (r == s->ptr[0] || r == s->ptr[1] || r == X86_RSP);
+	while (r == s->ptr[0] || r == s->ptr[1] || r == X86_RSP || r == s->count);
 	return r;
 }
 
@@ -86,12 +89,14 @@ static void put_pointer_op(struct seq *s)
 {
 	unsigned p = s->ptr[below(s, 3)], q = s->ptr[below(s, 2)];
 
-	switch (below(s, 6)) {
+	switch (below(s, s->steady ? 2 : 6)) {
 	case 0: /* add, sub with an immediate; of RSP a multiple of the width */
 		put_rr(s, 0x83, below(s, 2) ? 5 : 0, p);
 		put8(s, p == X86_RSP ? below(s, 6) * 8 : below(s, 64));
 		break;
 	case 1: /* lea */
+		if (s->steady)
+			q = p;
 		put_rex(s, s->bits == 64, q, 0, p);
 		put8(s, 0x8d);
 		put8(s, 0x40 | (q & 7) << 3 | ((p & 7) == 4 ? 4 : p & 7));
@@ -185,6 +190,32 @@ static uint64_t place(struct seq *s)
 	return below(s, 4) ? at & ~7ull : at;
 }
 
+/* Flags for the jne that ends a turn. */
+static void put_end(struct seq *s)
+{
+	unsigned step = 1 + below(s, 9);
+
+	if (!s->steady || below(s, 4) == 0) { /* dec dword [COUNTER] */
+		put_known(s, 0xff, 1, COUNTER);
+		return;
+	}
+	/* add or sub count, step, unless the turn began with that; sometimes the counter in memory
+	 * decides all the same */
+	if (s->step) {
+		step = s->step;
+	} else {
+		put_rex(s, s->bits == 64 && below(s, 2), 0, 0, s->count);
+		put8(s, 0x83);
+		put8(s, 0xc0 | (below(s, 2) ? 5 : 0) << 3 | (s->count & 7));
+		put8(s, step);
+	}
+	put_rex(s, false, 0, 0, s->count); /* test count, 15 << n: 1 to 16 turns */
+	put8(s, 0xf7);
+	put8(s, 0xc0 | (s->count & 7));
+	st_le32(s->code + s->n, (step & -step) * 15);
+	s->n += 4;
+}
+
 unsigned diff_make_groups(struct native_case *c, uint64_t id, unsigned bits, uint8_t *code)
 {
 	static const uint8_t low[] = {X86_RBX, X86_RBP, X86_RSI, X86_RDI},
@@ -199,21 +230,34 @@ unsigned diff_make_groups(struct native_case *c, uint64_t id, unsigned bits, uin
 	s.ptr[2] = X86_RSP;
 	/* mov dword [COUNTER], turns */
 	put_known(&s, 0xc7, 0, COUNTER);
-	st_le32(s.code + s.n, 1 + below(&s, 6));
+	st_le32(s.code + s.n, 1 + below(&s, 30));
 	s.n += 4;
 	put_touches(&s);
 	start = s.n;
+	s.steady = below(&s, 2);
+	s.count = s.steady ? other(&s) : 16;
+	if (s.steady)
+		put_pointer(&s, s.count, below(&s, 1000));
 	for (unsigned i = 0; i < 3; i++)
 		put_pointer(&s, s.ptr[i], place(&s) & (i == 2 ? ~7ull : ~0ull));
+	if (s.steady)
+		start = s.n;
+	if (s.steady && below(&s, 3) == 0 && (s.count & 7) != 4) { /* lea count, [count + step] */
+		s.step = 1 + below(&s, 9);
+		put_rex(&s, bits == 64, s.count, 0, s.count);
+		put8(&s, 0x8d);
+		put8(&s, 0x40 | (s.count & 7) * 9);
+		put8(&s, s.step);
+	}
 	if (s.ptr[0] != X86_RCX && s.ptr[1] != X86_RCX)
 		c->state.gpr[X86_RCX] = below(&s, 8) ? below(&s, 8) : ~0ull;
 	if (bits != 64)
 		c->state.gpr[X86_RCX] = (uint32_t)c->state.gpr[X86_RCX];
 	c->state.rflags &= ~(uint64_t)X86_AC;
-	pieces = 3 + below(&s, 40);
+	pieces = 3 + below(&s, s.steady ? 14 : 40);
 	while (pieces-- && s.n + 64 < DIFF_SEQ_BYTES)
 		put_one(&s);
-	put_known(&s, 0xff, 1, COUNTER); /* dec dword [COUNTER]; jne start */
+	put_end(&s);
 	put8(&s, 0x0f);
 	put8(&s, 0x85);
 	st_le32(s.code + s.n, start - (s.n + 4));

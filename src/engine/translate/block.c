@@ -47,7 +47,7 @@ static void exit_site(struct xlat *x, unsigned which, uint64_t rip, bool poll)
 {
 	struct stub *s = xlat_stub(x, STUB_EXIT);
 
-	check(x->n_exits <= x->n_parts);
+	check(x->n_exits <= 2 * x->n_parts + 1);
 	s->insn = (uint8_t)x->n_exits;
 	s->save = !x->m_ok;
 	x->tb->exit[x->n_exits++] = (struct tr_exit){.b = x->part[x->now],
@@ -100,15 +100,19 @@ static bool goes_on(const struct xlat *x)
 static void put_jcc(struct xlat *x, const struct insn *in, uint64_t to, uint64_t next)
 {
 	bool on = goes_on(x), swap = on && x->part[x->now + 1]->rip == to;
-	uint64_t out = swap ? next : to;
+	bool loop = xlat_is_loop_end(x, to);
+	uint64_t out = swap || loop ? next : to;
 
+	swap |= loop;
 	need_e(x);
 	if (is_far(x, out) || (!on && is_far(x, next)))
 		need_m(x);
 	EMIT(&x->m, 0x0f, (uint8_t)(0x80 | ((in->opcode & 15) ^ (swap ? 1 : 0))));
 	emit32(&x->m, 0);
 	exit_site(x, swap ? 1 : 0, out, out <= rip_now(x));
-	if (!on)
+	if (loop)
+		xlat_loop_end(x);
+	else if (!on)
 		put_exit(x, 1, next);
 }
 
@@ -359,7 +363,10 @@ static bool put_special(struct xlat *x, const struct insn *in)
 	case SP_JMP_REL:
 		if (goes_on(x))
 			return false;
-		put_exit(x, 0, u.imm);
+		if (xlat_is_loop_end(x, u.imm))
+			xlat_loop_end(x);
+		else
+			put_exit(x, 0, u.imm);
 		return true;
 	case SP_CALL_REL: put_call(x, u.imm); return true;
 	case SP_JMP_IND: put_indirect(x, in, false); return true;
@@ -407,8 +414,14 @@ static void put_body(struct xlat *x)
 
 	for (; x->i < b->n_insns; x->i++) {
 		find_part(x);
-		if (put_one(x))
-			return;
+		if (put_one(x)) {
+			if (!x->loop_plan.turned)
+				return;
+			x->loop_plan.turned = false; /* the same once more */
+			x->now = 0;
+			x->i = -1u;
+			continue;
+		}
 		xlat_slots_forget(x, &x->in[x->i]);
 	}
 	x->i = b->n_insns - 1u;
@@ -833,6 +846,10 @@ static struct block *next_part(struct xlat *x, struct block *b, bool more)
 	if (in->special == SP_JMP_REL)
 		return to;
 	next = follower(x, b, (uint64_t)u.disp);
+	/* a loop that turns is translated alone (loop.c) */
+	if (u.imm == x->part[0]->rip &&
+	    (x->t->hot == 1 || heat_of(x->t, x->part[0]) > 2 * heat_of(x->t, next)))
+		return NULL;
 	if (to == next)
 		return NULL;
 	return heat_of(x->t, to) > 2 * heat_of(x->t, next) ? to : next;
@@ -959,7 +976,8 @@ static bool tr_alloc(struct xlat *x)
 	if (!x->tb)
 		return false;
 	*x->tb = (struct tr_block){.t = t, .rx = t->map.rx + t->used, .cold = t->map.rx + t->cold};
-	x->tb->exit = block_pool_alloc(x->ic, (x->n_parts + 1) * sizeof(struct tr_exit));
+	/* a loop is translated twice */
+	x->tb->exit = block_pool_alloc(x->ic, 2 * (x->n_parts + 1) * sizeof(struct tr_exit));
 	if (!x->tb->exit)
 		return false;
 	if (!x->b)
@@ -1046,6 +1064,7 @@ bool tr_translate(struct vcpu *v, struct block *b)
 	xlat_plan_groups(&x);
 	x.i = x.now = 0;
 	put_head(&x);
+	xlat_loop_again(&x);
 	put_body(&x);
 	begin_cold(&x);
 	put_leaves(&x);

@@ -116,7 +116,8 @@ static bool is_simple(struct xlat *x, unsigned k)
 	case SP_NONE:
 		x->i = k;
 		ok = insn_is_nop(in) ||
-		     (xlat_copy_ok(x, in) && (in->flags & INSN_MEM || !insn_may_fault(in)));
+		     (xlat_copy_ok(x, in) &&
+		      (in->flags & (INSN_MEM | INSN_SSE | INSN_AVX) || !insn_may_fault(in)));
 		x->i = now;
 		return ok;
 	case SP_LEA:
@@ -166,6 +167,43 @@ static unsigned find_recipe(struct xlat *x)
 				return 0;
 	}
 	return j + 1;
+}
+
+/* Does recipe @n hold from the start of the block until flags are written or fetched? */
+static bool holds_from_start(struct xlat *x, unsigned n)
+{
+	unsigned regs = gprs(&x->in[n - 1]);
+
+	for (unsigned k = 0; k < n - 1; k++) {
+		const struct insn *in = &x->in[k];
+		bool stack = in->special == SP_PUSH_REG || in->special == SP_PUSH_IMM ||
+			     in->special == SP_POP_REG;
+
+		if (!is_simple(x, k) || (in->special == SP_NONE &&
+					 (insn_flags_needed(in) || in->rflags_written & X86_ARITH)))
+			return true;
+		if ((in->gpr_written | (stack ? 1u << X86_RSP : 0)) & regs)
+			return false;
+	}
+	return true;
+}
+
+unsigned xlat_loop_recipe(struct xlat *x)
+{
+	unsigned j = x->b->n_insns - 1u, regs;
+
+	do {
+		if (j-- == 0 || !(is_simple(x, j) || is_jump(x, j)))
+			return 0;
+	} while (x->in[j].special != SP_NONE || !(x->in[j].rflags_written & X86_ARITH));
+	if (insn_flags_needed(&x->in[j]) || kind_of(&x->in[j]) == NONE)
+		return 0;
+	regs = gprs(&x->in[j]);
+	for (unsigned k = j + 1; k < x->b->n_insns; k++)
+		if ((x->in[k].gpr_written | (x->in[k].special == SP_NONE ? 0 : 1u << X86_RSP)) &
+		    regs)
+			return 0;
+	return holds_from_start(x, j + 1) ? j + 1 : 0;
 }
 
 void need_e(struct xlat *x)

@@ -205,6 +205,30 @@ void xlat_plan_groups(struct xlat *x)
 		advance(x, &x->in[x->i], &r);
 	}
 	x->i = 0;
+	xlat_plan_loop(x, r.id, r.off);
+}
+
+void xlat_groups_turn(struct xlat *x)
+{
+	int64_t step;
+
+	for (unsigned i = x->first_group; i < x->n_groups; i++)
+		if (!xlat_step(x, &x->group[i].of, &step)) {
+			x->group[i].dead = true;
+			if (x->s2_group == i + 1)
+				x->s2_group = 0;
+		}
+}
+
+/* Is one check of @a good for several turns of a loop? Then what its address moves by until the
+ * next. */
+static bool is_steady(const struct xlat *x, const struct access *a, int64_t *ret_moves)
+{
+	*ret_moves = 0;
+	if (!x->loop_plan.turns || x->loop_plan.unchecked || !xlat_step(x, a, ret_moves))
+		return false;
+	*ret_moves *= (int64_t)x->loop_plan.turns - 1;
+	return true;
 }
 
 static bool same_base(const struct access *a, const struct access *b)
@@ -212,12 +236,13 @@ static bool same_base(const struct access *a, const struct access *b)
 	return b->size && a->base == b->base && a->index == b->index && a->scale == b->scale;
 }
 
-/* The extent of @g, which begins with x->i. Return: how many accesses it has. */
+/* The extent of @g, which begins with x->i. Return: how many accesses it has, those of other turns
+ * included. */
 static unsigned find_extent(const struct xlat *x, struct group *g)
 {
 	const struct access *first = &x->access[x->i];
 	bool branched = false, known = !first->base && !first->index;
-	unsigned n = 1;
+	unsigned n = is_steady(x, first, &g->moves) ? 2 : 1;
 
 	for (unsigned k = x->i + 1; k < x->b->n_insns && is_transparent(&x->in[k]); k++) {
 		const struct access *c = &x->access[k];
@@ -230,7 +255,8 @@ static unsigned find_extent(const struct xlat *x, struct group *g)
 			continue;
 		min = MIN(g->min, c->disp);
 		max = MAX(g->max, c->disp + c->size);
-		if (max - min > (int64_t)GROUP_MOST || (known && (min ^ (max - 1)) & ~0xfffll))
+		if (max - min + (g->moves < 0 ? -g->moves : g->moves) > (int64_t)GROUP_MOST ||
+		    (known && (min ^ (max - 1)) & ~0xfffll))
 			continue;
 		g->min = min;
 		g->max = max;
@@ -265,7 +291,8 @@ static void put_slot_check(struct emit *m, unsigned slot, unsigned len)
 /* S2 = what the group's accesses need. */
 static void put_check(struct xlat *x, struct group *g, const struct ea *a)
 {
-	unsigned len = (unsigned)(g->max - g->min), slot, from;
+	unsigned len = (unsigned)(g->max - g->min + (g->moves < 0 ? -g->moves : g->moves)), slot;
+	unsigned from;
 	enum tr_want want = g->ptr ? TR_PTR_S2 : TR_DELTA;
 	bool by_page = xlat_wants_page(x, a, g->write);
 	struct emit *m = &x->m;
@@ -316,11 +343,12 @@ static struct group *new_group(struct xlat *x, const struct ea *a, const struct 
 			    .min = c->disp,
 			    .max = c->disp + c->size,
 			    .write = c->write,
-			    .ptr = !x->is64 || (a->base == NO_REG) == (a->index == NO_REG)};
+			    .ptr = !x->loop_plan.turns &&
+				   (!x->is64 || (a->base == NO_REG) == (a->index == NO_REG))};
 	if (find_extent(x, g) < 2)
 		return NULL;
-	lowest.disp += g->min - c->disp;
-	if (!xlat_disp_fits(&lowest, g->max - g->min))
+	lowest.disp += g->min - c->disp + MIN(g->moves, 0);
+	if (!xlat_disp_fits(&lowest, GROUP_MOST))
 		return NULL;
 	put_check(x, g, &lowest);
 	x->n_groups++;
@@ -333,8 +361,8 @@ static struct group *find_group(struct xlat *x, const struct access *c)
 	for (unsigned i = x->n_groups; i-- > x->first_group;) {
 		struct group *g = &x->group[i];
 
-		if (same_base(&g->of, c) && c->disp >= g->min && c->disp + c->size <= g->max &&
-		    (g->write || !c->write))
+		if (!g->dead && same_base(&g->of, c) && c->disp >= g->min &&
+		    c->disp + c->size <= g->max && (g->write || !c->write))
 			return g;
 	}
 	return NULL;
@@ -368,30 +396,33 @@ bool xlat_group(struct xlat *x, const struct ea *a, unsigned size, bool write, b
 		g = new_group(x, a, c);
 	if (!g)
 		return false;
-	/* another register of the same value may be one that is in memory */
-	if (!g->ptr && ((a->base == NO_REG) == (a->index == NO_REG) || tr_host[r] == NO_REG))
-		reg = S1;
-	load(x, g, reg);
 	m->mem = (uint8_t)reg;
 	m->mem_sib = true;
 	m->mem_scale = 0;
+	m->mem_disp = 0;
 	if (g->ptr) {
+		load(x, g, reg);
 		m->mem_index = RSP; /* none */
 		m->mem_disp = (int32_t)(c->disp - g->min);
-	} else if (reg == S2) {
+	} else if (s2_free && x->is64 && (a->base == NO_REG) != (a->index == NO_REG) &&
+		   tr_host[r] != NO_REG) {
+		load(x, g, S2);
 		m->mem_index = tr_host[r];
 		m->mem_scale = a->base != NO_REG ? 0 : a->scale;
 		m->mem_disp = disp;
-	}
-	if (reg == S2)
-		return true;
-	if (g->ptr) {
-		tr_mem(m, true, 0x8d, S1, S1, NO_REG, 0, m->mem_disp);
 	} else {
-		xlat_put_ea(x, S2, true, a, 0, S2, NO_REG);
-		tr_mem(m, true, 0x8d, S1, S1, S2, 0, 0);
-		x->s2_group = 0;
+		if (a->base != NO_REG && a->index != NO_REG && tr_host[a->base] == NO_REG &&
+		    tr_host[a->index] == NO_REG)
+			x->s2_group = 0;
+		xlat_put_ea(x, S1, x->is64, a, 0, S1, S2);
+		load(x, g, S2);
+		m->mem = S2;
+		m->mem_index = S1;
 	}
+	if (s2_free)
+		return true;
+	xlat_op_mem(x, true, 0x8d, S1);
+	m->mem = S1;
 	m->mem_sib = false;
 	return true;
 }
@@ -399,7 +430,7 @@ bool xlat_group(struct xlat *x, const struct ea *a, unsigned size, bool write, b
 bool xlat_groups_live(const struct xlat *x)
 {
 	for (unsigned i = x->first_group; i < x->n_groups; i++)
-		if (x->group[i].last > x->i)
+		if (!x->group[i].dead && (x->loop_plan.turns || x->group[i].last > x->i))
 			return true;
 	return false;
 }
@@ -408,6 +439,7 @@ void xlat_groups_end(struct xlat *x)
 {
 	x->first_group = x->n_groups;
 	x->s2_group = 0;
+	x->loop_plan.called = true;
 }
 
 void xlat_groups_before(struct xlat *x)

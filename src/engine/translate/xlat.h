@@ -75,10 +75,28 @@ struct access {
 struct group {
 	struct access of;
 	int64_t min, max; /* the extent, as access.disp */
+	int64_t moves;    /* and how far it moves before the next check (loop.c) */
 	bool write, ptr;  /* ptr: the host pointer of min is kept, else delta */
 	bool stored;      /* somebody needs what store_at stores */
-	uint8_t last;     /* instruction */
+	bool dead;
+	uint8_t last; /* instruction */
 	unsigned store_at;
+};
+
+/* A block that jumps to its own start (loop.c). */
+struct loop {
+	unsigned turns;  /* that one check of groups is good for; 0: nothing special */
+	unsigned recipe; /* of flags at the jump, + 1 */
+	uint8_t reg;     /* host register whose bits in mask are 0 in one of so many turns */
+	uint32_t mask;
+	bool called;           /* C code is called */
+	bool turned;           /* the second copy is to be translated now */
+	bool unchecked;        /* it is being translated */
+	unsigned again, start; /* offsets: before the first copy, with polling; the second copy */
+	uint8_t s2_group;      /* xlat.s2_group at start */
+	/* registers: version at the start if it is the same at the end, else 0; added each turn */
+	uint16_t id[16];
+	int64_t step[16];
 };
 
 #define XLAT_PARTS 12 /* blocks translated as one */
@@ -107,6 +125,7 @@ struct xlat {
 	uint8_t s2_group;     /* S2 is what this group needs, + 1; 0 = something else */
 	unsigned first_group, n_groups; /* those in between may be used */
 	struct group group[X86_GROUPS];
+	struct loop loop_plan;
 	bool s1_offset; /* S1 is the offset in the slot, not the host pointer */
 	unsigned w;     /* 8 or 4: width of the stack and of near branches */
 	unsigned i;     /* current instruction */
@@ -152,6 +171,10 @@ void xlat_flags_free(struct xlat *x);
 void xlat_flags_settle(struct xlat *x);
 /** xlat_recipe() - EFLAGS = the flags of recipe @n. */
 void xlat_recipe(struct xlat *x, unsigned n);
+
+/** xlat_loop_recipe() - the recipe of the flags at the end of the block, if it holds when the block
+ * is run again from its start; else 0. */
+unsigned xlat_loop_recipe(struct xlat *x);
 
 /* insn.c */
 /** xlat_stub() - a new stub of the current instruction, reached from the rel32 just emitted. */
@@ -243,6 +266,23 @@ void xlat_group_load(struct xlat *x, unsigned group);
 void xlat_group_failed(struct xlat *x, const struct stub *s);
 /** xlat_groups_done() - when the block is complete, stubs too. */
 void xlat_groups_done(struct xlat *x);
+
+/** xlat_groups_turn() - from here on instructions follow as they did from the block's start: groups
+ * whose addresses are not known then are forgotten. */
+void xlat_groups_turn(struct xlat *x);
+
+/* loop.c */
+/** xlat_plan_loop() - after xlat_plan_groups(), which has filled @id and @off at the end. */
+void xlat_plan_loop(struct xlat *x, const uint16_t id[16], const int64_t off[16]);
+/** xlat_step() - what is added each turn to the address of @a; false: not known. */
+bool xlat_step(const struct xlat *x, const struct access *a, int64_t *ret_step);
+/** xlat_loop_again() - where the jump comes back to. After the block's entries. */
+void xlat_loop_again(struct xlat *x);
+/** xlat_is_loop_end() - is x->i the block's last instruction, a jump to @to, which is a loop's? */
+bool xlat_is_loop_end(const struct xlat *x, uint64_t to);
+/** xlat_loop_end() - there, behind the way out. Sets loop.turned when the second copy is to follow.
+ */
+void xlat_loop_end(struct xlat *x);
 
 /* system.c */
 enum xlat_end {

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Short loops: a joined block whose last instruction jumps to its first.
+ *
+ * Most pointers of such a loop move by a constant each turn, so one check of a group (group.c) can
+ * be good for several turns: its extent is that of so many turns. The block is translated twice,
+ *
+ *	again: flags to memory; requests
+ *	first copy, with checks; way out; test reg, mask; jz again
+ *	second copy, without those checks; way out; test reg, mask; jnz second copy; jmp again
+ *
+ * where reg changes by a constant each turn and has zeros in the bits of mask once in exactly as
+ * many turns as the checks are for (the step's odd part does not matter: it permutes the residues).
+ * So from one run of the first copy to the next there are never more turns than were checked.
+ * Accesses that are in no such group have their own checks in both copies.
+ *
+ * The flags at the jump are mostly those of a comparison that can be done again (flags.c), so
+ * nothing saves them; where they cannot, each turn does.
+ *
+ * The second copy is entered from this block only and leaves by its exits or by `again`, which
+ *looks at requests; so code that others have written is noticed as soon as at any other jump
+ *backwards, and own stores into the block leave it by their slow paths.
+ */
+#include "engine/translate/xlat.h"
+
+#define WINDOW     128 /* bytes that a pointer moves between two checks, at most */
+#define TURNS_MOST 64u
+#define STEP_MOST  65536
+/* the stubs of both copies have room */
+#define LOOP_INSNS (BLOCK_MAX_INSNS / 2)
+
+bool xlat_step(const struct xlat *x, const struct access *a, int64_t *ret_step)
+{
+	const struct loop *l = &x->loop_plan;
+	const uint16_t id[2] = {a->base, a->index};
+
+	*ret_step = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned g = 0;
+
+		if (!id[i])
+			continue;
+		while (g < 16 && l->id[g] != id[i])
+			g++;
+		if (g == 16)
+			return false;
+		*ret_step += l->step[g] * (i ? 1 << a->scale : 1);
+	}
+	return true;
+}
+
+/* What instruction @in adds to the low 32 bits of @g, which it writes; false: something else. */
+static bool adds(const struct insn *in, unsigned g, int32_t *ret_step)
+{
+	unsigned ext = in->modrm >> 3 & 7;
+	int32_t imm = (int32_t)in->imm;
+
+	if (in->opsize < 4 || in->flags & (INSN_HIGH8 | INSN_MEM | INSN_RIP_REL))
+		return in->special == SP_LEA && in->opsize >= 4 && in->addrsize >= 4 &&
+		       !(in->flags & INSN_RIP_REL) && in->base == g && in->index == NO_REG &&
+		       in->reg == g && (*ret_step = (int32_t)in->disp, true);
+	if (in->special != SP_NONE || in->map != MAP_1 || in->enc != ENC_LEGACY || in->rm != g)
+		return false;
+	if (in->opcode == 0x81 || in->opcode == 0x83)
+		*ret_step = ext == 5 ? -imm : imm;
+	else if (in->opcode == 0xff)
+		*ret_step = ext ? -1 : 1;
+	else
+		return false;
+	return ext == 0 || ext == (in->opcode == 0xff ? 1 : 5);
+}
+
+/* What a turn adds to the low 32 bits of @g, 0 = it does something else. */
+static int32_t total_step(const struct xlat *x, unsigned g)
+{
+	uint32_t total = 0;
+	int32_t step;
+
+	for (unsigned i = 0; i < x->b->n_insns; i++) {
+		const struct insn *in = &x->in[i];
+
+		if (!(in->gpr_written & 1u << g) && !(in->special == SP_LEA && in->reg == g))
+			continue;
+		if (!adds(in, g, &step))
+			return 0;
+		total += (uint32_t)step;
+	}
+	return (int32_t)total;
+}
+
+static bool find_mask(struct xlat *x)
+{
+	struct loop *l = &x->loop_plan;
+
+	for (unsigned g = 0; g < 16; g++) {
+		int32_t step;
+
+		if (tr_host[g] == NO_REG || g == X86_RSP)
+			continue;
+		step = total_step(x, g);
+		if (!step || step > STEP_MOST || step < -STEP_MOST)
+			continue;
+		l->reg = tr_host[g];
+		l->mask = (l->turns - 1) * ((uint32_t)step & -(uint32_t)step);
+		return true;
+	}
+	return false;
+}
+
+/* Instructions that both copies may have. */
+static bool is_plain(struct xlat *x, unsigned i)
+{
+	const struct insn *in = &x->in[i];
+	struct uop u = {0};
+	bool ok;
+
+	if (in->flags & (INSN_FPU | INSN_MMX | INSN_FWAIT) || uop_fn_ends(x->b->cold[i].fn))
+		return false;
+	switch (in->special) {
+	case SP_NONE:
+		x->i = i;
+		ok = insn_is_nop(in) || xlat_copy_ok(x, in);
+		x->i = 0;
+		return ok;
+	case SP_LEA:
+	case SP_NOP_MEM:
+	case SP_PUSH_REG:
+	case SP_PUSH_IMM:
+	case SP_POP_REG:
+	case SP_JCC:
+	case SP_JMP_REL: return branch_handler(x->b->key, in, x->b->rip + x->b->cold[i].off, &u);
+	default: return false;
+	}
+}
+
+static bool jumps_to_start(const struct xlat *x)
+{
+	unsigned last = x->b->n_insns - 1u;
+	const struct insn *in = &x->in[last];
+	uint64_t rip = x->b->rip + x->b->cold[last].off;
+	struct uop u = {0};
+
+	if ((in->special != SP_JCC && in->special != SP_JMP_REL) ||
+	    !branch_handler(x->b->key, in, rip, &u) || u.imm != x->b->rip)
+		return false;
+	/* the way out must not need flags in memory */
+	return in->special == SP_JMP_REL || !(((uint64_t)u.disp ^ x->b->rip) & ~0xfffull);
+}
+
+/* How many turns a check can be good for: by the fastest of the pointers that move steadily. */
+static unsigned find_turns(const struct xlat *x)
+{
+	unsigned turns = TURNS_MOST, steady = 0;
+	int64_t most = 0, step;
+
+	for (unsigned i = 0; i < x->b->n_insns; i++) {
+		const struct access *a = &x->access[i];
+
+		if (!a->size || (a->write && x->t->smp) || !xlat_step(x, a, &step))
+			continue;
+		steady++;
+		most = MAX(most, step < 0 ? -step : step);
+	}
+	if (!steady || most > WINDOW / 2)
+		return 0;
+	while (most * turns > WINDOW)
+		turns /= 2;
+	return turns;
+}
+
+void xlat_plan_loop(struct xlat *x, const uint16_t id[16], const int64_t off[16])
+{
+	struct loop *l = &x->loop_plan;
+
+	*l = (struct loop){.turns = 0};
+	if (!x->loop || x->ic->unchained || x->b->n_insns > LOOP_INSNS ||
+	    x->b->flags & BLOCK_TWO_PAGES || !(x->b->key & X86_MODE_FLAT) ||
+	    x->tb->type == TR_TYPE_E || !jumps_to_start(x))
+		return;
+	for (unsigned i = 0; i < x->b->n_insns; i++)
+		if (!is_plain(x, i))
+			return;
+	for (unsigned g = 0; g < 16; g++)
+		if (id[g] == g + 1) { /* as at the start: xlat_plan_groups() */
+			l->id[g] = id[g];
+			l->step[g] = off[g];
+		}
+	l->turns = find_turns(x);
+	if (l->turns && !find_mask(x))
+		l->turns = 0;
+	if (l->turns)
+		l->recipe = xlat_loop_recipe(x);
+}
+
+void xlat_loop_again(struct xlat *x)
+{
+	struct loop *l = &x->loop_plan;
+	struct emit *m = &x->m;
+	bool e = x->e, m_ok = x->m_ok;
+	unsigned over;
+
+	if (!l->turns)
+		return;
+	emit8(m, 0xe9); /* jmp over */
+	emit32(m, 0);
+	over = m->n;
+	l->again = m->n;
+	if (l->recipe) {
+		xlat_recipe(x, l->recipe);
+		tr_flags_save(m);
+	}
+	x->e = false;
+	x->m_ok = true;
+	EMIT(m, 0x65, 0x81, 0x3c, 0x25); /* cmp dword gs:[request], 0 */
+	emit32(m, (uint32_t)offsetof(struct vcpu, request));
+	emit32(m, 0);
+	EMIT(m, 0x0f, 0x85); /* jne */
+	emit32(m, 0);
+	xlat_stub(x, STUB_LEAVE);
+	st_le32(m->buf + over - 4, m->n - over);
+	x->e = e;
+	x->m_ok = m_ok;
+}
+
+bool xlat_is_loop_end(const struct xlat *x, uint64_t to)
+{
+	return x->loop_plan.turns && x->i + 1u == x->b->n_insns && to == x->b->rip;
+}
+
+/* jcc rel32 to offset @to */
+static void jcc_to(struct emit *m, uint8_t cc, unsigned to)
+{
+	EMIT(m, 0x0f, (uint8_t)(0x80 | cc));
+	emit32(m, to - (m->n + 4));
+}
+enum { CC_E = 4, CC_NE = 5 };
+
+static void jump_to(struct emit *m, unsigned to)
+{
+	emit8(m, 0xe9);
+	emit32(m, to - (m->n + 4));
+}
+
+/* test reg, mask */
+static void put_test(struct xlat *x)
+{
+	const struct loop *l = &x->loop_plan;
+
+	if (l->reg >= 8)
+		emit8(&x->m, 0x41);
+	EMIT(&x->m, 0xf7, (uint8_t)(0xc0 | (l->reg & 7)));
+	emit32(&x->m, l->mask);
+}
+
+void xlat_loop_end(struct xlat *x)
+{
+	struct loop *l = &x->loop_plan;
+	struct emit *m = &x->m;
+
+	if (!l->recipe)
+		need_m(x);
+	if (l->called) {
+		jump_to(m, l->again);
+	} else if (l->unchecked) {
+		if (l->s2_group && x->s2_group != l->s2_group)
+			xlat_group_load(x, l->s2_group);
+		put_test(x);
+		jcc_to(m, CC_NE, l->start);
+		jump_to(m, l->again);
+	} else {
+		put_test(x);
+		jcc_to(m, CC_E, l->again);
+		xlat_groups_turn(x);
+		l->unchecked = l->turned = true;
+		l->start = m->n;
+		l->s2_group = x->s2_group;
+		x->e = false;
+		x->m_ok = !l->recipe;
+		x->recipe = l->recipe;
+	}
+}
