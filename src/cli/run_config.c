@@ -76,7 +76,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_IN_PLACE]   = {"in-place", 0, NULL, "let the guest write to the FILEs themselves; otherwise its changes are gone at the end"},
 	[O_MEMORY]     = {"memory", 'm', "SIZE", "guest memory, e.g. 512M or 2G; default a quarter of the free, at most 2G"},
 	[O_CPUS]       = {"cpus", 'c', "N", "number of processors; default 1"},
-	[O_NET]        = {"net", 0, "KIND", "nat (default; nat,host: may reach this host's loopback), none, tap:INTERFACE, stream:SOCKET; then perhaps ,model=CARD: virtio (default), e1000, rtl8139, rtl8139c, ne2k_pci, ne2k_isa (with ,io=0x300 and ,irq=9)"},
+	[O_NET]        = {"net", 0, "KIND", "nat (default; nat,host: may reach this host's loopback; nat,tftp=DIR,bootfile=NAME: network boot), none, tap:INTERFACE, stream:SOCKET; then perhaps ,model=CARD: virtio (default), e1000, rtl8139, rtl8139c, ne2k_pci, ne2k_isa (with ,io=0x300 and ,irq=9)"},
 	[O_PUBLISH]    = {"publish", 'p', "[ADDR:]HOST:GUEST[/udp]", "forward a host port (127.0.0.1) to the guest; nat only"},
 	[O_MACHINE]    = {"machine", 0, "KIND", "pc (default) or microvm"},
 	[O_ENGINE]     = {"engine", 0, "NAME", "auto (default: the fastest usable), or one that 'bothy doctor' lists"},
@@ -405,6 +405,10 @@ static int set_net(struct run_config *rc, const char *value)
 			r = set_nic(rc, comma + 7);
 		else if (!strncmp(comma, ",io=", 4) || !strncmp(comma, ",irq=", 5))
 			r = set_nic_place(rc, comma + 1);
+		else if (!strncmp(comma, ",tftp=", 6) && comma[6])
+			rc->vm.tftp = comma + 6;
+		else if (!strncmp(comma, ",bootfile=", 10) && comma[10])
+			rc->vm.bootfile = comma + 10;
 		else if (!strcmp(comma, ",host"))
 			rc->vm.net_host = true;
 		else
@@ -416,8 +420,9 @@ static int set_net(struct run_config *rc, const char *value)
 	rc->vm.net = strcmp(kind, "user") ? kind : "nat"; /* as others call it */
 	if (!strcmp(rc->vm.net, "nat"))
 		return 0;
-	if (!rc->vm.net_host && (!strcmp(kind, "none") || (!strncmp(kind, "tap:", 4) && kind[4]) ||
-				 (!strncmp(kind, "stream:", 7) && kind[7])))
+	if (!rc->vm.net_host && !rc->vm.tftp && !rc->vm.bootfile &&
+	    (!strcmp(kind, "none") || (!strncmp(kind, "tap:", 4) && kind[4]) ||
+	     (!strncmp(kind, "stream:", 7) && kind[7])))
 		return 0;
 	return bad_word("network", value, names);
 }

@@ -307,6 +307,8 @@ static int open_back_ends(struct vm *vm, const struct vm_config *cfg, struct err
 		struct net_options opt = {.kind = cfg->net,
 					  .forwards = cfg->forward,
 					  .n_forwards = cfg->n_forwards,
+					  .tftp = cfg->tftp,
+					  .bootfile = cfg->bootfile,
 					  .restrict_host = !cfg->net_host};
 
 		r = net_open(vm->loop, &opt, &vm->net, err);

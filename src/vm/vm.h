@@ -63,7 +63,8 @@ struct vm_config {
 	enum machine_nic_model nic;
 	uint16_t nic_io; /* ne2k_isa */
 	uint8_t nic_irq;
-	bool net_host; /* nat: the guest may reach the host's loopback */
+	const char *tftp, *bootfile; /* nat: a directory, and what to start from; NULL = none */
+	bool net_host;               /* nat: the guest may reach the host's loopback */
 	struct net_forward forward[32];
 	unsigned n_forwards;
 	const char *serial[MACHINE_SERIALS]; /* chr specs; NULL = "null" */
