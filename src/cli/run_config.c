@@ -70,8 +70,8 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_EFI_VARS]   = {"efi-vars", 0, "FILE", "where EFI variables are kept; made if it isn't there. Default: beside a disk that is written to, else they are gone at the end"},
 	[O_BOOT]       = {"boot", 0, "ORDER", "what to start from: floppy, cdrom, disk, net, in that order; and menu, to ask"},
 	[O_FIRMWARE_LOG] = {"firmware-log", 0, "WHERE", "the firmware's own messages (port 0x402)"},
-	[O_DISK]       = {"disk", 0, "FILE[,ro][,overlay][,unsafe][,if=KIND]", "raw disk image, written to unless ro or overlay; if=virtio (default), ahci, ide or nvme; may be repeated"},
-	[O_CDROM]      = {"cdrom", 0, "FILE[,if=KIND]", "image as the disc of a CD drive; if=ide (default) or ahci"},
+	[O_DISK]       = {"disk", 0, "FILE[,ro][,overlay][,unsafe][,if=KIND]", "raw disk image, written to unless ro or overlay; if=virtio (default), ahci, ide, nvme or scsi; may be repeated"},
+	[O_CDROM]      = {"cdrom", 0, "FILE[,if=KIND]", "image as the disc of a CD drive; if=ide (default), ahci or scsi"},
 	[O_FLOPPY]     = {"floppy", 0, "FILE[,ro]", "image of a diskette, 160K to 2.88M; may be repeated once"},
 	[O_IN_PLACE]   = {"in-place", 0, NULL, "let the guest write to the FILEs themselves; otherwise its changes are gone at the end"},
 	[O_MEMORY]     = {"memory", 'm', "SIZE", "guest memory, e.g. 512M or 2G; default a quarter of the free, at most 2G"},
@@ -142,6 +142,7 @@ static bool disk_bus(const char *word, enum machine_disk_kind *kind)
 		{"if=ide", MACHINE_DISK_IDE, MACHINE_DISK_CDROM},
 		{"if=nvme", MACHINE_DISK_NVME, MACHINE_DISK_KIND_COUNT},
 		{"if=ahci", MACHINE_DISK_AHCI, MACHINE_DISK_AHCI_CDROM},
+		{"if=scsi", MACHINE_DISK_SCSI, MACHINE_DISK_SCSI_CDROM},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(buses); i++) {

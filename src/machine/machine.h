@@ -40,7 +40,7 @@ enum machine_kind { MACHINE_PC, MACHINE_MICROVM, MACHINE_KIND_COUNT };
 #define MACHINE_CONSOLES_MAX 4u
 #define MACHINE_SERIALS      2u
 
-/* What a disk is to the guest. All but virtio need the "pc" machine. */
+/* What a disk is to the guest. All but virtio and SCSI need the "pc" machine. */
 enum machine_disk_kind {
 	MACHINE_DISK_VIRTIO,
 	MACHINE_DISK_IDE,
@@ -49,6 +49,8 @@ enum machine_disk_kind {
 	MACHINE_DISK_NVME,
 	MACHINE_DISK_AHCI,
 	MACHINE_DISK_AHCI_CDROM,
+	MACHINE_DISK_SCSI, /* virtio-scsi */
+	MACHINE_DISK_SCSI_CDROM,
 	MACHINE_DISK_KIND_COUNT
 };
 
@@ -74,7 +76,8 @@ enum machine_sound {
 
 static inline bool machine_disk_is_cdrom(enum machine_disk_kind kind)
 {
-	return kind == MACHINE_DISK_CDROM || kind == MACHINE_DISK_AHCI_CDROM;
+	return kind == MACHINE_DISK_CDROM || kind == MACHINE_DISK_AHCI_CDROM ||
+	       kind == MACHINE_DISK_SCSI_CDROM;
 }
 
 struct machine_disk {

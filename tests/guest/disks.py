@@ -66,7 +66,7 @@ def linux(bothy, bus, *options):
             got, _ = g.shell("rm /mnt/4; sync; fstrim /mnt && echo trimmed", 120)
             check(f"free space is given back ({got})", got == "trimmed" or bus == "ide")
             bad, _ = g.shell("umount /mnt; dmesg | grep -iE 'i/o error|timeout|exception|failed "
-                             "command|abort|reset' | grep -vc 'usb\\|SATA link\\|xhci'")
+                             "command|abort|reset' | grep -vc 'Power-on\\|usb\\|SATA link\\|xhci'")
             check(f"the kernel complains of nothing ({bad})", bad == "0")
             g.type("poweroff -f")
             check("status 0 after power off", g.wait(60) == 0)
