@@ -71,8 +71,8 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_BOOT]       = {"boot", 0, "ORDER", "what to start from: floppy, cdrom, disk, net, in that order; and menu, to ask"},
 	[O_FIRMWARE_LOG] = {"firmware-log", 0, "WHERE", "the firmware's own messages (port 0x402)"},
 	[O_DISK]       = {"disk", 0, "FILE[,ro][,overlay][,unsafe][,if=KIND]", "raw disk image, written to unless ro or overlay; if=virtio (default), ahci, ide, nvme or scsi; may be repeated"},
-	[O_CDROM]      = {"cdrom", 0, "FILE[,if=KIND]", "image as the disc of a CD drive; if=ide (default), ahci or scsi"},
-	[O_FLOPPY]     = {"floppy", 0, "FILE[,ro]", "image of a diskette, 160K to 2.88M; may be repeated once"},
+	[O_CDROM]      = {"cdrom", 0, "FILE[,if=KIND]", "image as the disc of a CD drive, or none; if=ide (default), ahci or scsi"},
+	[O_FLOPPY]     = {"floppy", 0, "FILE[,ro]", "image of a diskette, 160K to 2.88M, or none; may be repeated once"},
 	[O_IN_PLACE]   = {"in-place", 0, NULL, "let the guest write to the FILEs themselves; otherwise its changes are gone at the end"},
 	[O_MEMORY]     = {"memory", 'm', "SIZE", "guest memory, e.g. 512M or 2G; default a quarter of the free, at most 2G"},
 	[O_CPUS]       = {"cpus", 'c', "N", "number of processors; default 1"},
@@ -187,7 +187,8 @@ static int add_disk(struct run_config *rc, const char *value, enum machine_disk_
 			       cdrom    ? "cdrom"
 			       : floppy ? "floppy"
 					: "disk");
-	d.path = path;
+	/* An empty drive; a file of that name is ./none. */
+	d.path = (machine_disk_is_cdrom(d.kind) || floppy) && !strcmp(path, "none") ? NULL : path;
 	rc->vm.disk[rc->vm.n_disks++] = d;
 	return 0;
 }

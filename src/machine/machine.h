@@ -109,6 +109,23 @@ struct machine_firmware {
 	struct chr *log;    /* what firmware writes to port 402h; NULL = the port isn't there */
 };
 
+/* How the medium of a disk is changed while the machine runs; media.c. */
+enum machine_drive_how {
+	MACHINE_DRIVE_FIXED,
+	MACHINE_DRIVE_ATAPI,  /* of: struct ide_channel */
+	MACHINE_DRIVE_SCSI,   /* of: struct virtio_scsi */
+	MACHINE_DRIVE_FLOPPY, /* of: struct i82077 */
+};
+struct machine_drive {
+	enum machine_drive_how how;
+	void *of; /* borrowed */
+	unsigned unit;
+};
+struct machine_medium {
+	bool tray; /* a CD drive */
+	bool tray_open, locked;
+};
+
 #define MACHINE_BOOT_PATHS (MACHINE_DISKS_MAX + 8u)
 struct machine_boot_path {
 	char kind; /* as in boot_order */
@@ -183,6 +200,7 @@ struct machine {
 	struct i8237 *dma;
 	struct i82077 *fdc;
 	struct uart16550 *com[MACHINE_SERIALS];
+	struct machine_drive drive[MACHINE_DISKS_MAX]; /* of cfg.disk[] */
 	/* what firmware may start from */
 	struct machine_boot_path boot_path[MACHINE_BOOT_PATHS];
 	unsigned n_boot_paths;
@@ -212,6 +230,19 @@ int machine_boot(struct machine *m, struct boot_cpu *ret_cpu, struct error *err)
 
 /** machine_power_button() - press it: the guest's ACPI driver hears of it. */
 void machine_power_button(struct machine *m);
+
+/** machine_get_medium() - state of the drive of cfg.disk[@i]; false: its medium is fixed. */
+bool machine_get_medium(const struct machine *m, unsigned i, struct machine_medium *ret);
+/**
+ * machine_set_medium() - change the medium of cfg.disk[@i] and close its tray; NULL = leave it
+ * empty The guest hears of it. What is under way on the old one ends; the caller may close it then.
+ * -EINVAL with text: fixed, or of no size a diskette has.
+ */
+int machine_set_medium(struct machine *m, unsigned i, struct block *block,
+		       struct error *err) MUST_CHECK;
+/** machine_open_tray() - of a CD drive, locked or not. machine_ask_eject() - press its button. */
+void machine_open_tray(struct machine *m, unsigned i);
+void machine_ask_eject(struct machine *m, unsigned i);
 
 /** machine_quiesce/resume() - stop device workers at a request boundary, and start them again. */
 int machine_quiesce(struct machine *m) MUST_CHECK;

@@ -154,6 +154,8 @@ static int add_scsi(struct machine *m, struct error *err)
 			snprintf(lu->serial, sizeof(lu->serial), "%s", d->serial);
 		else
 			snprintf(lu->serial, sizeof(lu->serial), "BY%05u", i);
+		if (lu->kind == SCSI_CD)
+			m->drive[i] = (struct machine_drive){MACHINE_DRIVE_SCSI, vs, n};
 		vs->target[n++].present = true;
 	}
 	if (!vs)

@@ -301,7 +301,8 @@ static int open_back_ends(struct vm *vm, const struct vm_config *cfg, struct err
 					    .aio = cfg->deterministic ? BLOCK_AIO_SYNC
 								      : BLOCK_AIO_AUTO};
 
-		r = block_open(vm->loop, &opt, &vm->block[i], err);
+		if (opt.path)
+			r = block_open(vm->loop, &opt, &vm->block[i], err);
 	}
 	if (r == 0 && cfg->net && strcmp(cfg->net, "none")) {
 		struct net_options opt = {.kind = cfg->net,

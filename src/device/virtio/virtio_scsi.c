@@ -377,6 +377,12 @@ void virtio_scsi_set_medium(struct virtio_scsi *vs, unsigned n, struct block *bl
 	scsi_set_medium(&vs->target[n].lu, block);
 }
 
+void virtio_scsi_open_tray(struct virtio_scsi *vs, unsigned n)
+{
+	end_commands(vs, (int)n, false);
+	scsi_open_tray(&vs->target[n].lu);
+}
+
 /* ---- the device class's callbacks ---- */
 
 static void queue_run(struct virtio_dev *vd, unsigned n)

@@ -65,5 +65,7 @@ int virtio_scsi_plug(struct virtio_scsi *vs, unsigned n, bool present,
 		     struct error *err) MUST_CHECK;
 /** virtio_scsi_set_medium() - change the disc of CD drive @n: scsi_set_medium(). */
 void virtio_scsi_set_medium(struct virtio_scsi *vs, unsigned n, struct block *block);
+/** virtio_scsi_open_tray() - of CD drive @n, from outside. */
+void virtio_scsi_open_tray(struct virtio_scsi *vs, unsigned n);
 
 #endif
