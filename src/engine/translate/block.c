@@ -706,7 +706,7 @@ static void put_stub(struct xlat *x, const struct stub *s)
 	if (s->slot)
 		xlat_try(x, s);
 	if (s->at)
-		tb->fault[tb->n_faults++] = (struct tr_fault){.at = s->at, .stub = m->n};
+		x->fault[tb->n_faults++] = (struct tr_fault){.at = s->at, .stub = m->n};
 	if (s->rcx)
 		tr_rr(m, true, 0x89, S1, RCX);
 	if (s->recipe)
@@ -893,7 +893,11 @@ static void keep_code(struct xlat *x)
 {
 	struct translator *t = x->t;
 	struct instance *i = x->b->inst;
+	size_t faults = x->tb->n_faults * sizeof(x->fault[0]);
 
+	x->tb->fault = block_pool_alloc(x->ic, faults);
+	check(x->tb->fault);
+	memcpy(x->tb->fault, x->fault, faults);
 	if (i) {
 		x->tb->sibling = i->tr;
 		i->tr = x->tb;
@@ -946,7 +950,7 @@ static bool tr_alloc(struct xlat *x)
 	if (t->used + TR_ROOM > t->cold_first || t->cold + TR_ROOM > t->code_size ||
 	    t->n_blocks == TR_BLOCKS || !tr_instance(x->v, x->part[0]->inst))
 		return false;
-	x->tb = block_pool_alloc(x->ic, sizeof(*x->tb) + BLOCK_MAX_INSNS * sizeof(struct tr_fault));
+	x->tb = block_pool_alloc(x->ic, sizeof(*x->tb));
 	if (!x->tb)
 		return false;
 	*x->tb = (struct tr_block){.t = t, .rx = t->map.rx + t->used, .cold = t->map.rx + t->cold};
@@ -958,7 +962,8 @@ static bool tr_alloc(struct xlat *x)
 	if (!x->b)
 		x->b = x->n_parts == 1 ? x->part[0] : join(x);
 	x->tb->b = x->b;
-	return x->b;
+	/* and for what keep_parts() and keep_code() want */
+	return x->b && x->ic->pool_used + 2 * sizeof(x->fault) <= x->ic->pool_size;
 }
 
 static void begin_code(struct xlat *x)

@@ -155,7 +155,7 @@ struct tr_block {
 	struct tr_exit *exit;
 	uint16_t n_faults;
 	uint8_t n_exits;
-	struct tr_fault fault[];
+	struct tr_fault *fault;
 };
 
 /* Entry of indirect jumps: rip decides alone; what is entered checks mapping and mode. */

@@ -143,7 +143,8 @@ struct xlat {
 	unsigned n_relocs;
 	bool fixed; /* the code cannot be moved */
 	struct stub stub[XLAT_STUBS];
-	struct stub none; /* of accesses that cannot fail */
+	struct tr_fault fault[2 * BLOCK_MAX_INSNS]; /* [tb->n_faults]; a loop has two bodies */
+	struct stub none;                           /* of accesses that cannot fail */
 	struct access access[BLOCK_MAX_INSNS];
 	struct insn in[BLOCK_MAX_INSNS];
 	uint32_t reloc[XLAT_RELOCS];
