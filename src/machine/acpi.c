@@ -28,9 +28,11 @@ enum {
 	FADT_PM1A_EVT = 56,
 	FADT_PM1A_CNT = 64,
 	FADT_PM_TMR = 76,
+	FADT_GPE0 = 80,
 	FADT_PM1_EVT_LEN = 88,
 	FADT_PM1_CNT_LEN = 89,
 	FADT_PM_TMR_LEN = 91,
+	FADT_GPE0_LEN = 92,
 	FADT_P_LVL2_LAT = 96,
 	FADT_P_LVL3_LAT = 98,
 	FADT_CENTURY = 108,
@@ -42,6 +44,7 @@ enum {
 	FADT_X_PM1A_EVT = 148,
 	FADT_X_PM1A_CNT = 172,
 	FADT_X_PM_TMR = 208,
+	FADT_X_GPE0 = 220,
 };
 
 /* FADT flags, table 5.10, and IAPC_BOOT_ARCH, table 5.11 */
@@ -185,6 +188,11 @@ static size_t add_fadt(struct blob *b, const struct acpi_config *cfg, size_t fac
 	gas_io(t + FADT_X_PM1A_EVT, cfg->pm_base, 32, 2);
 	gas_io(t + FADT_X_PM1A_CNT, cfg->pm_base + 4, 16, 2);
 	gas_io(t + FADT_X_PM_TMR, cfg->pm_base + 8, 32, 3);
+	if (cfg->gpe0_base) {
+		st_le32(t + FADT_GPE0, cfg->gpe0_base);
+		t[FADT_GPE0_LEN] = cfg->gpe0_len;
+		gas_io(t + FADT_X_GPE0, cfg->gpe0_base, (uint8_t)(cfg->gpe0_len * 8), 1);
+	}
 	st_le16(t + FADT_P_LVL2_LAT, 0xfff); /* > 100 us: no C2, > 1000 us: no C3 */
 	st_le16(t + FADT_P_LVL3_LAT, 0xfff);
 	t[FADT_CENTURY] = cfg->rtc_century;
@@ -273,6 +281,20 @@ static size_t add_hpet(struct blob *b, const struct acpi_config *cfg)
 	return off;
 }
 
+/* PCI Firmware Specification 3.0, 4.1.2 */
+static size_t add_mcfg(struct blob *b, const struct acpi_config *cfg)
+{
+	size_t off = piece(b, 60, 16);
+	uint8_t *t = b->bytes + off;
+
+	if (b->full)
+		return 0;
+	st_le64(t + 44, cfg->mcfg_base);
+	t[55] = (uint8_t)(cfg->mcfg_size / MIB - 1); /* last bus */
+	seal(t, "MCFG", 1, 60);
+	return off;
+}
+
 static size_t add_waet(struct blob *b)
 {
 	size_t off = piece(b, 40, 16);
@@ -317,6 +339,8 @@ int acpi_build(const struct acpi_config *cfg, uint64_t base, size_t room,
 	tables[n++] = add_madt(&b, cfg);
 	if (cfg->hpet_addr)
 		tables[n++] = add_hpet(&b, cfg);
+	if (cfg->mcfg_base)
+		tables[n++] = add_mcfg(&b, cfg);
 	tables[n++] = add_waet(&b);
 	rsdt = add_sdt(&b, "RSDT", 4, tables, n);
 	xsdt = add_sdt(&b, "XSDT", 8, tables, n);

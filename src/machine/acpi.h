@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ACPI tables of our machines: RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT, HPET, WAET. ACPI
+ * ACPI tables of our machines: RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT, HPET, MCFG, WAET. ACPI
  * Specification 6.4; IA-PC HPET 1.0a, 3.2.4; Windows ACPI Emulated Devices Table.
  *
  * The tables are one blob built for a fixed guest-physical address; the RSDP stands first, on a
@@ -24,8 +24,10 @@ struct acpi_config {
 	uint32_t lapic_addr, ioapic_addr;
 	uint8_t ioapic_id;
 	uint8_t sci_irq;
-	uint16_t pm_base; /* PM1a event +0 (4 bytes), control +4 (2), timer +8 (4) */
-	uint8_t s5_typ;   /* SLP_TYP of soft-off */
+	uint16_t pm_base;   /* PM1a event +0 (4 bytes), control +4 (2), timer +8 (4) */
+	uint16_t gpe0_base; /* 0 = no general-purpose events */
+	uint8_t gpe0_len;   /* status and enable together, bytes */
+	uint8_t s5_typ;     /* SLP_TYP of soft-off */
 	uint16_t reset_port;
 	uint8_t reset_value;
 	bool pic, pit, rtc, i8042, dma, fdc, fw_cfg;
@@ -36,6 +38,12 @@ struct acpi_config {
 	/* PCI: windows of the host bridge; 0 length = machine without PCI */
 	uint32_t pci_min, pci_max;     /* 32-bit memory window, inclusive */
 	uint64_t pci64_min, pci64_max; /* 64-bit window, inclusive; max 0 = none */
+	/* PCI Express (PIRQA to H, IOAPIC inputs 16 to 23); otherwise PIIX3's PIRQA to D */
+	bool q35;
+	unsigned root_ports; /* functions of device 1ch */
+	uint64_t mcfg_base;  /* configuration space; 0 = none */
+	uint64_t mcfg_size;  /* bytes: 1 MiB a bus */
+	uint32_t rcba;       /* 16 KiB of chip set registers; 0 = none */
 	unsigned n_virtio;
 	struct acpi_virtio virtio[ACPI_VIRTIO_MAX];
 };

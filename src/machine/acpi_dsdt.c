@@ -7,13 +7,15 @@
  * PCI interrupts go through four link devices over the PIIX3's PIRQRC registers (PIIX3 data sheet
  * 290550, 2.2.15: offset 60h-63h of the ISA bridge, bit 7 = not routed): the same ISA IRQ then
  * reaches both the 8259s and the IOAPIC pin of that number. Slot s, pin p uses PIRQ (s + p - 1) & 3
- * where pin 0 is INTA#; the machine wires the lines the same way (pc.c).
+ * where pin 0 is INTA#; the machine wires the lines the same way (pc.c). What PCI Express has
+ * instead is in acpi_express.c.
  */
 #include "machine/acpi.h"
 
 #include <stdio.h>
 
 #include "machine/acpi_aml.h"
+#include "machine/acpi_express.h"
 
 static void processors(struct aml *a, unsigned n)
 {
@@ -37,7 +39,13 @@ static void pci_windows(struct aml *a, const struct acpi_config *cfg)
 	aml_res_window_io(a, 0, 0xcf7);
 	aml_res_window_io(a, 0xd00, 0xffff);
 	aml_res_window_mem32(a, 0xa0000, 0xbffff, true);
-	aml_res_window_mem32(a, cfg->pci_min, cfg->pci_max, false);
+	if (cfg->mcfg_base) { /* configuration space lies in between */
+		aml_res_window_mem32(a, cfg->pci_min, (uint32_t)cfg->mcfg_base - 1, false);
+		aml_res_window_mem32(a, (uint32_t)(cfg->mcfg_base + cfg->mcfg_size), cfg->pci_max,
+				     false);
+	} else {
+		aml_res_window_mem32(a, cfg->pci_min, cfg->pci_max, false);
+	}
 	if (cfg->pci64_max)
 		aml_res_window_mem64(a, cfg->pci64_min, cfg->pci64_max);
 	aml_close(a);
@@ -218,32 +226,56 @@ static void virtio_device(struct aml *a, unsigned n, const struct acpi_virtio *v
 	aml_close(a);
 }
 
-static void pci_root(struct aml *a, const struct acpi_config *cfg)
+static void isa_bridge(struct aml *a, const struct acpi_config *cfg)
 {
-	static const char *const regs[4] = {"PRQA", "PRQB", "PRQC", "PRQD"};
+	static const char *const regs[8] = {"PRQA", "PRQB", "PRQC", "PRQD",
+					    "PRQE", "PRQF", "PRQG", "PRQH"};
+	unsigned n = cfg->q35 ? 8 : 4;
 
-	aml_open_device(a, "PCI0");
-	aml_name_eisaid(a, "_HID", "PNP0A03");
-	aml_name_int(a, "_UID", 0);
-	aml_name_int(a, "_BBN", 0);
-	pci_windows(a, cfg);
-	pci_routing(a);
 	aml_open_device(a, "ISA");
-	aml_name_int(a, "_ADR", 0x00010000);
+	aml_name_int(a, "_ADR", cfg->q35 ? 0x001f0000 : 0x00010000);
 	aml_region(a, "PIRQ", AML_SPACE_PCI, 0x60, 4);
 	aml_open_field(a, "PIRQ");
 	for (unsigned i = 0; i < 4; i++)
 		aml_field_unit(a, regs[i], 8);
 	aml_close(a);
-	for (unsigned i = 0; i < 4; i++)
+	if (cfg->q35) {
+		aml_region(a, "PIR2", AML_SPACE_PCI, 0x68, 4);
+		aml_open_field(a, "PIR2");
+		for (unsigned i = 4; i < 8; i++)
+			aml_field_unit(a, regs[i], 8);
+		aml_close(a);
+	}
+	for (unsigned i = 0; i < n; i++)
 		link_device(a, cfg, i);
 	isa_devices(a, cfg);
 	aml_close(a);
+}
+
+static void pci_root(struct aml *a, const struct acpi_config *cfg)
+{
+	aml_open_device(a, "PCI0");
+	if (cfg->q35) {
+		aml_name_eisaid(a, "_HID", "PNP0A08");
+		aml_name_eisaid(a, "_CID", "PNP0A03");
+	} else {
+		aml_name_eisaid(a, "_HID", "PNP0A03");
+	}
+	aml_name_int(a, "_UID", 0);
+	aml_name_int(a, "_BBN", 0);
+	pci_windows(a, cfg);
+	if (cfg->q35)
+		acpi_dsdt_express(a, cfg);
+	else
+		pci_routing(a);
+	isa_bridge(a, cfg);
 	aml_close(a);
 }
 
 void acpi_dsdt(struct aml *a, const struct acpi_config *cfg)
 {
+	if (cfg->q35)
+		acpi_dsdt_pic(a);
 	aml_open_scope(a, "\\_SB");
 	processors(a, cfg->n_cpus);
 	if (cfg->pci_max)

@@ -63,18 +63,18 @@ static int add_ahci(struct machine *m, struct error *err)
 		drive->present = true;
 		drive->cdrom = d->kind == MACHINE_DISK_AHCI_CDROM;
 		serial_of(m, i, drive->serial, sizeof(drive->serial));
-		if (drive->cdrom)
-			m->drive[i] =
-				(struct machine_drive){MACHINE_DRIVE_ATAPI, &h->port[n].ch, 0};
 		disk[n++] = i;
 	}
 	if (!h)
 		return 0;
 	h->bus = m->pci;
+	if (m->cfg.kind == MACHINE_Q35)
+		h->devfn = PCI_DEVFN(0x1f, 2);
 	r = parts_add(m, &h->dev, err);
 	for (unsigned i = 0; i < n && r == 0; i++)
 		firmware_boot_path(m, m->cfg.disk[disk[i]].kind == MACHINE_DISK_AHCI ? 'c' : 'd',
-				   "/pci@i0cf8/ahci@%x/drive@%x/disk@0", h->devfn >> 3, i);
+				   "/pci@i0cf8/ahci@%x%s/drive@%x/disk@0", h->devfn >> 3,
+				   h->devfn & 7 ? ",2" : "", i);
 	return r;
 }
 

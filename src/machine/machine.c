@@ -36,6 +36,7 @@ static const struct {
 } kinds[MACHINE_KIND_COUNT] = {
 	[MACHINE_PC] = {"pc", pc_build, pc_firmware},
 	[MACHINE_MICROVM] = {"microvm", microvm_build, NULL},
+	[MACHINE_Q35] = {"q35", q35_build, q35_firmware},
 };
 
 const char *machine_kind_name(enum machine_kind kind)
@@ -60,13 +61,10 @@ static int check_config(const struct machine_config *cfg, struct error *err)
 				 (unsigned long long)(cfg->ram_size / MIB),
 				 (unsigned long long)(available / MIB));
 	for (unsigned i = 0; i < cfg->n_disks; i++)
-		if (cfg->kind != MACHINE_PC && cfg->disk[i].kind != MACHINE_DISK_VIRTIO &&
-		    cfg->disk[i].kind != MACHINE_DISK_SCSI &&
-		    cfg->disk[i].kind != MACHINE_DISK_SCSI_CDROM)
-			return error_set(err, -EINVAL,
-					 "a %s has virtio disks (if=virtio, if=scsi) only",
+		if (!machine_is_pc(cfg->kind) && cfg->disk[i].kind != MACHINE_DISK_VIRTIO)
+			return error_set(err, -EINVAL, "a %s has virtio disks only",
 					 machine_kind_name(cfg->kind));
-	if (cfg->kind != MACHINE_PC && cfg->nic != MACHINE_NIC_VIRTIO)
+	if (!machine_is_pc(cfg->kind) && cfg->nic != MACHINE_NIC_VIRTIO)
 		return error_set(err, -EINVAL, "a %s has a virtio network card only",
 				 machine_kind_name(cfg->kind));
 	if (cfg->n_cpus < 1 || cfg->n_cpus > MACHINE_CPUS_MAX)
@@ -88,7 +86,14 @@ int machine_new(const struct machine_config *cfg, const struct dev_services *sv,
 	m->sv = *sv;
 	m->calls = *calls;
 	list_init(&m->devs);
-	m->low_end = MIN(cfg->ram_size, MACHINE_LOW_MAX);
+	m->low_end = MIN(cfg->ram_size,
+			 cfg->kind == MACHINE_Q35 ? MACHINE_Q35_LOW_MAX : MACHINE_LOW_MAX);
+	/* The ICH9 has AHCI for what the PIIX3 has IDE for. */
+	for (unsigned i = 0; i < cfg->n_disks && cfg->kind == MACHINE_Q35; i++)
+		if (m->cfg.disk[i].kind == MACHINE_DISK_IDE)
+			m->cfg.disk[i].kind = MACHINE_DISK_AHCI;
+		else if (m->cfg.disk[i].kind == MACHINE_DISK_CDROM)
+			m->cfg.disk[i].kind = MACHINE_DISK_AHCI_CDROM;
 	m->high_end = 4 * GIB + (cfg->ram_size - m->low_end);
 	m->acpi.n_cpus = cfg->n_cpus;
 	m->acpi.lapic_addr = 0xfee00000;
@@ -139,6 +144,7 @@ void machine_memory_map(const struct machine *m, struct e820 *ret_map)
 	e820_add(ret_map, EBDA, 0xa0000 - EBDA, E820_RESERVED);
 	e820_add(ret_map, ACPI_AT, MIB - ACPI_AT, E820_RESERVED);
 	e820_add(ret_map, MIB, m->low_end - MIB, E820_RAM);
+	e820_add(ret_map, m->acpi.mcfg_base, m->acpi.mcfg_size, E820_RESERVED);
 	e820_add(ret_map, 4 * GIB, m->high_end - 4 * GIB, E820_RAM);
 }
 

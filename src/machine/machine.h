@@ -5,8 +5,9 @@
  * `struct machine_calls` (INTR line, requests) and by `intr_source` (INTA cycles); local APICs are
  * reached through the bus's MSI target.
  *
- * Two kinds: "pc" (440FX and PIIX3 with virtio on PCI) and "microvm" (no PCI, no firmware:
- * virtio-mmio, announced by ACPI). Both boot kernels directly; see boot/boot.h.
+ * Three kinds: "pc" (440FX and PIIX3 with virtio on PCI), "q35" (3 Series and ICH9: the same
+ * devices on PCI Express, AHCI instead of IDE) and "microvm" (no PCI, no firmware: virtio-mmio,
+ * announced by ACPI). All boot kernels directly; see boot/boot.h.
  *
  * Physical memory: RAM from 0 up to MACHINE_LOW_MAX, the rest from 4 GiB up; one RAM block "ram".
  * The window between is for PCI, IOAPIC, HPET, LAPIC and virtio-mmio.
@@ -30,9 +31,16 @@ struct chr;
 struct net;
 struct vga;
 
-enum machine_kind { MACHINE_PC, MACHINE_MICROVM, MACHINE_KIND_COUNT };
+enum machine_kind { MACHINE_PC, MACHINE_MICROVM, MACHINE_Q35, MACHINE_KIND_COUNT };
+/** machine_is_pc() - PCI, firmware, the devices of a PC. */
+static inline bool machine_is_pc(enum machine_kind kind)
+{
+	return kind == MACHINE_PC || kind == MACHINE_Q35;
+}
 
 #define MACHINE_LOW_MAX      (3 * GIB)
+#define MACHINE_Q35_LOW_MAX  (2 * GIB) /* PCI Express configuration space follows */
+#define MACHINE_PORTS        6u        /* PCI Express root ports of a q35 */
 #define MACHINE_RAM_MIN      (1 * MIB)
 #define MACHINE_RAM_MAX      (64 * GIB)
 #define MACHINE_CPUS_MAX     64u
@@ -40,7 +48,7 @@ enum machine_kind { MACHINE_PC, MACHINE_MICROVM, MACHINE_KIND_COUNT };
 #define MACHINE_CONSOLES_MAX 4u
 #define MACHINE_SERIALS      2u
 
-/* What a disk is to the guest. All but virtio and SCSI need the "pc" machine. */
+/* What a disk is to the guest. All but virtio need the "pc" machine. */
 enum machine_disk_kind {
 	MACHINE_DISK_VIRTIO,
 	MACHINE_DISK_IDE,
@@ -49,8 +57,6 @@ enum machine_disk_kind {
 	MACHINE_DISK_NVME,
 	MACHINE_DISK_AHCI,
 	MACHINE_DISK_AHCI_CDROM,
-	MACHINE_DISK_SCSI, /* virtio-scsi */
-	MACHINE_DISK_SCSI_CDROM,
 	MACHINE_DISK_KIND_COUNT
 };
 
@@ -76,8 +82,7 @@ enum machine_sound {
 
 static inline bool machine_disk_is_cdrom(enum machine_disk_kind kind)
 {
-	return kind == MACHINE_DISK_CDROM || kind == MACHINE_DISK_AHCI_CDROM ||
-	       kind == MACHINE_DISK_SCSI_CDROM;
+	return kind == MACHINE_DISK_CDROM || kind == MACHINE_DISK_AHCI_CDROM;
 }
 
 struct machine_disk {
@@ -107,23 +112,6 @@ struct machine_firmware {
 	unsigned menu_wait_ms;
 	uint16_t text_port; /* serial port that repeats the BIOS's text output; 0 = none */
 	struct chr *log;    /* what firmware writes to port 402h; NULL = the port isn't there */
-};
-
-/* How the medium of a disk is changed while the machine runs; media.c. */
-enum machine_drive_how {
-	MACHINE_DRIVE_FIXED,
-	MACHINE_DRIVE_ATAPI,  /* of: struct ide_channel */
-	MACHINE_DRIVE_SCSI,   /* of: struct virtio_scsi */
-	MACHINE_DRIVE_FLOPPY, /* of: struct i82077 */
-};
-struct machine_drive {
-	enum machine_drive_how how;
-	void *of; /* borrowed */
-	unsigned unit;
-};
-struct machine_medium {
-	bool tray; /* a CD drive */
-	bool tray_open, locked;
 };
 
 #define MACHINE_BOOT_PATHS (MACHINE_DISKS_MAX + 8u)
@@ -186,6 +174,7 @@ struct machine {
 	uint64_t low_end;  /* end of RAM below 4 GiB */
 	uint64_t high_end; /* end of RAM above it; 4 GiB when there is none */
 	struct acpi_config acpi;
+	uint16_t pirq_pic;      /* 8259 inputs that PIRQs drive past the ISA lines */
 	unsigned isa_count[16]; /* how many drivers of each ISA line are high now */
 	bool a20_kbc, a20_fast; /* the two A20 gates: keyboard controller, port 92h */
 	/* devices that are wired or asked by name; NULL when not there */
@@ -195,12 +184,13 @@ struct machine {
 	struct mc146818 *rtc;
 	struct acpi_pm *pm;
 	struct pci_bus *pci;
+	struct root_port *port[MACHINE_PORTS];
+	unsigned ports_used;
 	struct fw_cfg *fw_cfg;
 	struct piix3_ide *ide;
 	struct i8237 *dma;
 	struct i82077 *fdc;
 	struct uart16550 *com[MACHINE_SERIALS];
-	struct machine_drive drive[MACHINE_DISKS_MAX]; /* of cfg.disk[] */
 	/* what firmware may start from */
 	struct machine_boot_path boot_path[MACHINE_BOOT_PATHS];
 	unsigned n_boot_paths;
@@ -230,19 +220,6 @@ int machine_boot(struct machine *m, struct boot_cpu *ret_cpu, struct error *err)
 
 /** machine_power_button() - press it: the guest's ACPI driver hears of it. */
 void machine_power_button(struct machine *m);
-
-/** machine_get_medium() - state of the drive of cfg.disk[@i]; false: its medium is fixed. */
-bool machine_get_medium(const struct machine *m, unsigned i, struct machine_medium *ret);
-/**
- * machine_set_medium() - change the medium of cfg.disk[@i] and close its tray; NULL = leave it
- * empty The guest hears of it. What is under way on the old one ends; the caller may close it then.
- * -EINVAL with text: fixed, or of no size a diskette has.
- */
-int machine_set_medium(struct machine *m, unsigned i, struct block *block,
-		       struct error *err) MUST_CHECK;
-/** machine_open_tray() - of a CD drive, locked or not. machine_ask_eject() - press its button. */
-void machine_open_tray(struct machine *m, unsigned i);
-void machine_ask_eject(struct machine *m, unsigned i);
 
 /** machine_quiesce/resume() - stop device workers at a request boundary, and start them again. */
 int machine_quiesce(struct machine *m) MUST_CHECK;

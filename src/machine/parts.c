@@ -36,6 +36,12 @@ int parts_add(struct machine *m, struct dev *d, struct error *err)
 	return 0;
 }
 
+void parts_isa_drive(struct machine *m, unsigned irq)
+{
+	if (m->i8259)
+		i8259_set_line(m->i8259, irq, m->isa_count[irq] || (m->pirq_pic >> irq & 1));
+}
+
 void parts_isa_set(void *ctx, unsigned irq, bool level)
 {
 	struct machine *m = ctx;
@@ -49,8 +55,7 @@ void parts_isa_set(void *ctx, unsigned irq, bool level)
 	now = *count > 0;
 	if (was == now)
 		return;
-	if (m->i8259)
-		i8259_set_line(m->i8259, irq, now);
+	parts_isa_drive(m, irq & 15);
 	if (m->ioapic)
 		ioapic_set_line(m->ioapic, irq == ISA_IRQ_TIMER ? 2 : irq, now);
 }
@@ -207,6 +212,7 @@ int parts_power(struct machine *m, bool fixed, struct error *err)
 	int r;
 
 	pm->base = fixed ? MACHINE_PM_BASE : 0;
+	pm->ich9 = m->cfg.kind == MACHINE_Q35;
 	pm->timer_32 = true;
 	pm->no_smi_cmd = true; /* no firmware, no SMM: always in ACPI mode */
 	parts_isa(m, &pm->sci, ISA_IRQ_SCI);

@@ -29,6 +29,8 @@ int parts_add(struct machine *m, struct dev *d, struct error *err) MUST_CHECK;
 void parts_isa(struct machine *m, struct irq *line, unsigned irq);
 /** parts_isa_set() - irq sink behind parts_isa(); @ctx: the machine. */
 void parts_isa_set(void *ctx, unsigned irq, bool level);
+/** parts_isa_drive() - bring the 8259s' input @irq in line with its drivers. */
+void parts_isa_drive(struct machine *m, unsigned irq);
 /** parts_reset_request() - irq sink: a rising edge asks for a reset; parts_power_off(): likewise.
  */
 void parts_reset_request(void *ctx, unsigned pin, bool level);
@@ -76,6 +78,11 @@ int parts_virtio(struct machine *m, struct error *err) MUST_CHECK; /* virtio.c *
 /* The machine kinds: build (RAM is there), and what firmware would do before a kernel. */
 int pc_build(struct machine *m, struct error *err) MUST_CHECK;
 int pc_firmware(struct machine *m, struct error *err) MUST_CHECK;
+/** pc_parts() - every part of a PC, around a chip set that @bridges builds. */
+int pc_parts(struct machine *m, int (*bridges)(struct machine *m, struct error *err),
+	     struct error *err) MUST_CHECK;
+int q35_build(struct machine *m, struct error *err) MUST_CHECK;
+int q35_firmware(struct machine *m, struct error *err) MUST_CHECK;
 int microvm_build(struct machine *m, struct error *err) MUST_CHECK;
 
 #endif

@@ -25,6 +25,7 @@
 #include "device/pci/piix3.h"
 #include "device/timer/mc146818.h"
 #include "machine/firmware.h"
+#include "machine/pci_setup.h"
 
 #define PCI_MEM_FIRST 0xc0000000u
 #define PCI_MEM_LAST  0xfebfffffu
@@ -53,7 +54,7 @@ static int build_bridges(struct machine *m, struct error *err)
 	struct cf9 *cf9;
 	int r;
 
-	hb->ram = m->ram;
+	hb->pam.ram = m->ram;
 	hb->shadow_at_reset = !m->cfg.firmware.bios;
 	r = m->cfg.firmware.bios ? firmware_map(m, &low, err) : 0;
 	if (r < 0) {
@@ -61,7 +62,7 @@ static int build_bridges(struct machine *m, struct error *err)
 		return r;
 	}
 	if (m->cfg.firmware.bios) {
-		hb->roms[0] = (struct i440fx_rom){
+		hb->pam.rom[0] = (struct pam_rom){
 			.block = low.block, .gpa = low.gpa, .off = low.off, .size = low.size};
 		hb->subsystem_vendor = 0x1af4;
 		hb->subsystem = 0x1100;
@@ -117,7 +118,8 @@ static void describe(struct machine *m)
 	}
 }
 
-int pc_build(struct machine *m, struct error *err)
+int pc_parts(struct machine *m, int (*bridges)(struct machine *m, struct error *err),
+	     struct error *err)
 {
 	int r = parts_map_ram(m, "ram-640k", 0, 0, 0xa0000, err);
 
@@ -132,7 +134,7 @@ int pc_build(struct machine *m, struct error *err)
 	if (r == 0)
 		r = parts_power(m, false, err);
 	if (r == 0)
-		r = build_bridges(m, err);
+		r = bridges(m, err);
 	if (r == 0)
 		r = parts_serial(m, err);
 	if (r == 0)
@@ -159,93 +161,33 @@ int pc_build(struct machine *m, struct error *err)
 		r = parts_usb(m, err);
 	if (r == 0)
 		r = parts_sound(m, err);
+	return r;
+}
+
+int pc_build(struct machine *m, struct error *err)
+{
+	int r = pc_parts(m, build_bridges, err);
+
 	describe(m);
 	return r < 0 ? r : firmware_files(m, m->fw_cfg, err);
 }
 
-/* Where the next base address register of a kind may go. */
-struct window {
-	uint64_t next, last;
-};
-
-static int assign_bar(struct pci_bus *pb, uint8_t devfn, unsigned *bar, struct window *io,
-		      struct window *mem, struct error *err)
-{
-	unsigned off = PCI_BAR0 + *bar * 4;
-	uint32_t old = pci_bus_config_read(pb, devfn, off, 4), mask;
-	bool is_io = old & 1, is64 = !is_io && (old & 6) == 4;
-	struct window *w = is_io ? io : mem;
-	uint64_t size, at;
-
-	pci_bus_config_write(pb, devfn, off, 4, 0xffffffff);
-	mask = pci_bus_config_read(pb, devfn, off, 4) & (is_io ? ~3u : ~15u);
-	if (is_io)
-		mask |= 0xffff0000;
-	*bar += is64 ? 2 : 1;
-	if (!(mask & (is_io ? 0xfffcu : ~15u))) {
-		pci_bus_config_write(pb, devfn, off, 4, old);
-		return 0;
-	}
-	size = (uint64_t)(uint32_t)~mask + 1;
-	at = align_up(w->next, size);
-	if (at > w->last || size - 1 > w->last - at)
-		return error_set(err, -ENOSPC,
-				 "PCI device %02x.%x: no address left for a region of %llu bytes; "
-				 "use fewer devices",
-				 devfn >> 3, devfn & 7, (unsigned long long)size);
-	pci_bus_config_write(pb, devfn, off, 4, (uint32_t)at);
-	if (is64)
-		pci_bus_config_write(pb, devfn, off + 4, 4, 0);
-	w->next = at + size;
-	return 0;
-}
-
-static int assign_function(struct pci_bus *pb, uint8_t devfn, struct window *io, struct window *mem,
-			   struct error *err)
-{
-	uint8_t pin = (uint8_t)pci_bus_config_read(pb, devfn, PCI_INTERRUPT_PIN, 1);
-	uint32_t cmd = pci_bus_config_read(pb, devfn, PCI_COMMAND, 2);
-	int r = 0;
-
-	for (unsigned bar = 0; bar < PCI_BARS && r == 0;)
-		r = assign_bar(pb, devfn, &bar, io, mem, err);
-	if (pin >= 1 && pin <= 4)
-		pci_bus_config_write(pb, devfn, PCI_INTERRUPT_LINE, 1,
-				     pirq_isa[((devfn >> 3) + pin - 1 + 3) & 3]);
-	pci_bus_config_write(pb, devfn, PCI_COMMAND, 2, cmd | PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
-	return r;
-}
-
-/* A byte to an I/O port, as firmware would write it; the bus lock is held already. */
-static void poke(struct machine *m, uint16_t port, uint8_t val)
-{
-	const struct bus_region *r = m->sv.bus->ports[port];
-
-	if (r)
-		bus_region_write(r, port - r->port, 1, val);
-}
-
 int pc_firmware(struct machine *m, struct error *err)
 {
-	struct window io = {PCI_IO_FIRST, PCI_IO_LAST}, mem = {PCI_MEM_FIRST, PCI_MEM_LAST};
-	int r = 0;
+	struct pci_setup setup = {.root = m->pci,
+				  .isa = pirq_isa,
+				  .io = {PCI_IO_FIRST, PCI_IO_LAST},
+				  .mem = {PCI_MEM_FIRST, PCI_MEM_LAST}};
+	int r;
 
 	for (unsigned i = 0; i < 4; i++)
 		pci_bus_config_write(m->pci, PIIX3_DEVFN, 0x60 + i, 1, pirq_isa[i]);
 	pci_bus_config_write(m->pci, PM_DEVFN, 0x40, 4, MACHINE_PM_BASE | 1);
 	pci_bus_config_write(m->pci, PM_DEVFN, 0x80, 1, 1);
-	if (m->ide) {
+	if (m->ide)
 		pci_bus_config_write(m->pci, IDE_DEVFN, 0x40, 4, 0x80008000); /* decode both */
-		r = assign_function(m->pci, IDE_DEVFN, &io, &mem, err);
-	}
-	for (unsigned devfn = PCI_DEVFN(2, 0); devfn < PCI_DEVFN_COUNT && r == 0; devfn++)
-		if (m->pci->func[devfn])
-			r = assign_function(m->pci, (uint8_t)devfn, &io, &mem, err);
+	r = pci_setup_bus(&setup, m->pci, PCI_DEVFN(1, 1), err);
 	pci_bus_config_write(m->pci, PM_DEVFN, PCI_INTERRUPT_LINE, 1, ISA_IRQ_SCI);
-	/* Channel 4 carries the requests of 0 to 3 (8237A, "Cascade mode"). */
-	poke(m, 0xd6, 0xc0);
-	poke(m, 0xd4, 0x00);
-	poke(m, 0x4d0, (PCI_ISA_MASK | 1u << ISA_IRQ_SCI) & 0xff);
-	poke(m, 0x4d1, (PCI_ISA_MASK | 1u << ISA_IRQ_SCI) >> 8);
+	pci_setup_isa(m, PCI_ISA_MASK);
 	return r;
 }

@@ -3,7 +3,7 @@
  * Drives of the "pc" machine that a PC of its time has: IDE disks and CD drives on the PIIX3,
  * diskette drives; and what a PC's setup program notes about them in CMOS memory.
  *
- * Diskette drives are there when an image is given; an empty one is for 1.44M.
+ * Diskette drives are there when an image is given.
  *
  * IDE disks take hda, hdb, hdd, hdc; CD drives hdc, hdd, hdb, hda, each the first that is free.
  *
@@ -89,9 +89,6 @@ static int build_ide(struct machine *m, struct error *err)
 			break;
 		if (d->kind == MACHINE_DISK_IDE)
 			note_translation(m, slot, d->block);
-		else
-			m->drive[i] = (struct machine_drive){MACHINE_DRIVE_ATAPI,
-							     &ide->ch[slot / 2], slot % 2};
 		firmware_boot_path(m, d->kind == MACHINE_DISK_IDE ? 'c' : 'd',
 				   "/pci@i0cf8/ide@1,1/drive@%x/disk@%x", slot / 2, slot % 2);
 	}
@@ -125,12 +122,12 @@ static int build_floppy(struct machine *m, struct error *err)
 			r = error_set(err, -ENOSPC, "there are %u diskette drives", I82077_DRIVES);
 			break;
 		}
-		f = i82077_format_of(d->block ? block_size(d->block) : 1440 * KIB);
+		f = i82077_format_of(block_size(d->block));
 		types |= f ? (uint8_t)(f->cmos << (n ? 0 : 4)) : 0;
-		m->drive[i] = (struct machine_drive){MACHINE_DRIVE_FLOPPY, fdc, n};
 		fdc->drive[n].present = true;
 		fdc->drive[n].block = d->block;
-		firmware_boot_path(m, 'a', "/pci@i0cf8/isa@1/fdc@03f0/floppy@%x", n);
+		firmware_boot_path(m, 'a', "/pci@i0cf8/isa@%x/fdc@03f0/floppy@%x",
+				   m->cfg.kind == MACHINE_Q35 ? 0x1fu : 1u, n);
 		n++;
 	}
 	if (r < 0) {
@@ -153,7 +150,8 @@ int parts_storage(struct machine *m, struct error *err)
 	int r = 0;
 
 	/* A kernel booted directly doesn't have to look for what isn't there. */
-	if (m->cfg.firmware.bios || count(m, MACHINE_DISK_IDE) || count(m, MACHINE_DISK_CDROM))
+	if (m->cfg.kind == MACHINE_PC &&
+	    (m->cfg.firmware.bios || count(m, MACHINE_DISK_IDE) || count(m, MACHINE_DISK_CDROM)))
 		r = build_ide(m, err);
 	if (r == 0 && count(m, MACHINE_DISK_FLOPPY))
 		r = build_floppy(m, err);

@@ -104,7 +104,7 @@ int vm_firmware_load(struct vm *vm, const struct vm_config *cfg, struct error *e
 	int r = 0;
 
 	/* Directly started kernels take the character set out of it, if it is there. */
-	if (rom && cfg->machine == MACHINE_PC && !cfg->no_vga)
+	if (rom && machine_is_pc(cfg->machine) && !cfg->no_vga)
 		r = vm_image_read(rom, &vm->vga_rom, err);
 	if (r < 0 || !path)
 		return r;

@@ -301,15 +301,12 @@ static int open_back_ends(struct vm *vm, const struct vm_config *cfg, struct err
 					    .aio = cfg->deterministic ? BLOCK_AIO_SYNC
 								      : BLOCK_AIO_AUTO};
 
-		if (opt.path)
-			r = block_open(vm->loop, &opt, &vm->block[i], err);
+		r = block_open(vm->loop, &opt, &vm->block[i], err);
 	}
 	if (r == 0 && cfg->net && strcmp(cfg->net, "none")) {
 		struct net_options opt = {.kind = cfg->net,
 					  .forwards = cfg->forward,
 					  .n_forwards = cfg->n_forwards,
-					  .tftp = cfg->tftp,
-					  .bootfile = cfg->bootfile,
 					  .restrict_host = !cfg->net_host};
 
 		r = net_open(vm->loop, &opt, &vm->net, err);
@@ -393,11 +390,11 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 		mc.serial[i] = vm->serial[i];
 	for (unsigned i = 0; i < cfg->n_consoles; i++)
 		mc.console[i] = vm->console[i];
-	mc.vga = cfg->machine == MACHINE_PC && !cfg->no_vga;
+	mc.vga = machine_is_pc(cfg->machine) && !cfg->no_vga;
 	mc.virtio_gpu = cfg->virtio_gpu;
 	mc.sound = cfg->sound;
 	mc.audio = vm->audio;
-	mc.usb = cfg->usb && cfg->machine == MACHINE_PC;
+	mc.usb = cfg->usb && machine_is_pc(cfg->machine);
 	if (mc.vga || mc.virtio_gpu) {
 		r = display_new(vm->loop, &vm->display, err);
 		if (r < 0)

@@ -51,8 +51,8 @@ static void set_up(void)
 	check(mem_ram_new(g.h->mem, "bios", 0x20000, &rom, &err) == 0);
 	bus_unlock(&g.h->bus);
 	g.hb = (struct i440fx *)dev_new(&i440fx_class, "i440fx", &g.h->sv);
-	g.hb->ram = g.h->ram;
-	g.hb->roms[0] = (struct i440fx_rom){rom, 0xe0000, 0, 0x20000};
+	g.hb->pam.ram = g.h->ram;
+	g.hb->pam.rom[0] = (struct pam_rom){rom, 0xe0000, 0, 0x20000};
 	add(&g.hb->dev);
 	struct cf9 *cf9 = (struct cf9 *)dev_new(&cf9_class, "cf9", &g.h->sv);
 	cf9->behind_pci_host = true;

@@ -121,6 +121,11 @@ def grub(bothy, *options):
             check("ACPI has no errors", not re.search(r"ACPI (BIOS )?(Error|Exception)", text))
             check("every base address register is inside a window",
                   not re.search(r"can't claim|no compatible bridge window", text))
+            if "q35" in options:
+                check("configuration space is where MCFG says, and reserved",
+                      re.search(r"PCI: MMCONFIG at \[mem \S+\] reserved", text))
+                check("the disk is on the AHCI controller",
+                      re.search(r"pci 0000:00:1f.2: \[8086:\w+\] .* class 0x010601", text))
 
 
 def memtest(bothy, *options):

@@ -152,8 +152,8 @@ static struct board *board_new(void)
 	memset(b->rom->host, 0xb1, b->rom->size);
 
 	b->hb = (struct i440fx *)dev_new(&i440fx_class, "i440fx", &b->h->sv);
-	b->hb->ram = b->h->ram;
-	b->hb->roms[0] = (struct i440fx_rom){b->rom, 0xe0000, 0, 0x20000};
+	b->hb->pam.ram = b->h->ram;
+	b->hb->pam.rom[0] = (struct pam_rom){b->rom, 0xe0000, 0, 0x20000};
 	harness_realize(b->h, &b->hb->dev);
 	b->cf9 = (struct cf9 *)dev_new(&cf9_class, "cf9", &b->h->sv);
 	b->cf9->behind_pci_host = true;

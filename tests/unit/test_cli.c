@@ -127,7 +127,7 @@ static void test_run_usage(void **state)
 		{"run --kernel k -c 65", 2, "number of CPUs '65'"},
 		{"run --kernel k -c two", 2, "number of CPUs 'two'"},
 		{"run --kernel k --machine microm", 2, "did you mean 'microvm'?"},
-		{"run --kernel k --machine q35", 2, "there is: pc, microvm"},
+		{"run --kernel k --machine isapc", 2, "there is: pc, microvm"},
 		{"run --kernel k --net wifi", 2, "unknown network 'wifi'"},
 		{"run --kernel k --net tap:", 2, "unknown network 'tap:'"},
 		{"run --kernel k -p 22", 2, "cannot read port forward '22'"},

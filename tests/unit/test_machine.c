@@ -141,7 +141,7 @@ static uint8_t peek(struct box *b, gpa_t at)
 
 static void test_boot(void **state)
 {
-	static const enum machine_kind kinds[] = {MACHINE_PC, MACHINE_MICROVM};
+	static const enum machine_kind kinds[] = {MACHINE_PC, MACHINE_MICROVM, MACHINE_Q35};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		struct box b;
@@ -247,7 +247,7 @@ static void test_shared_line(void **state)
 
 static void test_reset_and_state(void **state)
 {
-	static const enum machine_kind kinds[] = {MACHINE_PC, MACHINE_MICROVM};
+	static const enum machine_kind kinds[] = {MACHINE_PC, MACHINE_MICROVM, MACHINE_Q35};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		struct box b, c;

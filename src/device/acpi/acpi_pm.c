@@ -6,6 +6,8 @@
  * Intel 82371AB (PIIX4) data sheet 290562-001, 7.2 for offsets and 7.1 for SLP_TYP.
  *
  *   +00 PM1_STS  +02 PM1_EN  +04 PM1_CNT  +08 PM_TMR  +0c GPE0_STS  +0e GPE0_EN
+ *   ICH9 (data sheet 316972-004, 13.8.3) has 20 GPE0_STS (8 bytes)  28 GPE0_EN (8 bytes)  30 SMI_EN
+ *   instead, and 111b for S5
  *   b2  SMI command (APMC)    b3  APM status, a scratch byte
  *
  * The block stands at an I/O base that a PCI function may move; the ports b2h and b3h are fixed.
@@ -20,7 +22,11 @@
  *
  * Sleep: SLP_EN with the type of S5 pulses power_off. UNMODELLED: S1..S4. They are refused in the
  * way of a machine that wakes up at once: WAK_STS is set and the CPU goes on.
- * UNMODELLED: bus master status (never set), global lock (GBL_RLS is ignored), 4-second override.
+ * The ICH9 also powers off with type 000b, which its data sheet has as "on": EDK2 writes that.
+ * There is no SMM, so SMI_EN has APMC_EN set from the start, which firmware takes as "SMM is set up
+ * already".
+ * UNMODELLED: GPEs 16 to 63, TCO. UNMODELLED: bus master status (never set), global lock (GBL_RLS
+ * is ignored), 4-second override.
  */
 #include "device/acpi/acpi_pm.h"
 
@@ -101,7 +107,7 @@ static void cnt_write(struct acpi_pm *pm, uint16_t val, uint16_t mask)
 	if (!(val & mask & CNT_SLP_EN))
 		return;
 	typ = (pm->s.pm1_cnt & CNT_SLP_TYP) >> CNT_SLP_TYP_SHIFT;
-	if (typ == ACPI_SLP_TYP_S5) {
+	if (typ == ACPI_SLP_TYP_S5 || (pm->ich9 && typ == ACPI_ICH9_SLP_TYP_S5)) {
 		irq_pulse(&pm->power_off);
 		return;
 	}
@@ -109,8 +115,15 @@ static void cnt_write(struct acpi_pm *pm, uint16_t val, uint16_t mask)
 	pm->s.pm1_sts |= STS_WAK;
 }
 
+enum { SMI_EN_APMC = 0x20 };
+
 static uint32_t pm_dword(struct acpi_pm *pm, unsigned at)
 {
+	if (pm->ich9 && at >= ACPI_GPE0)
+		return at == ACPI_ICH9_GPE0_STS  ? pm->s.gpe_sts
+		       : at == ACPI_ICH9_GPE0_EN ? pm->s.gpe_en
+		       : at == ACPI_ICH9_SMI_EN  ? SMI_EN_APMC
+						 : 0;
 	switch (at) {
 	case ACPI_PM1A_EVT: return pm->s.pm1_sts | (uint32_t)pm->s.pm1_en << 16;
 	case ACPI_PM1A_CNT: return pm->s.pm1_cnt;
@@ -137,6 +150,14 @@ static void pm_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 
 	pm_update(pm);
 	v &= mask;
+	if (pm->ich9 && off >= ACPI_GPE0) {
+		if ((off & ~3u) == ACPI_ICH9_GPE0_STS)
+			pm->s.gpe_sts &= (uint16_t)~v;
+		else if ((off & ~3u) == ACPI_ICH9_GPE0_EN)
+			pm->s.gpe_en = (uint16_t)((pm->s.gpe_en & ~lo) | v);
+		pm_update(pm);
+		return;
+	}
 	switch (off & ~3u) {
 	case ACPI_PM1A_EVT:
 		pm->s.pm1_sts &= (uint16_t)~v;
@@ -212,7 +233,7 @@ static int acpi_pm_realize(struct dev *d, struct error *err)
 
 	vtimer_init(&pm->timer, d->sv->clock, pm_timer, pm);
 	pm->pm = (struct bus_region){.name = "acpi-pm",
-				     .size = ACPI_PM_SIZE,
+				     .size = pm->ich9 ? ACPI_ICH9_PM_SIZE : ACPI_PM_SIZE,
 				     .valid = WIDTH_124,
 				     .read = pm_read,
 				     .write = pm_write,
@@ -285,7 +306,7 @@ static const struct state_desc acpi_pm_state =
 const struct dev_class acpi_pm_class = {
 	.name = "acpi-pm",
 	.summary = "ACPI fixed hardware",
-	.spec = "ACPI 6.4, 4.8; Intel 82371AB, order 290562-001",
+	.spec = "ACPI 6.4, 4.8; Intel 82371AB, order 290562-001; ICH9, 316972-004",
 	.size = sizeof(struct acpi_pm),
 	.regs_offset = offsetof(struct acpi_pm, s),
 	.state = &acpi_pm_state,

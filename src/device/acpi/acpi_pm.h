@@ -16,9 +16,18 @@ enum {
 	ACPI_PM_TMR = 0x08,   /* 4 bytes */
 	ACPI_GPE0 = 0x0c,     /* 4 bytes: status (2), enable (2) */
 	ACPI_PM_SIZE = 0x40,
+	/* ... and as in ICH9 where they differ */
+	ACPI_ICH9_GPE0_STS = 0x20, /* 8 bytes */
+	ACPI_ICH9_GPE0_EN = 0x28,  /* 8 bytes */
+	ACPI_ICH9_SMI_EN = 0x30,
+	ACPI_ICH9_PM_SIZE = 0x80,
 };
 enum { ACPI_SMI_CMD = 0xb2, ACPI_ENABLE = 0xf1, ACPI_DISABLE = 0xf0 };
-enum { ACPI_SLP_TYP_S5 = 0, ACPI_SLP_TYP_S3 = 1 }; /* what \_S5 and \_S3 evaluate to */
+enum {
+	ACPI_SLP_TYP_S5 = 0,
+	ACPI_SLP_TYP_S3 = 1,
+	ACPI_ICH9_SLP_TYP_S5 = 7
+}; /* what \_S5 and \_S3 evaluate to */
 enum { ACPI_GPES = 16 };
 
 struct acpi_pm_regs {
@@ -36,6 +45,7 @@ struct acpi_pm {
 	/* properties, set before realize */
 	uint16_t base;   /* first I/O port of the block; 0 = not mapped until acpi_pm_moved() */
 	bool timer_32;   /* FADT TMR_VAL_EXT: the timer has 32 bits, else 24 */
+	bool ich9;       /* registers and sleep types of the ICH9 instead of PIIX4's */
 	bool no_smi_cmd; /* FADT SMI_CMD = 0: no ports b2h/b3h, SCI_EN is always set */
 	/* outputs */
 	struct irq sci;       /* level */

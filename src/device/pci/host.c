@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Configuration mechanism #1; see host.h. One bus: cycles to buses other than 0 go nowhere. */
+/* Configuration mechanism #1; see host.h. Cycles to buses that no bridge has go nowhere. */
 #include "device/pci/host.h"
 
 #include "base/bits.h"
@@ -37,27 +37,31 @@ static void addr_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 		bus_region_write(h->cf9, 0, 1, val);
 }
 
-static bool selected(const struct pci_host *h)
+static struct pci_bus *selected(const struct pci_host *h)
 {
-	return GET(h->r->confadd, CONFADD_CONE) && GET(h->r->confadd, CONFADD_BUS) == 0;
+	return GET(h->r->confadd, CONFADD_CONE)
+		       ? pci_bus_find(h->pb, (unsigned)GET(h->r->confadd, CONFADD_BUS))
+		       : NULL;
 }
 
 static uint64_t data_read(void *ctx, uint64_t off, unsigned size)
 {
 	struct pci_host *h = ctx;
+	struct pci_bus *pb = selected(h);
 
-	if (!selected(h))
+	if (!pb)
 		return mask_bytes(size);
-	return pci_bus_config_read(h->pb, (uint8_t)GET(h->r->confadd, CONFADD_DEVFN),
+	return pci_bus_config_read(pb, (uint8_t)GET(h->r->confadd, CONFADD_DEVFN),
 				   (unsigned)(GET(h->r->confadd, CONFADD_REG) * 4 + off), size);
 }
 
 static void data_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 {
 	struct pci_host *h = ctx;
+	struct pci_bus *pb = selected(h);
 
-	if (selected(h))
-		pci_bus_config_write(h->pb, (uint8_t)GET(h->r->confadd, CONFADD_DEVFN),
+	if (pb)
+		pci_bus_config_write(pb, (uint8_t)GET(h->r->confadd, CONFADD_DEVFN),
 				     (unsigned)(GET(h->r->confadd, CONFADD_REG) * 4 + off), size,
 				     (uint32_t)val);
 }

@@ -3,22 +3,18 @@
  * Intel 82441FX PCI and memory controller, data sheet 290549-001: configuration registers
  * (chapter 3.2), programmable attribute map (3.2.18), SMRAM (3.2.24).
  *
- * Each of the 13 PAM segments is in one of four modes: RE = 0 lets the PCI side (ROM, or nothing)
- * answer reads, RE = 1 RAM; WE likewise for writes. Three of them are plain mappings; "read ROM,
- * write RAM" has no mapping and is done by callbacks, byte by byte: firmware uses it for the
- * moment it copies itself.
+ * The attribute map itself is in pam.c.
  *
  * INTx of device d pin p goes to PIRQ (p + d - 1) mod 4, the wiring of the common boards with this
  * chip set.
  *
  * UNMODELLED: system management mode (DCLS and SMRAME have no effect of their own: SMRAM is visible
  * while DOPEN and SMRAME are set, and hidden otherwise); DRAM geometry (DRB, DRT hold what is
- * written); the fixed hole FDHC; in "read ROM, write RAM" mode BARs below 1 MiB don't answer.
+ * written); the fixed hole FDHC.
  */
 #include "device/pci/i440fx.h"
 
 #include "base/bits.h"
-#include "mem/guest.h"
 
 #include <errno.h>
 
@@ -36,8 +32,6 @@ REG(I440FX_SMRAM, 0x72)
 FIELD(SMRAM_DOPEN, 6, 1)
 FIELD(SMRAM_DLCK, 4, 1)
 FIELD(SMRAM_SMRAME, 3, 1)
-#define PAM_RE 1u
-#define PAM_WE 2u
 
 /* Device-specific registers: reset contents and writable bits (data sheet table 3-2 and 3.2.x). */
 static const struct {
@@ -70,109 +64,6 @@ static const struct {
 	/* clang-format on */
 };
 
-/* ---- 640 KiB to 1 MiB ---- */
-
-static uint64_t wo_read(void *ctx, uint64_t off, unsigned size)
-{
-	const struct i440fx_segment *seg = ctx;
-	gpa_t gpa = seg->gpa + off;
-
-	for (unsigned i = 0; i < I440FX_ROMS; i++) {
-		const struct i440fx_rom *rom = &seg->hb->roms[i];
-		if (rom->block && gpa >= rom->gpa && gpa + size <= rom->gpa + rom->size)
-			return guest_load(rom->block->host + rom->off + (gpa - rom->gpa), size);
-	}
-	return mask_bytes(size);
-}
-
-static void wo_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
-{
-	const struct i440fx_segment *seg = ctx;
-	struct i440fx *hb = seg->hb;
-	uint64_t at = seg->gpa + off; /* the RAM block's offset is the address below 1 MiB */
-
-	guest_store(hb->ram->host + at, size, val);
-	mem_block_written(hb->dev.sv->mem, hb->ram, at, size);
-}
-
-static void segment_init(struct i440fx *hb, unsigned i)
-{
-	struct i440fx_segment *seg = &hb->seg[i];
-
-	seg->hb = hb;
-	seg->gpa = i == 0 ? 0xf0000 : 0xc0000 + (i - 1) * 0x4000ull;
-	seg->size = i == 0 ? 0x10000 : 0x4000;
-	seg->write_only = (struct bus_region){.name = "pam-write-only",
-					      .size = seg->size,
-					      .valid = WIDTH_ANY,
-					      .impl = WIDTH_1,
-					      .read = wo_read,
-					      .write = wo_write,
-					      .ctx = seg};
-}
-
-static uint8_t segment_mode(const struct i440fx *hb, unsigned i)
-{
-	const uint8_t *pam = &hb->s.pci.cfg[I440FX_PAM0];
-
-	return i == 0 ? (pam[0] >> 4) & 3 : (pam[(i + 1) / 2] >> ((i & 1) ? 0 : 4)) & 3;
-}
-
-static void segment_unmap(struct i440fx_segment *seg)
-{
-	mem_unmap(seg->hb->dev.sv->mem, seg->map);
-	seg->map = NULL;
-	if (seg->write_only_mapped)
-		bus_unmap_mmio(seg->hb->dev.sv->bus, &seg->write_only);
-	seg->write_only_mapped = false;
-	seg->mode = 0;
-}
-
-static void segment_set(struct i440fx_segment *seg, uint8_t mode)
-{
-	struct i440fx *hb = seg->hb;
-	struct error err = {0};
-	int r = 0;
-
-	if (mode == seg->mode)
-		return;
-	segment_unmap(seg);
-	if (mode & PAM_RE) {
-		r = mem_map_ram(hb->dev.sv->mem, "pam", seg->gpa, hb->ram, seg->gpa, seg->size,
-				!(mode & PAM_WE), MEM_PRIO_RAM, &seg->map, &err);
-	} else if (mode & PAM_WE) {
-		r = bus_map_mmio(hb->dev.sv->bus, &seg->write_only, seg->gpa, MEM_PRIO_RAM, &err);
-		seg->write_only_mapped = r == 0;
-	}
-	if (r < 0)
-		guest_error(&hb->dev, "PAM segment %#llx: %s", (unsigned long long)seg->gpa,
-			    err.text);
-	seg->mode = mode;
-}
-
-static void pam_update(struct i440fx *hb)
-{
-	struct mem_space *mem = hb->dev.sv->mem;
-	uint8_t smram = hb->s.pci.cfg[I440FX_SMRAM];
-	bool open = GET(smram, SMRAM_DOPEN) && GET(smram, SMRAM_SMRAME);
-
-	if (!hb->ram)
-		return;
-	mem_map_begin(mem);
-	for (unsigned i = 0; i < I440FX_PAM_SEGMENTS; i++)
-		segment_set(&hb->seg[i], segment_mode(hb, i));
-	if (open && !hb->smram_map) {
-		struct error err = {0};
-		if (mem_map_ram(mem, "smram", 0xa0000, hb->ram, 0xa0000, 0x20000, false,
-				MEM_PRIO_TOP, &hb->smram_map, &err) < 0)
-			guest_error(&hb->dev, "SMRAM: %s", err.text);
-	} else if (!open && hb->smram_map) {
-		mem_unmap(mem, hb->smram_map);
-		hb->smram_map = NULL;
-	}
-	mem_map_commit(mem);
-}
-
 /* ---- configuration space ---- */
 
 /* DLCK closes SMRAM and makes SMRAM read-only until reset (data sheet 3.2.24). */
@@ -185,6 +76,13 @@ static void smram_lock(struct i440fx *hb)
 	hb->f.wmask[I440FX_SMRAM] = locked ? 0x28 : 0x78;
 }
 
+static void update(struct i440fx *hb)
+{
+	uint8_t smram = hb->s.pci.cfg[I440FX_SMRAM];
+
+	pam_update(&hb->pam, GET(smram, SMRAM_DOPEN) && GET(smram, SMRAM_SMRAME));
+}
+
 static void config_written(struct pci_func *f, unsigned off, unsigned size)
 {
 	struct i440fx *hb = CONTAINER_OF(f, struct i440fx, f);
@@ -192,7 +90,7 @@ static void config_written(struct pci_func *f, unsigned off, unsigned size)
 	if (off + size <= I440FX_PAM0 || off > I440FX_SMRAM)
 		return;
 	smram_lock(hb);
-	pam_update(hb);
+	update(hb);
 }
 
 static unsigned route(void *ctx, uint8_t devfn, unsigned pin)
@@ -207,12 +105,7 @@ static void i440fx_unrealize(struct dev *d)
 {
 	struct i440fx *hb = CONTAINER_OF(d, struct i440fx, dev);
 
-	for (unsigned i = 0; i < I440FX_PAM_SEGMENTS; i++)
-		if (hb->seg[i].hb)
-			segment_unmap(&hb->seg[i]);
-	for (unsigned i = 0; i < I440FX_ROMS; i++)
-		mem_unmap(d->sv->mem, hb->rom_map[i]);
-	mem_unmap(d->sv->mem, hb->smram_map);
+	pam_done(&hb->pam);
 	pci_host_done(&hb->host);
 	pci_func_done(&hb->f);
 }
@@ -228,13 +121,11 @@ static int i440fx_realize(struct dev *d, struct error *err)
 				    .cls = 0x0600};
 	int r = 0;
 
-	if (hb->ram && hb->ram->size < MIB)
+	if (hb->pam.ram && hb->pam.ram->size < MIB)
 		return error_set(err, -EINVAL,
 				 "the 440FX needs at least 1 MiB of RAM, the block '%s' has %llu "
 				 "bytes",
-				 hb->ram->name, (unsigned long long)hb->ram->size);
-	for (unsigned i = 0; i < I440FX_PAM_SEGMENTS; i++)
-		segment_init(hb, i);
+				 hb->pam.ram->name, (unsigned long long)hb->pam.ram->size);
 	pci_bus_init(&hb->bus, d->sv->bus, route, hb);
 	pci_func_init(&hb->f, d, &hb->s.pci, &ids);
 	for (unsigned i = 0; i < ARRAY_SIZE(i440fx_registers); i++)
@@ -250,15 +141,9 @@ static int i440fx_realize(struct dev *d, struct error *err)
 	r = pci_func_add(&hb->f, &hb->bus, PCI_DEVFN(0, 0), err);
 	if (r < 0)
 		return r;
-	for (unsigned i = 0; i < I440FX_ROMS; i++) {
-		const struct i440fx_rom *rom = &hb->roms[i];
-		if (!rom->block)
-			continue;
-		r = mem_map_ram(d->sv->mem, "rom-low", rom->gpa, rom->block, rom->off, rom->size,
-				true, MEM_PRIO_LOW, &hb->rom_map[i], err);
-		if (r < 0)
-			return r;
-	}
+	r = pam_init(&hb->pam, d, &hb->s.pci.cfg[I440FX_PAM0], err);
+	if (r < 0)
+		return r;
 	return pci_host_init(&hb->host, &hb->bus, &hb->s.host, err);
 }
 
@@ -269,7 +154,7 @@ static void i440fx_reset(struct dev *d, enum dev_reset kind)
 	pci_func_reset(&hb->f, kind);
 	hb->s.host.confadd = 0;
 	smram_lock(hb);
-	pam_update(hb);
+	update(hb);
 }
 
 static int i440fx_loaded(struct dev *d, struct error *err)
@@ -282,7 +167,7 @@ static int i440fx_loaded(struct dev *d, struct error *err)
 		return r;
 	hb->s.host.confadd &= 0x80fffffcu;
 	smram_lock(hb);
-	pam_update(hb);
+	update(hb);
 	return 0;
 }
 

@@ -3,40 +3,21 @@
  * Intel 82441FX (440FX PMC): host bridge 00:00.0, 8086:1237. Owns PCI bus 0, configuration
  * mechanism #1 and the memory between 640 KiB and 1 MiB. Data sheet 290549-001 (May 1996).
  *
- * Wiring (machine/): set `ram`, `roms` before dev_realize(). The machine maps RAM [0, 640 KiB) and
- * from 1 MiB up; C0000h-FFFFFh is mapped here as the PAM registers say, and so is the ROM behind it
- * (at MEM_PRIO_LOW, RAM at MEM_PRIO_RAM). A0000h-BFFFFh becomes RAM only while SMRAM.DOPEN is set.
+ * Wiring (machine/): set `pam.ram`, `pam.rom` before dev_realize(). The machine maps RAM [0, 640
+ * KiB) and from 1 MiB up; C0000h-FFFFFh is mapped here as the PAM registers say, and so is the ROM
+ * behind it (at MEM_PRIO_LOW, RAM at MEM_PRIO_RAM). A0000h-BFFFFh becomes RAM only while
+ * SMRAM.DOPEN is set.
  */
 #ifndef DEVICE_PCI_I440FX_H
 #define DEVICE_PCI_I440FX_H
 
 #include "device/pci/host.h"
-
-#define I440FX_PAM_SEGMENTS 13u /* F0000h (64 KiB), then C0000h..EC000h (16 KiB each) */
-#define I440FX_ROMS         4u
-
-/* Contents that the PCI side answers with below 1 MiB (BIOS, option ROM); page aligned. */
-struct i440fx_rom {
-	struct ram_block *block; /* borrowed; NULL = unused */
-	gpa_t gpa;
-	uint64_t off, size; /* bytes */
-};
+#include "device/pci/pam.h"
 
 struct i440fx_regs {
 	struct pci_regs pci;
 	struct pci_host_regs host;
 	uint8_t pad_[4];
-};
-
-/* One PAM segment: what is mapped now. */
-struct i440fx_segment {
-	struct i440fx *hb;
-	gpa_t gpa;
-	uint64_t size;
-	uint8_t mode; /* 0..3: WE << 1 | RE */
-	struct mem_mapping *map;
-	struct bus_region write_only; /* RE = 0, WE = 1: reads from PCI, writes to RAM */
-	bool write_only_mapped;
 };
 
 struct i440fx {
@@ -46,16 +27,11 @@ struct i440fx {
 	struct pci_bus bus;
 	struct pci_host host;
 	/* properties, set before realize */
-	struct ram_block
-		*ram; /* borrowed; offset in the block = guest-physical address below 1 MiB */
-	struct i440fx_rom roms[I440FX_ROMS];
+	struct pam pam; /* ram, rom */
 	/* The chip itself has no subsystem registers (they read 0); firmware for virtual machines
 	 * tells by 1af4:1100 there that fw_cfg is present. */
 	uint16_t subsystem_vendor, subsystem;
 	bool shadow_at_reset; /* direct boot without firmware: all segments RAM after reset */
-	/* private */
-	struct i440fx_segment seg[I440FX_PAM_SEGMENTS];
-	struct mem_mapping *rom_map[I440FX_ROMS], *smram_map;
 };
 
 extern const struct dev_class i440fx_class;

@@ -9,9 +9,13 @@
  * passes an access to RAM on to PCI. Two BARs at one address would fight on a real bus; here the
  * one that came first keeps the addresses and the other is tried again after each change.
  *
- * UNMODELLED: parity and SERR#, latency, PCI-to-PCI bridges.
+ * A BAR behind a bridge also needs the bridge's decode bits and windows (bridge.c).
+ *
+ * UNMODELLED: parity and SERR#, latency.
  */
 #include "device/pci/pci.h"
+
+#include "device/pci/internal.h"
 
 #include "base/bits.h"
 
@@ -93,7 +97,8 @@ static bool bar_wanted(const struct pci_func *f, unsigned n, uint64_t *ret_at)
 	case PCI_BAR_NONE:
 	default: return false;
 	}
-	if (ckd_add(&end, at, bar->size) || end > limit)
+	if (ckd_add(&end, at, bar->size) || end > limit ||
+	    !pci_bridge_forwards(f->bus, bar->kind == PCI_BAR_IO, at, bar->size))
 		return false;
 	*ret_at = at;
 	return true;
@@ -132,7 +137,7 @@ static bool rom_wanted(const struct pci_func *f, uint64_t *ret_at)
 	if (!f->rom.block || !(reg & 1) || !(pci_command(f) & PCI_COMMAND_MEMORY))
 		return false;
 	*ret_at = align_down(reg, f->rom.block->size);
-	return *ret_at != 0;
+	return *ret_at != 0 && pci_bridge_forwards(f->bus, false, *ret_at, f->rom.block->size);
 }
 
 static void rom_unmap(struct pci_func *f)
@@ -155,14 +160,13 @@ static void rom_map(struct pci_func *f, bool complain)
 		guest_error(f->dev, "expansion ROM at %#" PRIx64 ": %s", at, err.text);
 }
 
-/* Bring the bus in line with all BARs. @changed: whose registers changed, for the complaint. */
-static void bus_remap(struct pci_bus *pb, struct pci_func *changed)
+static void unmap_stale(struct pci_bus *pb)
 {
 	uint64_t at;
 
-	mem_map_begin(pb->bus->mem);
 	for (unsigned i = 0; i < PCI_DEVFN_COUNT; i++) {
 		struct pci_func *f = pb->func[i];
+
 		for (unsigned n = 0; f && n < PCI_BARS; n++) {
 			struct pci_bar *bar = &f->bar[n];
 			if (bar->mapped && (!bar_wanted(f, n, &at) || at != bar->at))
@@ -170,9 +174,18 @@ static void bus_remap(struct pci_bus *pb, struct pci_func *changed)
 		}
 		if (f && f->rom.map && (!rom_wanted(f, &at) || at != f->rom.at))
 			rom_unmap(f);
+		if (f && f->bridge)
+			unmap_stale(&f->bridge->bus);
 	}
+}
+
+static void map_wanted(struct pci_bus *pb, struct pci_func *changed)
+{
+	uint64_t at;
+
 	for (unsigned i = 0; i < PCI_DEVFN_COUNT; i++) {
 		struct pci_func *f = pb->func[i];
+
 		for (unsigned n = 0; f && n < PCI_BARS; n++) {
 			struct pci_bar *bar = &f->bar[n];
 			struct error err = {0};
@@ -190,27 +203,84 @@ static void bus_remap(struct pci_bus *pb, struct pci_func *changed)
 		}
 		if (f)
 			rom_map(f, f == changed);
+		if (f && f->bridge)
+			map_wanted(&f->bridge->bus, changed);
 	}
+}
+
+/* Bring the buses in line with all BARs. @changed: whose registers changed, for the complaint.
+ * Bridges are part of the machine, so how deep they nest is bounded by it. */
+void pci_bus_remap(struct pci_bus *pb, struct pci_func *changed)
+{
+	while (pb->bridge)
+		pb = pb->bridge->f->bus;
+	mem_map_begin(pb->bus->mem);
+	unmap_stale(pb);
+	map_wanted(pb, changed);
 	mem_map_commit(pb->bus->mem);
 }
 
 /* ---- INTx ---- */
 
+/* Where INTx of @f arrives: through each bridge, device n turns the pins by n (PCI-to-PCI Bridge
+ * 1.2, table 9-1). */
+static unsigned intx_route(const struct pci_func *f, struct pci_bus **ret_root)
+{
+	unsigned pin = (f->r->cfg[PCI_INTERRUPT_PIN] - 1u) & 3;
+	uint8_t devfn = f->devfn;
+	struct pci_bus *pb = f->bus;
+
+	for (; pb->bridge; pb = pb->bridge->f->bus) {
+		pin = (pin + (devfn >> 3) + pb->bridge->rotate) & 3;
+		devfn = pb->bridge->f->devfn;
+	}
+	*ret_root = pb;
+	return pb->route(pb->route_ctx, devfn, pin) % PCI_PIRQS;
+}
+
+unsigned pci_func_pirq(const struct pci_func *f)
+{
+	struct pci_bus *root;
+
+	return intx_route(f, &root);
+}
+
 static void intx_update(struct pci_func *f)
 {
 	uint8_t pin = f->r->cfg[PCI_INTERRUPT_PIN];
 	bool level = f->added && pin && f->r->intx && !(pci_command(f) & PCI_COMMAND_INTX_DISABLE);
-	struct pci_bus *pb = f->bus;
+	struct pci_bus *pb;
 
 	if (level == f->intx_driven)
 		return;
 	f->intx_driven = level;
-	unsigned n = pb->route(pb->route_ctx, f->devfn, (pin - 1u) & 3) & 3;
+	unsigned n = intx_route(f, &pb);
+	if (level)
+		f->intx_pirq = (uint8_t)n;
+	n = f->intx_pirq;
 	bool was = pb->pirq_count[n] > 0;
 	pb->pirq_count[n] += level ? 1u : -1u;
 	bool is = pb->pirq_count[n] > 0;
 	if (was != is && pb->pirq)
 		pb->pirq(pb->pirq_ctx, n, is);
+}
+
+/* The routing registers changed: what is high now may belong elsewhere. */
+void pci_bus_reroute(struct pci_bus *pb)
+{
+	for (unsigned i = 0; i < PCI_DEVFN_COUNT; i++) {
+		struct pci_func *f = pb->func[i];
+		bool was = f && f->r->intx;
+
+		if (f && f->intx_driven) {
+			f->r->intx = false;
+			intx_update(f);
+			f->r->intx = was;
+			intx_update(f);
+		}
+		if (f && f->bridge)
+			pci_bus_reroute(&f->bridge->bus);
+	}
 }
 
 void pci_intx_set(struct pci_func *f, bool level)
@@ -260,7 +330,7 @@ void pci_bus_config_write(struct pci_bus *pb, uint8_t devfn, unsigned off, unsig
 	}
 	if (touches(off, size, PCI_COMMAND, 2) || touches(off, size, PCI_BAR0, 4 * PCI_BARS) ||
 	    touches(off, size, PCI_ROM_ADDRESS, 4))
-		bus_remap(pb, f);
+		pci_bus_remap(pb, f);
 	if (touches(off, size, PCI_COMMAND, 2))
 		intx_update(f);
 	if (f->config_written)
@@ -380,6 +450,8 @@ int pci_func_add(struct pci_func *f, struct pci_bus *pb, uint8_t devfn, struct e
 	memcpy(f->r->cfg, f->reset, PCI_CONFIG_SIZE);
 	pb->func[devfn] = f;
 	f->added = true;
+	if (pb->bridge && pb->bridge->changed)
+		pb->bridge->changed(pb->bridge);
 	return 0;
 }
 
@@ -393,7 +465,9 @@ void pci_func_done(struct pci_func *f)
 		bar_unmap(f, &f->bar[n]);
 	rom_unmap(f);
 	f->bus->func[f->devfn] = NULL;
-	bus_remap(f->bus, NULL); /* another BAR may have waited for these addresses */
+	if (f->bus->bridge && f->bus->bridge->changed)
+		f->bus->bridge->changed(f->bus->bridge);
+	pci_bus_remap(f->bus, NULL); /* another BAR may have waited for these addresses */
 }
 
 void pci_func_reset(struct pci_func *f, enum dev_reset kind)
@@ -407,7 +481,7 @@ void pci_func_reset(struct pci_func *f, enum dev_reset kind)
 		for (unsigned i = 0; i < f->msix.n; i++)
 			f->msix.r->vec[i].ctrl = 1; /* PCI 3.0, 6.8.2.9: masked after reset */
 	}
-	bus_remap(f->bus, f);
+	pci_bus_remap(f->bus, f);
 }
 
 int pci_func_loaded(struct pci_func *f, struct error *err)
@@ -426,7 +500,7 @@ int pci_func_loaded(struct pci_func *f, struct error *err)
 			m->vec[i].addr_lo &= ~3u;
 		m->pba &= mask_bytes(8) >> (64 - f->msix.n);
 	}
-	bus_remap(f->bus, f);
+	pci_bus_remap(f->bus, f);
 	intx_update(f);
 	return 0;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PCI bus 0: functions with their 256-byte configuration space, base address registers, INTx, MSI
- * and MSI-X. Source: PCI Local Bus Specification rev. 3.0 (chapter 6 for configuration space, 6.8
- * for MSI and MSI-X), PCI Firmware Specification for mechanism #1.
+ * PCI buses: functions with their 256-byte configuration space, base address registers, INTx, MSI
+ * and MSI-X, and bridges to further buses. Source: PCI Local Bus Specification rev. 3.0 (chapter 6
+ * for configuration space, 6.8 for MSI and MSI-X), PCI-to-PCI Bridge Architecture Specification
+ * rev. 1.2, PCI Firmware Specification for mechanism #1.
  *
  * A PCI device is a `struct dev` whose *_regs struct has a `struct pci_regs` (and, if it has the
  * capability, a `struct pci_msix_regs`) in it, and which embeds a `struct pci_func`:
@@ -60,9 +61,26 @@ enum {
 	PCI_STATUS_CAP_LIST = 0x0010,
 };
 
+/* Configuration header, type 1 (PCI-to-PCI Bridge 1.2, figure 3-2). */
+enum {
+	PCI_PRIMARY_BUS = 0x18,
+	PCI_SECONDARY_BUS = 0x19,
+	PCI_SUBORDINATE_BUS = 0x1a,
+	PCI_IO_BASE = 0x1c, /* base, limit; a byte each */
+	PCI_SECONDARY_STATUS = 0x1e,
+	PCI_MEMORY_BASE = 0x20, /* base, limit; two bytes each */
+	PCI_PREF_BASE = 0x24,
+	PCI_PREF_BASE_HI = 0x28,
+	PCI_PREF_LIMIT_HI = 0x2c,
+	PCI_IO_BASE_HI = 0x30,
+	PCI_BRIDGE_CONTROL = 0x3e,
+	PCI_BRIDGE_RESET = 0x40, /* bit of it: secondary bus reset */
+};
+
 enum { PCI_CAP_MSI = 0x05, PCI_CAP_VENDOR = 0x09, PCI_CAP_MSIX = 0x11 };
 
 struct pci_bus;
+struct pci_bridge;
 struct pci_func;
 
 /* State of one function; goes into the device's *_regs struct. */
@@ -134,11 +152,13 @@ struct pci_func {
 	struct pci_bar bar[PCI_BARS];
 	struct pci_rom rom;
 	struct pci_msix msix;
-	uint8_t msi_cap;  /* offset of the MSI capability; 0 = none */
-	uint8_t cap_last; /* offset of the last capability added; 0 = none */
-	unsigned cap_end; /* first byte after it */
-	bool intx_driven; /* level this function contributes to its PIRQ now */
-	bool added;       /* on the bus */
+	uint8_t msi_cap;           /* offset of the MSI capability; 0 = none */
+	uint8_t cap_last;          /* offset of the last capability added; 0 = none */
+	unsigned cap_end;          /* first byte after it */
+	bool intx_driven;          /* level this function contributes to its PIRQ now */
+	uint8_t intx_pirq;         /* which, while it is high */
+	struct pci_bridge *bridge; /* this function is one; NULL = it isn't */
+	bool added;                /* on the bus */
 	/* Called after a guest write changed [off, off+size); may be NULL. */
 	void (*config_written)(struct pci_func *f, unsigned off, unsigned size);
 	/* A window inside configuration space with side effects (virtio's pci-cfg capability):
@@ -147,15 +167,28 @@ struct pci_func {
 	bool (*config_write_hook)(struct pci_func *f, unsigned off, unsigned size, uint32_t val);
 };
 
-/* Bus 0. Lives in the host bridge (struct i440fx). */
+#define PCI_PIRQS 8u
+
+/* One bus: bus 0 lives in the host bridge (struct i440fx, struct q35_mch), others in bridges. */
 struct pci_bus {
 	struct bus *bus; /* borrowed */
 	struct pci_func *func[PCI_DEVFN_COUNT];
-	unsigned (*route)(void *ctx, uint8_t devfn, unsigned pin); /* pin 0..3 -> PIRQ 0..3 */
+	struct pci_bridge *bridge; /* to the next bus up; NULL: bus 0. The rest is bus 0's only: */
+	unsigned (*route)(void *ctx, uint8_t devfn, unsigned pin); /* pin 0..3 -> PIRQ */
 	void *route_ctx;
-	void (*pirq)(void *ctx, unsigned n, bool level); /* PIRQ[A-D]# changed; wired by piix3 */
+	void (*pirq)(void *ctx, unsigned n,
+		     bool level); /* PIRQ[A-H]# changed; wired by the ISA bridge */
 	void *pirq_ctx;
-	unsigned pirq_count[4]; /* functions asserting each PIRQ; derived */
+	unsigned pirq_count[PCI_PIRQS]; /* functions asserting each PIRQ; derived */
+};
+
+/* A PCI-to-PCI bridge, part of a device whose function @f it is. */
+struct pci_bridge {
+	struct pci_func *f; /* borrowed */
+	struct pci_bus bus; /* secondary */
+	unsigned rotate;    /* added to the pin number of an INTx that comes through */
+	/* A function came or went; may be NULL. */
+	void (*changed)(struct pci_bridge *br);
 };
 
 void pci_bus_init(struct pci_bus *pb, struct bus *bus,
@@ -163,10 +196,21 @@ void pci_bus_init(struct pci_bus *pb, struct bus *bus,
 /** pci_bus_set_pirq() - connect the interrupt router; it hears the present levels at once. */
 void pci_bus_set_pirq(struct pci_bus *pb, void (*pirq)(void *ctx, unsigned n, bool level),
 		      void *ctx);
+/** pci_bus_reroute() - ask `route` again for what is asserted: routing registers changed. */
+void pci_bus_reroute(struct pci_bus *pb);
 /** pci_bus_free_slot() - lowest device number from @first on with no function, or -ENOSPC. */
 int pci_bus_free_slot(const struct pci_bus *pb, unsigned first) MUST_CHECK;
 
-/** pci_bus_config_read/write() - configuration cycle on bus 0; @size 1, 2 or 4 inside a dword.
+/** pci_bus_find() - bus number @number as bridges below @root (bus 0) are programmed now; NULL. */
+struct pci_bus *pci_bus_find(struct pci_bus *root, unsigned number);
+/** pci_bridge_init() - make @f, between init and add, a bridge: header type 1. */
+void pci_bridge_init(struct pci_bridge *br, struct pci_func *f);
+/** pci_bridge_attach() - after pci_func_add(): its secondary bus can be used. */
+void pci_bridge_attach(struct pci_bridge *br);
+/** pci_bridge_written() - call in config_written(): windows and numbers take effect. */
+void pci_bridge_written(struct pci_bridge *br, unsigned off, unsigned size);
+
+/** pci_bus_config_read/write() - configuration cycle on @pb; @size 1, 2 or 4 inside a dword.
  * Absent function: all ones, nothing. */
 uint32_t pci_bus_config_read(struct pci_bus *pb, uint8_t devfn, unsigned off, unsigned size);
 void pci_bus_config_write(struct pci_bus *pb, uint8_t devfn, unsigned off, unsigned size,
@@ -218,8 +262,13 @@ static inline uint16_t pci_command(const struct pci_func *f)
 /** pci_bus_master() - may the function do DMA and send messages? */
 static inline bool pci_bus_master(const struct pci_func *f)
 {
+	while ((pci_command(f) & PCI_COMMAND_MASTER) && f->bus && f->bus->bridge)
+		f = f->bus->bridge->f;
 	return pci_command(f) & PCI_COMMAND_MASTER;
 }
+
+/** pci_func_pirq() - which PIRQ (0 = A) its INTx is, as routing registers and bridges are now. */
+unsigned pci_func_pirq(const struct pci_func *f);
 
 /** pci_intx_set() - drive the function's INTx (level). */
 void pci_intx_set(struct pci_func *f, bool level);

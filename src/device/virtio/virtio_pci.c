@@ -10,6 +10,8 @@
  */
 #include "device/virtio/virtio_pci.h"
 
+#include "device/pci/express.h"
+
 #include <errno.h>
 
 #include "base/bits.h"
@@ -432,7 +434,10 @@ static int virtio_pci_realize(struct dev *d, struct error *err)
 				      .write = bar_write,
 				      .ctx = vp};
 	pci_bar_add(&vp->f, 0, PCI_BAR_MEM64, &vp->bar);
-	if ((r = add_caps(vp)) < 0)
+	r = add_caps(vp);
+	if (r == 0 && vp->bus->bridge && (r = express_add(&vp->f, EXPRESS_ENDPOINT, 0)) > 0)
+		r = 0;
+	if (r < 0)
 		return error_set(err, r, "'%s': capabilities don't fit", d->id);
 	r = vp->rom ? pci_rom_add(&vp->f, vp->rom, vp->rom_len, err) : 0;
 	if (r < 0)
@@ -440,7 +445,7 @@ static int virtio_pci_realize(struct dev *d, struct error *err)
 	vp->f.config_written = config_written;
 	vp->f.config_read_hook = config_read_hook;
 	vp->f.config_write_hook = config_write_hook;
-	if (!vp->devfn) {
+	if (!vp->devfn && !vp->bus->bridge) {
 		slot = pci_bus_free_slot(vp->bus, 2);
 		if (slot < 0)
 			return error_set(err, slot, "no free PCI slot for '%s'", d->id);
