@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/version.h"
+#include "display/sdl.h"
 #include "display/vnc.h"
 #include "net/nat.h"
 
@@ -66,6 +67,8 @@ int main(int argc, char **argv)
 		return nat_helper_main(argc, argv);
 	if (argc > 0 && !strcmp(argv[0], VNC_ARGV0))
 		return vnc_helper_main(argc, argv);
+	if (argc > 0 && !strcmp(argv[0], SDL_ARGV0))
+		return sdl_helper_main(argc, argv);
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_USAGE;

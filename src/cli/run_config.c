@@ -87,7 +87,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_DEBUG_EXIT] = {"debug-exit", 0, NULL, "a write of V to port 0xf4 ends bothy with status V*2+1"},
 	[O_TESTDEV]    = {"testdev", 0, NULL, "device for test kernels (IRQ and memory probes)"},
 	[O_NO_REBOOT]  = {"no-reboot", 0, NULL, "end where the guest would restart"},
-	[O_DISPLAY]    = {"display", 0, "WHERE", "screen for VNC clients and browsers: vnc:127.0.0.1:PORT or vnc:unix:PATH, then perhaps ,password-file=PATH; none (default)"},
+	[O_DISPLAY]    = {"display", 0, "WHERE", "the screen: sdl or sdl,full-screen (a window here), vnc:127.0.0.1:PORT or vnc:unix:PATH (VNC clients and browsers), then perhaps ,password-file=PATH; none (default)"},
 	[O_GPU]        = {"gpu", 0, "KIND", "graphics adapter: vga (default on a pc), virtio, none"},
 	[O_USB]        = {"usb", 0, NULL, "a pc with a USB keyboard and tablet (UHCI)"},
 	[O_SOUND]      = {"sound", 0, "CARD", "sound card of a pc: hda (default with --audio), ac97, sb16, none"},
@@ -521,12 +521,14 @@ static int settle_sound(struct run_config *rc)
 static int set_display(struct run_config *rc, const char *value)
 {
 	rc->vm.display = value;
-	if (!strcmp(value, "none") || (!strncmp(value, "vnc:", 4) && value[4]))
+	if (!strcmp(value, "none") || !strcmp(value, "sdl") || !strcmp(value, "sdl,full-screen") ||
+	    (!strncmp(value, "vnc:", 4) && value[4]))
 		return 0;
-	return cli_die(EXIT_USAGE,
-		       "--display: unknown place '%s'; use vnc:127.0.0.1:5901, vnc:unix:PATH or "
-		       "none",
-		       value);
+	return cli_die(
+		EXIT_USAGE,
+		"--display: unknown place '%s'; use sdl, vnc:127.0.0.1:5901, vnc:unix:PATH or "
+		"none",
+		value);
 }
 
 static int set_gpu(struct run_config *rc, const char *value)

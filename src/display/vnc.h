@@ -1,70 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The VNC server of a VM: a helper process that speaks RFB with clients, and the messages between
- * it and the VM. See vnc.c.
- *
- * One SOCK_SEQPACKET socket pair. Each message is one byte of type and a payload:
- *
- *   to the helper    VNC_CONFIG  struct vnc_config, once, first
- *                    VNC_SIZE    struct vnc_size: the picture has this size now
- *                    VNC_DAMAGE  struct display_rect[]: what changed; the answer to VNC_WANT
- *                    VNC_CURSOR  struct display_cursor, cut after its pixels; empty: none
- *                    VNC_POINTER one byte: the guest's pointer takes positions
- *                    VNC_REFUSED the guest can't have the size asked for
- *   from the helper  VNC_UP      the sandbox is closed, clients may come
- *                    VNC_ERROR   text: could not start; the helper ends
- *                    VNC_WANT    somebody waits for a change
- *                    VNC_KEY     struct vnc_key
- *                    VNC_MOVE    struct vnc_move
- *                    VNC_RESIZE  struct vnc_size: a client would like this size
- *                    VNC_GONE    the last client left
+ * The VNC server of a VM: a helper process (viewer.h) that speaks RFB with clients. See vnc.c.
  */
 #ifndef DISPLAY_VNC_H
 #define DISPLAY_VNC_H
 
-#include "display/display.h"
+#include "display/viewer.h"
 
-#define VNC_ARGV0        "bothy-vnc"
-#define VNC_FD           3 /* the helper's end of the socket pair */
-#define VNC_PICTURE_FD   4 /* the picture, opened for reading only */
-#define VNC_LISTEN_FD    5
-#define VNC_PASSWORD_FD  6 /* a file whose first line it is; when config.has_password */
-#define VNC_CONFIG_MAGIC 0x62767631u
-#define VNC_RECTS        256u /* in one message */
-#define VNC_MESSAGE_MAX  (1 + sizeof(struct display_cursor))
-
-enum vnc_message {
-	VNC_CONFIG = 'C',
-	VNC_SIZE = 'S',
-	VNC_DAMAGE = 'D',
-	VNC_CURSOR = 'P',
-	VNC_POINTER = 'A',
-	VNC_REFUSED = 'X',
-	VNC_UP = 'U',
-	VNC_ERROR = 'E',
-	VNC_WANT = 'W',
-	VNC_KEY = 'K',
-	VNC_MOVE = 'M',
-	VNC_RESIZE = 'Z',
-	VNC_GONE = 'G',
-};
-
-struct vnc_config {
-	uint32_t magic, parent_pid;
-	uint8_t has_password, pad_[3];
-	char name[64];
-};
-struct vnc_size {
-	uint16_t w, h;
-};
-struct vnc_key {
-	uint8_t code, down;
-};
-struct vnc_move {
-	int32_t x, y;
-	uint8_t relative, buttons;
-	int8_t dz, dh;
-};
+#define VNC_ARGV0     "bothy-vnc"
+#define VNC_LISTEN_FD VIEWER_FIRST_FD
+#define VNC_PASSWORD_FD                                                                            \
+	(VIEWER_FIRST_FD + 1) /* a file whose first line it is; when config.has_password */
 
 struct vnc;
 struct loop;

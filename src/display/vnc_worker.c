@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The VNC server's helper process: clients on one side, the VM on the other (vnc.h). It reads the
- * picture from memory it can't write, and what it can do to the VM is to press keys and move the
- * pointer. Before it accepts the first client it closes its sandbox: no files, no new sockets but
- * accepted ones, no processes.
+ * The VNC server's helper process: clients on one side, the VM on the other (viewer.h). It reads
+ * the picture from memory it can't write, and what it can do to the VM is to press keys and move
+ * the pointer. Before it accepts the first client it closes its sandbox: no files, no new sockets
+ * but accepted ones, no processes.
  *
  * One thread, one poll() loop. At most 32 clients; one that has not authenticated within ten
  * seconds goes, and when there is no room, the oldest of those goes for a new one. A client that
@@ -11,17 +11,14 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,11 +49,11 @@ struct worker {
 	struct rfb_server srv;
 	struct viewer viewer[CLIENTS];
 	struct display_cursor cursor;
-	struct vnc_config cfg;
+	struct viewer_config cfg;
 	char password[9];
-	bool asked; /* VNC_WANT is on its way */
+	bool asked; /* VIEWER_WANT is on its way */
 	unsigned n;
-	uint8_t buf[VNC_MESSAGE_MAX];
+	uint8_t buf[VIEWER_MESSAGE_MAX];
 };
 
 static const char *const allowed[] = {"accept",     "accept4",     "getsockopt",
@@ -70,46 +67,33 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static bool tell(enum vnc_message type, const void *p, size_t len, int flags)
-{
-	uint8_t t = (uint8_t)type;
-	struct iovec iov[2] = {{&t, 1}, {(void *)(uintptr_t)p, len}};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = len ? 2 : 1};
-	ssize_t r;
-
-	do {
-		r = sendmsg(VNC_FD, &msg, flags | MSG_NOSIGNAL);
-	} while (r < 0 && errno == EINTR);
-	return r >= 0;
-}
-
 /* ------------------------------------------------------------------ what clients do */
 
 static void on_key(void *ctx, uint8_t code, bool down)
 {
-	struct vnc_key k = {code, down};
+	struct viewer_key k = {code, down};
 
 	/* A VM that is that busy loses keys, as a keyboard with a full buffer does. */
-	tell(VNC_KEY, &k, sizeof(k), MSG_DONTWAIT);
+	viewer_tell(VIEWER_KEY, &k, sizeof(k), MSG_DONTWAIT);
 }
 
 static void on_pointer(void *ctx, bool relative, int x, int y, unsigned buttons, int dz, int dh)
 {
-	struct vnc_move m = {.x = x,
-			     .y = y,
-			     .relative = relative,
-			     .buttons = (uint8_t)buttons,
-			     .dz = (int8_t)dz,
-			     .dh = (int8_t)dh};
+	struct viewer_move m = {.x = x,
+				.y = y,
+				.relative = relative,
+				.buttons = (uint8_t)buttons,
+				.dz = (int8_t)dz,
+				.dh = (int8_t)dh};
 
-	tell(VNC_MOVE, &m, sizeof(m), MSG_DONTWAIT);
+	viewer_tell(VIEWER_MOVE, &m, sizeof(m), MSG_DONTWAIT);
 }
 
 static void on_set_size(void *ctx, unsigned w, unsigned h)
 {
-	struct vnc_size s = {(uint16_t)w, (uint16_t)h};
+	struct viewer_size s = {(uint16_t)w, (uint16_t)h};
 
-	tell(VNC_RESIZE, &s, sizeof(s), MSG_DONTWAIT);
+	viewer_tell(VIEWER_RESIZE, &s, sizeof(s), MSG_DONTWAIT);
 }
 
 /* ------------------------------------------------------------------ clients */
@@ -120,7 +104,7 @@ static void drop(struct worker *w, struct viewer *v)
 	rfb_free(v->rfb);
 	*v = (struct viewer){.fd = -1};
 	if (--w->n == 0)
-		tell(VNC_GONE, NULL, 0, MSG_DONTWAIT);
+		viewer_tell(VIEWER_GONE, NULL, 0, MSG_DONTWAIT);
 }
 
 /* A free place; for a new client the oldest one that has not come in may have to go. */
@@ -164,7 +148,7 @@ static bool accept_client(struct worker *w)
 	/* Nobody may have looked for long: have the picture and its size by the time of the
 	 * greeting. */
 	if (!w->asked)
-		w->asked = tell(VNC_WANT, NULL, 0, MSG_DONTWAIT);
+		w->asked = viewer_tell(VIEWER_WANT, NULL, 0, MSG_DONTWAIT);
 	return true;
 }
 
@@ -228,12 +212,12 @@ static void damage_all(struct worker *w, const struct display_rect *r)
 
 static void handle(struct worker *w, const uint8_t *p, size_t len)
 {
-	struct vnc_size size;
+	struct viewer_size size;
 	struct display_rect r;
 	size_t head = offsetof(struct display_cursor, px);
 
 	switch (w->buf[0]) {
-	case VNC_SIZE:
+	case VIEWER_SIZE:
 		if (len != sizeof(size))
 			break;
 		memcpy(&size, p, sizeof(size));
@@ -241,14 +225,14 @@ static void handle(struct worker *w, const uint8_t *p, size_t len)
 		w->srv.h = MAX(1u, MIN(size.h + 0u, DISPLAY_MAX_H));
 		for_each(w, rfb_resized);
 		break;
-	case VNC_DAMAGE:
+	case VIEWER_DAMAGE:
 		w->asked = false;
 		for (; len >= sizeof(r); p += sizeof(r), len -= sizeof(r)) {
 			memcpy(&r, p, sizeof(r));
 			damage_all(w, &r);
 		}
 		break;
-	case VNC_CURSOR:
+	case VIEWER_CURSOR:
 		memset(&w->cursor, 0, sizeof(w->cursor));
 		w->srv.cursor = len >= head ? &w->cursor : NULL;
 		memcpy(&w->cursor, p, MIN(len, sizeof(w->cursor)));
@@ -256,8 +240,8 @@ static void handle(struct worker *w, const uint8_t *p, size_t len)
 			w->srv.cursor = NULL;
 		for_each(w, rfb_cursor);
 		break;
-	case VNC_POINTER: w->srv.absolute = len && p[0]; break;
-	case VNC_REFUSED: for_each(w, rfb_resize_refused); break;
+	case VIEWER_POINTER: w->srv.absolute = len && p[0]; break;
+	case VIEWER_REFUSED: for_each(w, rfb_resize_refused); break;
 	}
 }
 
@@ -265,7 +249,7 @@ static void handle(struct worker *w, const uint8_t *p, size_t len)
 static bool from_vm(struct worker *w)
 {
 	for (unsigned i = 0; i < BATCH; i++) {
-		ssize_t n = recv(VNC_FD, w->buf, sizeof(w->buf), MSG_DONTWAIT);
+		ssize_t n = recv(VIEWER_FD, w->buf, sizeof(w->buf), MSG_DONTWAIT);
 
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR;
@@ -306,7 +290,7 @@ static int look_after(struct worker *w)
 		want |= rfb_wants(v->rfb);
 	}
 	if (want && !w->asked)
-		w->asked = tell(VNC_WANT, NULL, 0, MSG_DONTWAIT);
+		w->asked = viewer_tell(VIEWER_WANT, NULL, 0, MSG_DONTWAIT);
 	return (int)MAX(next - now, (int64_t)0);
 }
 
@@ -317,7 +301,7 @@ static void run(struct worker *w)
 	for (;;) {
 		int ms = look_after(w);
 
-		pfd[0] = (struct pollfd){.fd = VNC_FD, .events = POLLIN};
+		pfd[0] = (struct pollfd){.fd = VIEWER_FD, .events = POLLIN};
 		pfd[1] = (struct pollfd){.fd = VNC_LISTEN_FD, .events = POLLIN};
 		for (unsigned i = 0; i < CLIENTS; i++) {
 			struct viewer *v = &w->viewer[i];
@@ -347,23 +331,8 @@ static void run(struct worker *w)
 
 static int failed(const struct error *err)
 {
-	tell(VNC_ERROR, err->text, strlen(err->text), 0);
+	viewer_tell(VIEWER_ERROR, err->text, strlen(err->text), 0);
 	return 2;
-}
-
-static bool read_config(struct vnc_config *cfg)
-{
-	uint8_t buf[1 + sizeof(*cfg)];
-	ssize_t n;
-
-	do {
-		n = recv(VNC_FD, buf, sizeof(buf), 0);
-	} while (n < 0 && errno == EINTR);
-	if (n != sizeof(buf) || buf[0] != VNC_CONFIG)
-		return false;
-	memcpy(cfg, buf + 1, sizeof(*cfg));
-	cfg->name[sizeof(cfg->name) - 1] = 0;
-	return cfg->magic == VNC_CONFIG_MAGIC;
 }
 
 /* The first line of the password file, its first eight characters. */
@@ -404,7 +373,7 @@ static int work(struct worker *w)
 {
 	struct sandbox_profile profile = {.name = "vnc", .allow = allowed, .network = true};
 	struct error err = {0};
-	void *px = mmap(NULL, DISPLAY_BYTES, PROT_READ, MAP_SHARED, VNC_PICTURE_FD, 0);
+	void *px = mmap(NULL, DISPLAY_BYTES, PROT_READ, MAP_SHARED, VIEWER_PICTURE_FD, 0);
 	int r = 0;
 
 	if (px == MAP_FAILED) {
@@ -412,7 +381,7 @@ static int work(struct worker *w)
 			  strerror(errno));
 		return failed(&err);
 	}
-	close(VNC_PICTURE_FD);
+	close(VIEWER_PICTURE_FD);
 	if (w->cfg.has_password)
 		r = read_password(w, &err);
 	if (r == 0)
@@ -431,7 +400,7 @@ static int work(struct worker *w)
 	w->srv.ctx = w;
 	for (unsigned i = 0; i < CLIENTS; i++)
 		w->viewer[i].fd = -1;
-	if (tell(VNC_UP, NULL, 0, 0))
+	if (viewer_tell(VIEWER_UP, NULL, 0, 0))
 		run(w);
 	return 0;
 }
@@ -439,17 +408,10 @@ static int work(struct worker *w)
 int vnc_helper_main(int argc, char **argv)
 {
 	struct worker *w = xnew(struct worker);
+	int r = viewer_start(VNC_ARGV0, &w->cfg);
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_NAME, "bothy-vnc");
-	signal(SIGPIPE, SIG_IGN);
-	if (!read_config(&w->cfg)) {
-		fprintf(stderr, "bothy-vnc: started by hand? This is an internal helper.\n");
-		return 1;
-	}
-	/* The parent may have died before the prctl() above. */
-	if ((uint32_t)getppid() != w->cfg.parent_pid)
-		return 0;
+	if (r)
+		return r;
 	set_limits();
 	return work(w);
 }

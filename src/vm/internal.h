@@ -54,6 +54,7 @@ struct vm {
 	struct audio *audio;     /* NULL: nobody hears */
 	struct display *display; /* NULL without a screen */
 	struct vnc *vnc;
+	struct sdl *window;
 
 	struct cpu_model model;
 	struct cpu_set cpus;

@@ -12,6 +12,7 @@
 #include "cpu/x86/lapic.h"
 #include "cpu/x86/seg.h"
 #include "audio/audio.h"
+#include "display/sdl.h"
 #include "display/vnc.h"
 #include "vm/internal.h"
 
@@ -465,13 +466,25 @@ static int build_cpus(struct vm *vm, const struct vm_config *cfg, struct error *
 	return vm_cpus_start(vm, err);
 }
 
-static int open_vnc(struct vm *vm, const struct vm_config *cfg, struct error *err)
+/* Closing the window is pressing the power button. */
+static void window_closed(void *ctx)
 {
+	log_info("the window was closed: pressing the power button");
+	vm_power_button(ctx);
+}
+
+static int open_display(struct vm *vm, const struct vm_config *cfg, struct error *err)
+{
+	if (!cfg->display || !strcmp(cfg->display, "none"))
+		return 0;
 	if (!vm->display)
 		return error_set(err, -EINVAL,
 				 "this machine has no screen to show with --display %s; use "
 				 "--machine pc or --gpu virtio",
 				 cfg->display);
+	if (!strncmp(cfg->display, "sdl", 3))
+		return sdl_open(vm->loop, vm->display, cfg->name, cfg->display[3] == ',',
+				window_closed, vm, &vm->window, err);
 	return vnc_open(vm->loop, vm->display, cfg->name, cfg->display + 4, &vm->vnc, err);
 }
 
@@ -487,8 +500,8 @@ static int build(struct vm *vm, const struct vm_config *cfg, struct error *err)
 		r = vm_firmware_load(vm, cfg, err);
 	if (r == 0)
 		r = build_machine(vm, cfg, err);
-	if (r == 0 && cfg->display && !strncmp(cfg->display, "vnc:", 4))
-		r = open_vnc(vm, cfg, err);
+	if (r == 0)
+		r = open_display(vm, cfg, err);
 	if (r == 0)
 		r = vm_space_init(vm, err);
 	if (r == 0)
@@ -562,6 +575,7 @@ static void free_locked(struct vm *vm)
 		net_close(vm->net);
 	audio_close(vm->audio);
 	vnc_close(vm->vnc);
+	sdl_close(vm->window);
 	display_free(vm->display);
 	for (unsigned i = 0; i < MACHINE_CONSOLES_MAX; i++)
 		if (vm->console[i])

@@ -76,7 +76,7 @@ struct vm_config {
 	bool usb;            /* pc: USB keyboard and tablet */
 	bool virtio_gpu;     /* a virtio graphics adapter */
 	const char *name;    /* NULL: none was given */
-	const char *display; /* "vnc:..."; NULL or "none": nobody looks */
+	const char *display; /* "vnc:...", "sdl"; NULL or "none": nobody looks */
 	bool debug_exit, testdev, no_reboot;
 	bool deterministic;          /* vm/exact.c */
 	const char *record, *replay; /* files of inputs, with `deterministic`; NULL = none */
