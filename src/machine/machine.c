@@ -132,7 +132,6 @@ void machine_free(struct machine *m)
 
 void machine_reset(struct machine *m, enum dev_reset kind)
 {
-	m->a20_fast = false;
 	LIST_FOR_EACH(it, &m->devs)
 	dev_reset(LIST_ENTRY(it, struct dev, node), kind);
 }

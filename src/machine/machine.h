@@ -176,7 +176,8 @@ struct machine {
 	struct acpi_config acpi;
 	uint16_t pirq_pic;      /* 8259 inputs that PIRQs drive past the ISA lines */
 	unsigned isa_count[16]; /* how many drivers of each ISA line are high now */
-	bool a20_kbc, a20_fast; /* the two A20 gates: keyboard controller, port 92h */
+	struct i8042 *kbc;      /* the two that drive the A20 gate */
+	struct port92 *port92;
 	/* devices that are wired or asked by name; NULL when not there */
 	struct i8259 *i8259;
 	struct ioapic *ioapic;

@@ -293,14 +293,21 @@ int parts_hpet(struct machine *m, struct error *err)
 	return parts_add(m, &hp->dev, err);
 }
 
-/* The A20 gate is open while the keyboard controller or port 92h says so. */
+/*
+ * The A20 gate is one latch behind both the keyboard controller's output port and port 92h, as in
+ * chip sets that watch the keyboard controller's commands: who writes last decides, and both read
+ * what is. ERRATUM: PIIX3 and ICH9 OR the two instead (290550-002, A20M#; 316972-004, 5.14.2.2).
+ * Their own BIOS leaves bit 1 of port 92h clear; SeaBIOS, made for such a latch, leaves it set, and
+ * with an OR no program could ever close the gate by the keyboard controller.
+ */
 static void a20_kbc(void *ctx, unsigned pin, bool level)
 {
 	struct machine *m = ctx;
 
 	(void)pin;
-	m->a20_kbc = level;
-	mem_set_a20(m->sv.mem, m->a20_kbc || m->a20_fast);
+	if (m->port92)
+		port92_follow_a20(m->port92, level);
+	mem_set_a20(m->sv.mem, level);
 }
 
 static void a20_fast(void *ctx, unsigned pin, bool level)
@@ -308,8 +315,9 @@ static void a20_fast(void *ctx, unsigned pin, bool level)
 	struct machine *m = ctx;
 
 	(void)pin;
-	m->a20_fast = level;
-	mem_set_a20(m->sv.mem, m->a20_kbc || m->a20_fast);
+	if (m->kbc)
+		i8042_follow_a20(m->kbc, level);
+	mem_set_a20(m->sv.mem, level);
 }
 
 int parts_isa_glue(struct machine *m, struct error *err)
@@ -318,9 +326,11 @@ int parts_isa_glue(struct machine *m, struct error *err)
 	struct i8237 *dma = (struct i8237 *)dev_new(&i8237_class, "dma", &m->sv);
 	int r;
 
+	p92->a20_at_reset = true; /* the processor starts below 4 GiB */
 	irq_init(&p92->a20, a20_fast, m, 0);
 	irq_init(&p92->reset, parts_cpu_reset, m, 0);
 	r = parts_add(m, &p92->dev, err);
+	m->port92 = r == 0 ? p92 : NULL;
 	if (r == 0)
 		r = parts_add(m, &dma->dev, err);
 	else
@@ -345,6 +355,7 @@ int parts_input(struct machine *m, struct error *err)
 	irq_init(&kbc->reset, parts_cpu_reset, m, 0);
 	m->acpi.i8042 = true;
 	r = parts_add(m, &kbc->dev, err);
+	m->kbc = r == 0 ? kbc : NULL;
 	if (r == 0)
 		parts_viewer_input(m, kbc);
 	return r;

@@ -7,12 +7,16 @@
  * signature "_FVH" at 28h; the volume of variables has a GUID of its own at 10h
  * (gEfiSystemNvDataFvGuid). An image is code alone, or variables with the code behind them.
  *
+ * Builds with Secure Boot rely on system management mode and hang without it, silently. What the
+ * distribution's descriptors say needs it is refused.
+ *
  * The copy is a file (--efi-vars, made from the template when it isn't there yet) or memory that is
  * gone at the end. The file is locked while the VM has it. Changes go there with pwrite(2) as the
  * guest finishes them, so that killing the VM loses none; the host's page cache may hold them.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +51,50 @@ const char *vm_find_efi(void)
 		if (access(pairs[i].code, R_OK) == 0 && access(pairs[i].vars, R_OK) == 0)
 			return pairs[i].code;
 	return NULL;
+}
+
+/* The file that a firmware descriptor (QEMU docs/interop/firmware.json) names as its code, if the
+ * descriptor says that this needs system management mode. Distributions write these files; two
+ * words of them are all that counts here. */
+static char *smm_code_of(const char *descriptor)
+{
+	struct vm_image img = {0};
+	struct error err = {0};
+	char *text, *word, *path = NULL;
+
+	if (vm_image_read(descriptor, &img, &err) < 0)
+		return NULL;
+	text = xasprintf("%.*s", (int)img.len, (const char *)img.bytes);
+	free(img.bytes);
+	word = strstr(text, "\"requires-smm\"") ? strstr(text, "\"executable\"") : NULL;
+	word = word ? strstr(word, "\"filename\"") : NULL;
+	word = word ? strchr(word + 10, '"') : NULL;
+	if (word && strchr(word + 1, '"'))
+		path = xasprintf("%.*s", (int)strcspn(word + 1, "\""), word + 1);
+	free(text);
+	return path;
+}
+
+/* Is @img, by its contents, one that a descriptor says needs system management mode? */
+static bool needs_smm(const struct vm_image *img)
+{
+	glob_t found = {0};
+	bool yes = false;
+
+	if (glob("/usr/share/qemu/firmware/*.json", 0, NULL, &found) != 0)
+		return false;
+	for (size_t i = 0; i < found.gl_pathc && !yes; i++) {
+		char *path = smm_code_of(found.gl_pathv[i]);
+		struct vm_image other = {0};
+		struct error err = {0};
+
+		if (path && vm_image_read(path, &other, &err) == 0)
+			yes = other.len == img->len && !memcmp(other.bytes, img->bytes, img->len);
+		free(other.bytes);
+		free(path);
+	}
+	globfree(&found);
+	return yes;
 }
 
 static bool is_volume(const struct vm_image *img)
@@ -216,6 +264,12 @@ int vm_efi_load(struct vm *vm, const struct vm_config *cfg, const char *code, st
 					 "'%s' is not EFI firmware: leave --efi-vars out", code);
 		return 0;
 	}
+	if (needs_smm(&vm->bios))
+		return error_set(err, -ENOTSUP,
+				 "the EFI firmware '%s' needs system management mode, which bothy "
+				 "does not have: it protects Secure Boot's variables with it and "
+				 "stops without. Use --firmware efi, which has no Secure Boot",
+				 code);
 	r = find_template(vm, code, &why);
 	/* A file that has variables already needs no template. */
 	if (r < 0 && (!cfg->efi_vars || access(cfg->efi_vars, R_OK) < 0))

@@ -5,6 +5,7 @@ What starts through EFI firmware (OVMF) on a PC.
 
   efi.py BOTHY shell      the firmware's shell; a variable outlives the machine; power off
   efi.py BOTHY grub       a disk with an EFI system partition: GRUB, then Linux through the EFI stub
+  efi.py BOTHY secure     firmware that needs system management mode is refused, with the reason
   efi.py BOTHY memtest    Memtest86+ for EFI, started by the shell, through tests 0 to 3
 
 Further words are options of `bothy run`. A tool or package that is missing skips the test.
@@ -142,7 +143,18 @@ def memtest(bothy, *options):
                   counts and set(counts) == {"0"})
 
 
-TESTS = {"shell": shell, "grub": grub, "memtest": memtest}
+def secure(bothy, *options):
+    code = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"
+    need(files=[code, "/usr/share/qemu/firmware/50-edk2-x86_64-secure.json"])
+    with work_dir() as d:
+        with open(f"{d}/disk.img", "wb") as f:
+            f.truncate(1 << 20)
+        with Guest(bothy, "--firmware", code, "--disk", f"{d}/disk.img,overlay", *options) as g:
+            g.expect_error(r"needs system management mode.*Use --firmware efi")
+            check("status 1", g.wait(10) == 1)
+
+
+TESTS = {"secure": secure, "shell": shell, "grub": grub, "memtest": memtest}
 
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[2] not in TESTS:

@@ -245,6 +245,35 @@ static void test_shared_line(void **state)
 	box_done(&b);
 }
 
+/* One A20 latch behind the keyboard controller (8042: DDh closes, DFh opens) and port 92h bit 1;
+ * who writes last decides. */
+static void test_a20(void **state)
+{
+	static const struct {
+		uint16_t port;
+		uint8_t val;
+		bool open;
+	} rows[] = {{0x64, 0xdd, false}, {0x92, 0x02, true}, {0x64, 0xdd, false},
+		    {0x92, 0x00, false}, {0x64, 0xdf, true}, {0x92, 0x00, false},
+		    {0x64, 0xdf, true},  {0x92, 0x02, true}};
+	struct box b;
+	struct error err = {0};
+
+	assert_int_equal(box_new(&b, MACHINE_PC, 64 * MIB, &err), 0);
+	assert_true(mem_get_a20(b.mem));
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		bus_pio_write(&b.bus, rows[i].port, 1, rows[i].val);
+		assert_int_equal(mem_get_a20(b.mem), rows[i].open);
+		assert_int_equal(bus_pio_read(&b.bus, 0x92, 1), rows[i].open ? 2 : 0);
+	}
+	bus_pio_write(&b.bus, 0x92, 1, 0);
+	bus_lock(&b.bus);
+	machine_reset(b.m, DEV_RESET_WARM);
+	bus_unlock(&b.bus);
+	assert_true(mem_get_a20(b.mem));
+	box_done(&b);
+}
+
 static void test_reset_and_state(void **state)
 {
 	static const enum machine_kind kinds[] = {MACHINE_PC, MACHINE_MICROVM, MACHINE_Q35};
@@ -504,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_bios),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_reset_and_state),
+		cmocka_unit_test(test_a20),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

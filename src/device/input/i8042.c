@@ -138,6 +138,12 @@ static void pump(struct i8042 *kbc, ns_t now)
 	}
 }
 
+void i8042_follow_a20(struct i8042 *kbc, bool level)
+{
+	kbc->s.outport = (uint8_t)((kbc->s.outport & ~OUT_A20) | (level ? OUT_A20 : 0));
+	kbc->a20.level = level;
+}
+
 /* Drive the lines and arm the timer for the next repeat or byte. */
 static void kbc_drive(struct i8042 *kbc)
 {

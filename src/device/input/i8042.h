@@ -51,4 +51,8 @@ void i8042_mouse(struct i8042 *kbc, int dx, int dy, int dz, unsigned buttons);
 /** i8042_translate() - set 1 code for set 2 code @code, as the controller translates it. */
 uint8_t i8042_translate(uint8_t code);
 
+/** i8042_follow_a20() - somebody else drives the line @kbc->a20 is connected to: the output port
+ * shows it. Bus lock held. */
+void i8042_follow_a20(struct i8042 *kbc, bool level);
+
 #endif

@@ -6,7 +6,7 @@
  * 82371AB (PIIX4) data sheet 290562-001, 4.2.7.4.
  *
  *   bit 0  FAST_INIT: a 0 to 1 transition resets the CPU
- *   bit 1  FAST_A20: 1 passes address bit 20 whatever the keyboard controller says
+ *   bit 1  FAST_A20: 1 passes address bit 20
  *
  * UNMODELLED: the PS/2's other bits (disk lights, security lock, watchdog): they read 0, as on
  * PIIX4.
@@ -40,8 +40,14 @@ static void port92_reset(struct dev *d, enum dev_reset kind)
 {
 	struct port92 *p = to_port92(d);
 
-	p->s.val = 0;
-	irq_set(&p->a20, false);
+	p->s.val = p->a20_at_reset ? P92_A20 : 0;
+	irq_set(&p->a20, p->a20_at_reset);
+}
+
+void port92_follow_a20(struct port92 *p, bool level)
+{
+	p->s.val = (uint8_t)((p->s.val & ~P92_A20) | (level ? P92_A20 : 0));
+	p->a20.level = level;
 }
 
 static int port92_loaded(struct dev *d, struct error *err)
