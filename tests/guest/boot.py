@@ -10,6 +10,7 @@ the BIOS, and Linux's own drivers for those drives.
   boot.py BOTHY diskette        SYSLINUX on a diskette, packed with xz
   boot.py BOTHY memtest         Memtest86+ from its ISO, on the text screen
   boot.py BOTHY debian_disk     Debian with GRUB on a partitioned IDE disk, on a throw-away layer
+  boot.py BOTHY menu            the BIOS's boot menu, by key, and --boot's order
   boot.py BOTHY network         iPXE's option ROM gets an address over virtio-net
   boot.py BOTHY drives          Linux reads and writes IDE disk, CD and diskette
 
@@ -255,6 +256,38 @@ def drives(bothy, *options):
                   hashlib.sha256(f.read(184320)).hexdigest() == dsum)
 
 
+def letter_disk(path, letter):
+    """A disk whose boot sector writes a line to the first serial port and stops."""
+    code = bytearray(b"\xba\xf8\x03\xbe\x15\x7c\xac\x84\xc0\x74\x08\xee\xb9\x00\x10\xe2\xfe"
+                     b"\xeb\xf3\xfa\xf4")
+    code[3:6] = b"\xbe" + struct.pack("<H", 0x7c00 + len(code))
+    code += f"\r\ndisk {letter} starts\r\n\0".encode()
+    with open(path, "wb") as f:
+        f.write(code.ljust(510, b"\0") + b"\x55\xaa")
+        f.truncate(MIB)
+
+
+def menu(bothy, *options):
+    with work_dir() as d:
+        for letter in "AB":
+            letter_disk(f"{d}/{letter}", letter)
+        disks = ["--disk", f"{d}/A,if=ide,overlay", "--disk", f"{d}/B,if=ide,overlay", "-m", "32M",
+                 "--net", "none", *options]
+        with Guest(bothy, *disks) as g:
+            g.expect(r"disk A starts", BOOT_SECONDS)
+        with Guest(bothy, "--boot", "menu", *disks) as g:
+            g.expect(r"Press ESC for boot menu", BOOT_SECONDS)
+            g.keys(b"\x1b")
+            g.expect(r"Select boot device", 60)
+            m = g.expect(r"(\d)\. .*(ata0-1|HD1)", 60)[1]
+            g.keys(m.group(1).encode())
+            g.expect(r"disk B starts", 60)
+            check("the menu's key started the second disk", True)
+        with Guest(bothy, "--boot", "menu", *disks) as g:
+            g.expect(r"disk A starts", BOOT_SECONDS)
+            check("without a key the first disk starts", True)
+
+
 def network(bothy, *options):
     need(files=["/usr/lib/ipxe/qemu/pxe-virtio.rom"])
     with Guest(bothy, "--boot", "net", "--net", "nat", "-m", "64M", *options) as g:
@@ -264,7 +297,8 @@ def network(bothy, *options):
 
 
 TESTS = {"grub_cd": grub_cd, "reboot": reboot, "isolinux": isolinux, "diskette": diskette,
-         "memtest": memtest, "debian_disk": debian_disk_test, "network": network, "drives": drives}
+         "memtest": memtest, "debian_disk": debian_disk_test, "menu": menu,
+         "network": network, "drives": drives}
 
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[2] not in TESTS:
