@@ -35,6 +35,7 @@ int sdl_open(struct loop *loop, struct display *d, const char *name, bool full_s
 
 	s->viewer = (struct viewer_process){.what = "sdl",
 					    .argv0 = SDL_ARGV0,
+					    .start_s = 40, /* graphics drivers are large */
 					    .env = env,
 					    .extra_fd = {-1, -1},
 					    .closed = closed,

@@ -30,7 +30,7 @@
 #include "base/log.h"
 #include "host/loop.h"
 
-enum { START_MS = 10000, BATCH = 64, SOCKET_BYTES = 256 * 1024 };
+enum { BATCH = 64, SOCKET_BYTES = 256 * 1024 };
 #define RETRY_FIRST (100 * NS_PER_MS)
 #define RETRY_MAX   (5 * NS_PER_SEC)
 #define FRAME_MIN   (33 * NS_PER_MS) /* between two looks at the guest's screen */
@@ -374,7 +374,7 @@ static void on_retry(void *ctx)
 /* Wait for VIEWER_UP, or for the reason why it does not come. */
 static int await_start(struct viewer_process *v, struct error *err)
 {
-	ns_t end = host_now_ns() + START_MS * NS_PER_MS;
+	ns_t end = host_now_ns() + v->start_s * NS_PER_SEC;
 
 	for (;;) {
 		struct pollfd pfd = {.fd = v->fd, .events = POLLIN};
@@ -385,8 +385,8 @@ static int await_start(struct viewer_process *v, struct error *err)
 		if (now >= end)
 			return error_set(err, -ETIMEDOUT,
 					 "display '%s': the helper process did not start within "
-					 "%d s; is the host overloaded?",
-					 v->what, START_MS / 1000);
+					 "%u s; is the host overloaded?",
+					 v->what, v->start_s);
 		if (poll(&pfd, 1, (int)((end - now) / NS_PER_MS) + 1) < 0 && errno != EINTR)
 			return error_set(err, -errno, "display '%s': poll: %s", v->what,
 					 strerror(errno));

@@ -74,6 +74,7 @@ struct loop_timer;
 /* The VM's side. Embedded in what owns it, which fills in the first part. */
 struct viewer_process {
 	const char *what;          /* "vnc", for messages */
+	unsigned start_s;          /* it may take so long to be up */
 	const char *argv0;         /* what main() tells the helper by */
 	const char *const *env;    /* names of variables it gets, NULL-terminated */
 	int extra_fd[VIEWER_FDS];  /* borrowed; -1: none */

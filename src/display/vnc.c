@@ -120,6 +120,7 @@ int vnc_open(struct loop *loop, struct display *d, const char *name, const char 
 	r = open_sockets(v, spec, err);
 	if (r == 0) {
 		v->viewer.what = "vnc";
+		v->viewer.start_s = 10;
 		v->viewer.argv0 = VNC_ARGV0;
 		v->viewer.env = env;
 		v->viewer.extra_fd[0] = v->listen_fd;

@@ -52,7 +52,7 @@ class Desktop:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         return done.stdout.strip()
 
-    def find(self, seconds=30):
+    def find(self, seconds=60):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             found = self.do("search", "--onlyvisible", "--name", NAME).split()
