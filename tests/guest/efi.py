@@ -5,6 +5,7 @@ What starts through EFI firmware (OVMF) on a PC.
 
   efi.py BOTHY shell      the firmware's shell; a variable outlives the machine; power off
   efi.py BOTHY grub       a disk with an EFI system partition: GRUB, then Linux through the EFI stub
+  efi.py BOTHY cd         a CD that only EFI starts: GRUB, then Linux
   efi.py BOTHY secure     firmware that needs system management mode is refused, with the reason
   efi.py BOTHY memtest    Memtest86+ for EFI, started by the shell, through tests 0 to 3
 
@@ -12,6 +13,7 @@ Further words are options of `bothy run`. A tool or package that is missing skip
 """
 import os
 import re
+import shutil
 import struct
 import sys
 import time
@@ -129,6 +131,26 @@ def grub(bothy, *options):
                       re.search(r"pci 0000:00:1f.2: \[8086:\w+\] .* class 0x010601", text))
 
 
+def cd(bothy, *options):
+    need("grub-mkrescue", "xorriso", "mformat",
+         files=[OVMF, "/usr/lib/grub/x86_64-efi/modinfo.sh"])
+    kernel, initrd = images()
+    with work_dir() as d:
+        os.makedirs(f"{d}/iso/boot")
+        shutil.copy(kernel, f"{d}/iso/boot/vmlinuz")
+        shutil.copy(initrd, f"{d}/iso/boot/initrd.img")
+        write(f"{d}/iso/boot/grub/grub.cfg",
+              "serial --unit=0 --speed=115200\nterminal_output serial\n"
+              "echo 'GRUB on a CD for EFI'\nlinux /boot/vmlinuz console=ttyS0 init-exit\n"
+              "initrd /boot/initrd.img\nboot\n")
+        run("grub-mkrescue", "-d", "/usr/lib/grub/x86_64-efi", "-o", f"{d}/x.iso", f"{d}/iso")
+        with Guest(bothy, f"{d}/x.iso", "-m", "512M", "--net", "none", *options) as g:
+            g.expect_error(r"bootable CD \(El Torito, for EFI\)")
+            plain(g, r"GRUB on a CD for EFI", BOOT_SECONDS)
+            plain(g, r"bothy-guest: first line of /init", BOOT_SECONDS)
+            check("status 0 after power off", g.wait(60) == 0)
+
+
 def memtest(bothy, *options):
     efi = "/boot/memtest86+x64.efi"
     need(files=[OVMF, efi])
@@ -154,7 +176,7 @@ def secure(bothy, *options):
             check("status 1", g.wait(10) == 1)
 
 
-TESTS = {"secure": secure, "shell": shell, "grub": grub, "memtest": memtest}
+TESTS = {"cd": cd, "secure": secure, "shell": shell, "grub": grub, "memtest": memtest}
 
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[2] not in TESTS:

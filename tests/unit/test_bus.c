@@ -204,6 +204,39 @@ static void test_mmio(void **state)
 	assert_int_equal(bus_mmio_read(&f->bus, 0x1000, 4), 0xffffffff);
 }
 
+/* Contents are read as ROM, also by DMA; what a processor writes comes to the region. */
+static void test_rom(void **state)
+{
+	struct fix *f = *state;
+	struct ram_block *flash;
+	struct mem_ref ref;
+	struct unit *u = &f->a;
+	uint8_t byte = 0;
+
+	assert_int_equal(mem_ram_new(f->mem, "flash", 8192, &flash, NULL), 0);
+	flash->host[4096] = 0x77;
+	u->r.size = 4096;
+	u->r.impl = WIDTH_1;
+	assert_int_equal(bus_map_rom(&f->bus, &u->r, flash, 4096, 0x2000, MEM_PRIO_ROM, NULL), 0);
+	assert_true(bus_map_rom(&f->bus, &u->r, flash, 0, 0x4000, MEM_PRIO_ROM, NULL) < 0);
+	mem_lookup(f->mem, 0x2004, &ref);
+	assert_int_equal(ref.kind, MEM_ROM);
+	assert_int_equal(ref.block_off, 4100);
+	assert_int_equal(ref.io_off, 4);
+	assert_int_equal(bus_mmio_read(&f->bus, 0x2000, 1), 0x77);
+	assert_int_equal(mem_read(f->mem, 0x2000, &byte, 1), 0);
+	assert_int_equal(byte, 0x77);
+	assert_int_equal(mem_write(f->mem, 0x2000, &byte, 1), -EFAULT);
+	assert_int_equal(u->reads, 0);
+	bus_mmio_write(&f->bus, 0x2002, 4, 0x44332211);
+	assert_int_equal(u->writes, 4);
+	assert_int_equal(u->regs[2], 0x11);
+	assert_int_equal(u->regs[5], 0x44);
+	assert_int_equal(flash->host[4098], 0);
+	bus_unmap_mmio(&f->bus, &u->r);
+	assert_int_equal(bus_mmio_read(&f->bus, 0x2000, 1), 0xff);
+}
+
 struct edges {
 	unsigned up, down;
 	unsigned pin;
@@ -307,6 +340,7 @@ int main(void)
 		cmocka_unit_test(test_widths),
 		cmocka_unit_test(test_ragged_end),
 		cmocka_unit_test_setup_teardown(test_mmio, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rom, setup, teardown),
 		cmocka_unit_test(test_irq),
 		cmocka_unit_test_setup_teardown(test_msi, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_buses, setup, teardown),
