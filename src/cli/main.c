@@ -15,7 +15,8 @@
 const struct cli_command *const *cli_commands(void)
 {
 	static const struct cli_command *const all[] = {
-		&cli_run, &cli_screenshot, &cli_screen, &cli_sendkey, &cli_type, &cli_doctor, NULL};
+		&cli_run,   &cli_screenshot, &cli_screen, &cli_sendkey, &cli_type,
+		&cli_eject, &cli_insert,     &cli_change, &cli_doctor,  NULL};
 
 	return all;
 }

@@ -70,13 +70,13 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_EFI_VARS]   = {"efi-vars", 0, "FILE", "where EFI variables are kept; made if it isn't there. Default: beside a disk that is written to, else they are gone at the end"},
 	[O_BOOT]       = {"boot", 0, "ORDER", "what to start from: floppy, cdrom, disk, net, in that order; and menu, to ask"},
 	[O_FIRMWARE_LOG] = {"firmware-log", 0, "WHERE", "the firmware's own messages (port 0x402)"},
-	[O_DISK]       = {"disk", 0, "FILE[,ro][,overlay][,unsafe][,if=KIND]", "raw disk image, written to unless ro or overlay; if=virtio (default), ahci, ide or nvme; may be repeated"},
-	[O_CDROM]      = {"cdrom", 0, "FILE[,if=KIND]", "image as the disc of a CD drive; if=ide (default) or ahci"},
-	[O_FLOPPY]     = {"floppy", 0, "FILE[,ro]", "image of a diskette, 160K to 2.88M; may be repeated once"},
+	[O_DISK]       = {"disk", 0, "FILE[,ro][,overlay][,unsafe][,if=KIND]", "raw disk image, written to unless ro or overlay; if=virtio (default), ahci, ide, nvme or scsi; may be repeated"},
+	[O_CDROM]      = {"cdrom", 0, "FILE[,if=KIND]", "image as the disc of a CD drive, or none; if=ide (default), ahci or scsi"},
+	[O_FLOPPY]     = {"floppy", 0, "FILE[,ro]", "image of a diskette, 160K to 2.88M, or none; may be repeated once"},
 	[O_IN_PLACE]   = {"in-place", 0, NULL, "let the guest write to the FILEs themselves; otherwise its changes are gone at the end"},
 	[O_MEMORY]     = {"memory", 'm', "SIZE", "guest memory, e.g. 512M or 2G; default a quarter of the free, at most 2G"},
 	[O_CPUS]       = {"cpus", 'c', "N", "number of processors; default 1"},
-	[O_NET]        = {"net", 0, "KIND", "nat (default; nat,host: may reach this host's loopback), none, tap:INTERFACE, stream:SOCKET; then perhaps ,model=CARD: virtio (default), e1000, rtl8139, rtl8139c, ne2k_pci, ne2k_isa (with ,io=0x300 and ,irq=9)"},
+	[O_NET]        = {"net", 0, "KIND", "nat (default; nat,host: may reach this host's loopback; nat,tftp=DIR,bootfile=NAME: network boot), none, tap:INTERFACE, stream:SOCKET; then perhaps ,model=CARD: virtio (default), e1000, rtl8139, rtl8139c, ne2k_pci, ne2k_isa (with ,io=0x300 and ,irq=9)"},
 	[O_PUBLISH]    = {"publish", 'p', "[ADDR:]HOST:GUEST[/udp]", "forward a host port (127.0.0.1) to the guest; nat only"},
 	[O_MACHINE]    = {"machine", 0, "KIND", "pc (default), q35 or microvm"},
 	[O_ENGINE]     = {"engine", 0, "NAME", "auto (default: the fastest usable), or one that 'bothy doctor' lists"},
@@ -142,6 +142,7 @@ static bool disk_bus(const char *word, enum machine_disk_kind *kind)
 		{"if=ide", MACHINE_DISK_IDE, MACHINE_DISK_CDROM},
 		{"if=nvme", MACHINE_DISK_NVME, MACHINE_DISK_KIND_COUNT},
 		{"if=ahci", MACHINE_DISK_AHCI, MACHINE_DISK_AHCI_CDROM},
+		{"if=scsi", MACHINE_DISK_SCSI, MACHINE_DISK_SCSI_CDROM},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(buses); i++) {
@@ -186,7 +187,8 @@ static int add_disk(struct run_config *rc, const char *value, enum machine_disk_
 			       cdrom    ? "cdrom"
 			       : floppy ? "floppy"
 					: "disk");
-	d.path = path;
+	/* An empty drive; a file of that name is ./none. */
+	d.path = (machine_disk_is_cdrom(d.kind) || floppy) && !strcmp(path, "none") ? NULL : path;
 	rc->vm.disk[rc->vm.n_disks++] = d;
 	return 0;
 }
@@ -405,6 +407,10 @@ static int set_net(struct run_config *rc, const char *value)
 			r = set_nic(rc, comma + 7);
 		else if (!strncmp(comma, ",io=", 4) || !strncmp(comma, ",irq=", 5))
 			r = set_nic_place(rc, comma + 1);
+		else if (!strncmp(comma, ",tftp=", 6) && comma[6])
+			rc->vm.tftp = comma + 6;
+		else if (!strncmp(comma, ",bootfile=", 10) && comma[10])
+			rc->vm.bootfile = comma + 10;
 		else if (!strcmp(comma, ",host"))
 			rc->vm.net_host = true;
 		else
@@ -416,8 +422,9 @@ static int set_net(struct run_config *rc, const char *value)
 	rc->vm.net = strcmp(kind, "user") ? kind : "nat"; /* as others call it */
 	if (!strcmp(rc->vm.net, "nat"))
 		return 0;
-	if (!rc->vm.net_host && (!strcmp(kind, "none") || (!strncmp(kind, "tap:", 4) && kind[4]) ||
-				 (!strncmp(kind, "stream:", 7) && kind[7])))
+	if (!rc->vm.net_host && !rc->vm.tftp && !rc->vm.bootfile &&
+	    (!strcmp(kind, "none") || (!strncmp(kind, "tap:", 4) && kind[4]) ||
+	     (!strncmp(kind, "stream:", 7) && kind[7])))
 		return 0;
 	return bad_word("network", value, names);
 }

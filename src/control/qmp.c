@@ -12,7 +12,7 @@
  *
  * Besides QMP's own commands there are bothy's, which begin with "x-": x-screen-text, x-type.
  */
-#include "control/qmp.h"
+#include "control/qmp_request.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -206,19 +206,7 @@ void qmp_event(struct qmp *q, const char *name)
 
 /* ------------------------------------------------------------------ commands */
 
-struct request {
-	struct client *c;
-	struct vm *vm;
-	json_t *args; /* object, borrowed; never NULL */
-	json_t *id;
-	char text[300]; /* of an error */
-};
-
-/* A command returns its value, or NULL with req->text set. */
-typedef json_t *(*command_fn)(struct request *req);
-
-static json_t *bad(struct request *req, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static json_t *bad(struct request *req, const char *fmt, ...)
+json_t *qmp_bad(struct qmp_request *req, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -228,12 +216,12 @@ static json_t *bad(struct request *req, const char *fmt, ...)
 	return NULL;
 }
 
-static struct display *screen(struct request *req)
+static struct display *screen(struct qmp_request *req)
 {
 	struct display *d = vm_display(req->vm);
 
 	if (!d)
-		bad(req, "this VM has no screen");
+		qmp_bad(req, "this VM has no screen");
 	return d;
 }
 
@@ -244,17 +232,17 @@ static json_t *version_object(void)
 			 "package", "bothy");
 }
 
-static json_t *do_query_version(struct request *req)
+static json_t *do_query_version(struct qmp_request *req)
 {
 	return version_object();
 }
 
-static json_t *do_query_name(struct request *req)
+static json_t *do_query_name(struct qmp_request *req)
 {
 	return json_pack("{s:s}", "name", req->c->q->name);
 }
 
-static json_t *do_query_status(struct request *req)
+static json_t *do_query_status(struct qmp_request *req)
 {
 	static const char *const names[VM_STATE_COUNT] = {[VM_RUNNING] = "running",
 							  [VM_PAUSED] = "paused",
@@ -266,7 +254,7 @@ static json_t *do_query_status(struct request *req)
 			 names[s]);
 }
 
-static json_t *do_stop(struct request *req)
+static json_t *do_stop(struct qmp_request *req)
 {
 	if (vm_get_state(req->vm) == VM_RUNNING) {
 		vm_pause(req->vm);
@@ -275,7 +263,7 @@ static json_t *do_stop(struct request *req)
 	return json_object();
 }
 
-static json_t *do_cont(struct request *req)
+static json_t *do_cont(struct qmp_request *req)
 {
 	if (vm_get_state(req->vm) != VM_RUNNING) {
 		vm_resume(req->vm);
@@ -284,27 +272,27 @@ static json_t *do_cont(struct request *req)
 	return json_object();
 }
 
-static json_t *do_reset(struct request *req)
+static json_t *do_reset(struct qmp_request *req)
 {
 	vm_reset(req->vm);
 	qmp_event(req->c->q, "RESET");
 	return json_object();
 }
 
-static json_t *do_powerdown(struct request *req)
+static json_t *do_powerdown(struct qmp_request *req)
 {
 	vm_power_button(req->vm);
 	qmp_event(req->c->q, "POWERDOWN");
 	return json_object();
 }
 
-static json_t *do_nmi(struct request *req)
+static json_t *do_nmi(struct qmp_request *req)
 {
 	vm_nmi(req->vm);
 	return json_object();
 }
 
-static json_t *do_quit(struct request *req)
+static json_t *do_quit(struct qmp_request *req)
 {
 	vm_quit(req->vm);
 	return json_object();
@@ -352,7 +340,7 @@ static void *shot_thread(void *ctx)
 }
 
 /* Answers later; returns an error object only. */
-static json_t *do_screendump(struct request *req)
+static json_t *do_screendump(struct qmp_request *req)
 {
 	const char *path = json_string_value(json_object_get(req->args, "filename"));
 	const char *format = json_string_value(json_object_get(req->args, "format"));
@@ -363,14 +351,14 @@ static json_t *do_screendump(struct request *req)
 	if (!d)
 		return NULL;
 	if (!path)
-		return bad(req, "Parameter 'filename' is missing");
+		return qmp_bad(req, "Parameter 'filename' is missing");
 	display_update(d);
 	bytes = (size_t)d->w * d->h * 4;
 	s = xnew(struct shot);
 	s->px = malloc(bytes);
 	if (!s->px) {
 		free(s);
-		return bad(req, "no memory for a picture of %u x %u", d->w, d->h);
+		return qmp_bad(req, "no memory for a picture of %u x %u", d->w, d->h);
 	}
 	memcpy(s->px, d->px, bytes);
 	s->w = d->w;
@@ -389,14 +377,14 @@ static json_t *do_screendump(struct request *req)
 		free(s->format);
 		free(s->px);
 		free(s);
-		return bad(req, "cannot start a thread");
+		return qmp_bad(req, "cannot start a thread");
 	}
 	s->next = s->q->shots;
 	s->q->shots = s;
 	return NULL;
 }
 
-static json_t *do_screen_text(struct request *req)
+static json_t *do_screen_text(struct qmp_request *req)
 {
 	struct display *d = screen(req);
 	char *text;
@@ -406,15 +394,15 @@ static json_t *do_screen_text(struct request *req)
 		return NULL;
 	text = display_text(d);
 	if (!text)
-		return bad(req, "the screen shows a picture, not text");
+		return qmp_bad(req, "the screen shows a picture, not text");
 	val = json_pack("{s:s}", "text", text);
 	free(text);
-	return val ? val : bad(req, "the screen's text cannot be written as JSON");
+	return val ? val : qmp_bad(req, "the screen's text cannot be written as JSON");
 }
 
 /* ---- input ---- */
 
-static json_t *do_type(struct request *req)
+static json_t *do_type(struct qmp_request *req)
 {
 	const char *text = json_string_value(json_object_get(req->args, "text"));
 	struct display *d = screen(req);
@@ -423,17 +411,17 @@ static json_t *do_type(struct request *req)
 	if (!d)
 		return NULL;
 	if (!text)
-		return bad(req, "Parameter 'text' is missing");
+		return qmp_bad(req, "Parameter 'text' is missing");
 	r = display_type(d, text);
 	if (r == -EINVAL)
-		return bad(req, "some characters are not on a US keyboard");
+		return qmp_bad(req, "some characters are not on a US keyboard");
 	if (r < 0)
-		return bad(req, "too many keys wait for the guest; type less at a time");
+		return qmp_bad(req, "too many keys wait for the guest; type less at a time");
 	return json_object();
 }
 
 /* One KeyValue: {"type": "qcode", "data": "ret"} or {"type": "number", "data": 28}. */
-static uint8_t key_value(struct request *req, json_t *v)
+static uint8_t key_value(struct qmp_request *req, json_t *v)
 {
 	const char *type = json_string_value(json_object_get(v, "type"));
 	json_t *data = json_object_get(v, "data");
@@ -445,12 +433,12 @@ static uint8_t key_value(struct request *req, json_t *v)
 		 json_integer_value(data) > 0 && json_integer_value(data) < 256)
 		code = (uint8_t)json_integer_value(data);
 	if (!code)
-		bad(req, "no key is called '%.40s'",
-		    json_is_string(data) ? json_string_value(data) : "?");
+		qmp_bad(req, "no key is called '%.40s'",
+			json_is_string(data) ? json_string_value(data) : "?");
 	return code;
 }
 
-static json_t *do_send_key(struct request *req)
+static json_t *do_send_key(struct qmp_request *req)
 {
 	json_t *keys = json_object_get(req->args, "keys");
 	json_int_t hold = HOLD_MS;
@@ -461,7 +449,7 @@ static json_t *do_send_key(struct request *req)
 	if (!d)
 		return NULL;
 	if (!n || n > KEYS_MAX)
-		return bad(req, "'keys' has to be an array of 1 to %u keys", KEYS_MAX);
+		return qmp_bad(req, "'keys' has to be an array of 1 to %u keys", KEYS_MAX);
 	if (json_object_get(req->args, "hold-time"))
 		hold = json_integer_value(json_object_get(req->args, "hold-time"));
 	hold = MAX((json_int_t)0, MIN(hold, (json_int_t)10000));
@@ -494,7 +482,7 @@ struct pointing {
 	unsigned buttons;
 };
 
-static bool input_event(struct request *req, struct display *d, json_t *ev, struct pointing *p)
+static bool input_event(struct qmp_request *req, struct display *d, json_t *ev, struct pointing *p)
 {
 	const char *type = json_string_value(json_object_get(ev, "type"));
 	json_t *data = json_object_get(ev, "data");
@@ -526,13 +514,13 @@ static bool input_event(struct request *req, struct display *d, json_t *ev, stru
 	} else if (type && axis && !strcmp(type, "rel")) {
 		p->dy += (int)v;
 	} else {
-		bad(req, "'events' has one that is neither key, btn, abs nor rel");
+		qmp_bad(req, "'events' has one that is neither key, btn, abs nor rel");
 		return false;
 	}
 	return true;
 }
 
-static json_t *do_input_send_event(struct request *req)
+static json_t *do_input_send_event(struct qmp_request *req)
 {
 	json_t *events = json_object_get(req->args, "events");
 	struct display *d = screen(req);
@@ -542,7 +530,7 @@ static json_t *do_input_send_event(struct request *req)
 		return NULL;
 	p.buttons = d->buttons;
 	if (!json_is_array(events))
-		return bad(req, "Parameter 'events' is missing");
+		return qmp_bad(req, "Parameter 'events' is missing");
 	for (size_t i = 0; i < json_array_size(events); i++)
 		if (!input_event(req, d, json_array_get(events, i), &p))
 			return NULL;
@@ -554,16 +542,22 @@ static json_t *do_input_send_event(struct request *req)
 	return json_object();
 }
 
-static json_t *do_query_commands(struct request *req);
+static json_t *do_query_commands(struct qmp_request *req);
 
 static const struct {
 	const char *name;
-	command_fn fn;
+	qmp_fn fn;
 } commands[] = {
 	{"query-version", do_query_version},
 	{"query-commands", do_query_commands},
 	{"query-name", do_query_name},
 	{"query-status", do_query_status},
+	{"query-block", qmp_query_block},
+	{"eject", qmp_eject},
+	{"blockdev-open-tray", qmp_open_tray},
+	{"blockdev-close-tray", qmp_close_tray},
+	{"blockdev-remove-medium", qmp_remove_medium},
+	{"blockdev-change-medium", qmp_change_medium},
 	{"stop", do_stop},
 	{"cont", do_cont},
 	{"system_reset", do_reset},
@@ -577,7 +571,7 @@ static const struct {
 	{"x-type", do_type},
 };
 
-static json_t *do_query_commands(struct request *req)
+static json_t *do_query_commands(struct qmp_request *req)
 {
 	json_t *list = json_array();
 
@@ -591,7 +585,7 @@ static void execute(struct client *c, json_t *msg)
 {
 	const char *name = json_string_value(json_object_get(msg, "execute"));
 	json_t *id = json_object_get(msg, "id"), *args = json_object_get(msg, "arguments");
-	struct request req = {.c = c, .vm = c->q->vm, .id = id, .args = args};
+	struct qmp_request req = {.c = c, .vm = c->q->vm, .id = id, .args = args};
 	json_t *none = json_object(), *val;
 	size_t i = 0;
 

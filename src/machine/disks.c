@@ -63,6 +63,9 @@ static int add_ahci(struct machine *m, struct error *err)
 		drive->present = true;
 		drive->cdrom = d->kind == MACHINE_DISK_AHCI_CDROM;
 		serial_of(m, i, drive->serial, sizeof(drive->serial));
+		if (drive->cdrom)
+			m->drive[i] =
+				(struct machine_drive){MACHINE_DRIVE_ATAPI, &h->port[n].ch, 0};
 		disk[n++] = i;
 	}
 	if (!h)

@@ -61,8 +61,11 @@ static int check_config(const struct machine_config *cfg, struct error *err)
 				 (unsigned long long)(cfg->ram_size / MIB),
 				 (unsigned long long)(available / MIB));
 	for (unsigned i = 0; i < cfg->n_disks; i++)
-		if (!machine_is_pc(cfg->kind) && cfg->disk[i].kind != MACHINE_DISK_VIRTIO)
-			return error_set(err, -EINVAL, "a %s has virtio disks only",
+		if (!machine_is_pc(cfg->kind) && cfg->disk[i].kind != MACHINE_DISK_VIRTIO &&
+		    cfg->disk[i].kind != MACHINE_DISK_SCSI &&
+		    cfg->disk[i].kind != MACHINE_DISK_SCSI_CDROM)
+			return error_set(err, -EINVAL,
+					 "a %s has virtio disks (if=virtio, if=scsi) only",
 					 machine_kind_name(cfg->kind));
 	if (!machine_is_pc(cfg->kind) && cfg->nic != MACHINE_NIC_VIRTIO)
 		return error_set(err, -EINVAL, "a %s has a virtio network card only",

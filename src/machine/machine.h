@@ -48,7 +48,7 @@ static inline bool machine_is_pc(enum machine_kind kind)
 #define MACHINE_CONSOLES_MAX 4u
 #define MACHINE_SERIALS      2u
 
-/* What a disk is to the guest. All but virtio need the "pc" machine. */
+/* What a disk is to the guest. All but virtio and SCSI need the "pc" machine. */
 enum machine_disk_kind {
 	MACHINE_DISK_VIRTIO,
 	MACHINE_DISK_IDE,
@@ -57,6 +57,8 @@ enum machine_disk_kind {
 	MACHINE_DISK_NVME,
 	MACHINE_DISK_AHCI,
 	MACHINE_DISK_AHCI_CDROM,
+	MACHINE_DISK_SCSI, /* virtio-scsi */
+	MACHINE_DISK_SCSI_CDROM,
 	MACHINE_DISK_KIND_COUNT
 };
 
@@ -82,7 +84,8 @@ enum machine_sound {
 
 static inline bool machine_disk_is_cdrom(enum machine_disk_kind kind)
 {
-	return kind == MACHINE_DISK_CDROM || kind == MACHINE_DISK_AHCI_CDROM;
+	return kind == MACHINE_DISK_CDROM || kind == MACHINE_DISK_AHCI_CDROM ||
+	       kind == MACHINE_DISK_SCSI_CDROM;
 }
 
 struct machine_disk {
@@ -112,6 +115,23 @@ struct machine_firmware {
 	unsigned menu_wait_ms;
 	uint16_t text_port; /* serial port that repeats the BIOS's text output; 0 = none */
 	struct chr *log;    /* what firmware writes to port 402h; NULL = the port isn't there */
+};
+
+/* How the medium of a disk is changed while the machine runs; media.c. */
+enum machine_drive_how {
+	MACHINE_DRIVE_FIXED,
+	MACHINE_DRIVE_ATAPI,  /* of: struct ide_channel */
+	MACHINE_DRIVE_SCSI,   /* of: struct virtio_scsi */
+	MACHINE_DRIVE_FLOPPY, /* of: struct i82077 */
+};
+struct machine_drive {
+	enum machine_drive_how how;
+	void *of; /* borrowed */
+	unsigned unit;
+};
+struct machine_medium {
+	bool tray; /* a CD drive */
+	bool tray_open, locked;
 };
 
 #define MACHINE_BOOT_PATHS (MACHINE_DISKS_MAX + 8u)
@@ -192,6 +212,7 @@ struct machine {
 	struct i8237 *dma;
 	struct i82077 *fdc;
 	struct uart16550 *com[MACHINE_SERIALS];
+	struct machine_drive drive[MACHINE_DISKS_MAX]; /* of cfg.disk[] */
 	/* what firmware may start from */
 	struct machine_boot_path boot_path[MACHINE_BOOT_PATHS];
 	unsigned n_boot_paths;
@@ -221,6 +242,19 @@ int machine_boot(struct machine *m, struct boot_cpu *ret_cpu, struct error *err)
 
 /** machine_power_button() - press it: the guest's ACPI driver hears of it. */
 void machine_power_button(struct machine *m);
+
+/** machine_get_medium() - state of the drive of cfg.disk[@i]; false: its medium is fixed. */
+bool machine_get_medium(const struct machine *m, unsigned i, struct machine_medium *ret);
+/**
+ * machine_set_medium() - change the medium of cfg.disk[@i] and close its tray; NULL = leave it
+ * empty The guest hears of it. What is under way on the old one ends; the caller may close it then.
+ * -EINVAL with text: fixed, or of no size a diskette has.
+ */
+int machine_set_medium(struct machine *m, unsigned i, struct block *block,
+		       struct error *err) MUST_CHECK;
+/** machine_open_tray() - of a CD drive, locked or not. machine_ask_eject() - press its button. */
+void machine_open_tray(struct machine *m, unsigned i);
+void machine_ask_eject(struct machine *m, unsigned i);
 
 /** machine_quiesce/resume() - stop device workers at a request boundary, and start them again. */
 int machine_quiesce(struct machine *m) MUST_CHECK;

@@ -3,7 +3,7 @@
  * Drives of the "pc" machine that a PC of its time has: IDE disks and CD drives on the PIIX3,
  * diskette drives; and what a PC's setup program notes about them in CMOS memory.
  *
- * Diskette drives are there when an image is given.
+ * Diskette drives are there when an image is given; an empty one is for 1.44M.
  *
  * IDE disks take hda, hdb, hdd, hdc; CD drives hdc, hdd, hdb, hda, each the first that is free.
  *
@@ -89,6 +89,9 @@ static int build_ide(struct machine *m, struct error *err)
 			break;
 		if (d->kind == MACHINE_DISK_IDE)
 			note_translation(m, slot, d->block);
+		else
+			m->drive[i] = (struct machine_drive){MACHINE_DRIVE_ATAPI,
+							     &ide->ch[slot / 2], slot % 2};
 		firmware_boot_path(m, d->kind == MACHINE_DISK_IDE ? 'c' : 'd',
 				   "/pci@i0cf8/ide@1,1/drive@%x/disk@%x", slot / 2, slot % 2);
 	}
@@ -122,8 +125,9 @@ static int build_floppy(struct machine *m, struct error *err)
 			r = error_set(err, -ENOSPC, "there are %u diskette drives", I82077_DRIVES);
 			break;
 		}
-		f = i82077_format_of(block_size(d->block));
+		f = i82077_format_of(d->block ? block_size(d->block) : 1440 * KIB);
 		types |= f ? (uint8_t)(f->cmos << (n ? 0 : 4)) : 0;
+		m->drive[i] = (struct machine_drive){MACHINE_DRIVE_FLOPPY, fdc, n};
 		fdc->drive[n].present = true;
 		fdc->drive[n].block = d->block;
 		firmware_boot_path(m, 'a', "/pci@i0cf8/isa@%x/fdc@03f0/floppy@%x",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Virtio devices of a machine, in this order: disks, network, consoles, entropy, balloon, graphics,
- * keyboard and tablet. Each is a virtio device and a transport beside it, PCI on "pc", MMIO on
- * "microvm".
+ * Virtio devices of a machine, in this order: disks, SCSI host, network, consoles, entropy,
+ * balloon, graphics, keyboard and tablet. Each is a virtio device and a transport beside it, PCI on
+ * "pc", MMIO on "microvm".
  *
  * MMIO windows stand in a row from VIRTIO_AT; the first devices get ISA interrupts that nothing
  * else uses, so that guests on the 8259s reach them too, the rest IOAPIC pins 16 to 23. A line has
@@ -24,6 +24,7 @@
 #include "device/virtio/virtio_net.h"
 #include "device/virtio/virtio_pci.h"
 #include "device/virtio/virtio_rng.h"
+#include "device/virtio/virtio_scsi.h"
 #include "machine/firmware.h"
 
 #define VIRTIO_AT 0xfeb00000u
@@ -31,6 +32,16 @@
 #define PORTS_FOR_VIRTIO (MACHINE_PORTS - 2)
 
 static const uint8_t mmio_gsi[] = {5, 6, 7, 10, 11, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
+
+static void scsi_boot_paths(struct machine *m, const struct virtio_scsi *vs, const char *above,
+			    unsigned slot)
+{
+	for (unsigned i = 0; i < VIRTIO_SCSI_TARGETS; i++)
+		if (vs->target[i].present)
+			firmware_boot_path(m, vs->target[i].lu.kind == SCSI_CD ? 'd' : 'c',
+					   "/pci@i0cf8/%sscsi@%x/channel@0/disk@%x,0", above, slot,
+					   i);
+}
 
 static void boot_path(struct machine *m, const struct virtio_pci *p)
 {
@@ -44,6 +55,8 @@ static void boot_path(struct machine *m, const struct virtio_pci *p)
 		snprintf(above, sizeof(above), "pci-bridge@%x%s/", br->f->devfn >> 3, port);
 	if (p->vd->vc->device_id == VIRTIO_ID_BLOCK)
 		firmware_boot_path(m, 'c', "/pci@i0cf8/%sscsi@%x/disk@0,0", above, slot);
+	else if (p->vd->vc->device_id == VIRTIO_ID_SCSI)
+		scsi_boot_paths(m, CONTAINER_OF(p->vd, struct virtio_scsi, vd), above, slot);
 	else if (p->vd->vc->device_id == VIRTIO_ID_NET)
 		firmware_boot_path(m, 'n', "/pci@i0cf8/%sethernet@%x/ethernet-phy@0", above, slot);
 }
@@ -132,6 +145,38 @@ static int add_disk(struct machine *m, unsigned n, struct error *err)
 	return add(m, &d->vd, err);
 }
 
+/* SCSI disks and CD drives: targets of one host, in the order given. */
+static int add_scsi(struct machine *m, struct error *err)
+{
+	struct virtio_scsi *vs = NULL;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < m->cfg.n_disks; i++) {
+		const struct machine_disk *d = &m->cfg.disk[i];
+		struct scsi_lu *lu;
+
+		if (d->kind != MACHINE_DISK_SCSI && d->kind != MACHINE_DISK_SCSI_CDROM)
+			continue;
+		if (!vs)
+			vs = (struct virtio_scsi *)dev_new(&virtio_scsi_class, "scsi0", &m->sv);
+		check(n < VIRTIO_SCSI_TARGETS); /* as many as there are disks */
+		lu = &vs->target[n].lu;
+		lu->kind = d->kind == MACHINE_DISK_SCSI_CDROM ? SCSI_CD : SCSI_DISK;
+		lu->block = d->block;
+		if (d->serial[0])
+			snprintf(lu->serial, sizeof(lu->serial), "%s", d->serial);
+		else
+			snprintf(lu->serial, sizeof(lu->serial), "BY%05u", i);
+		if (lu->kind == SCSI_CD)
+			m->drive[i] = (struct machine_drive){MACHINE_DRIVE_SCSI, vs, n};
+		vs->target[n++].present = true;
+	}
+	if (!vs)
+		return 0;
+	vs->n_queues = MIN(m->cfg.n_cpus, VIRTIO_SCSI_QUEUES);
+	return add(m, &vs->vd, err);
+}
+
 static int add_net(struct machine *m, struct error *err)
 {
 	struct virtio_net *d = (struct virtio_net *)dev_new(&virtio_net_class, "net0", &m->sv);
@@ -176,6 +221,8 @@ int parts_virtio(struct machine *m, struct error *err)
 
 	for (unsigned i = 0; i < m->cfg.n_disks && r == 0; i++)
 		r = m->cfg.disk[i].kind == MACHINE_DISK_VIRTIO ? add_disk(m, i, err) : 0;
+	if (r == 0)
+		r = add_scsi(m, err);
 	if (r == 0 && m->cfg.net && m->cfg.nic == MACHINE_NIC_VIRTIO)
 		r = add_net(m, err);
 	for (unsigned i = 0; i < m->cfg.n_consoles && r == 0; i++)

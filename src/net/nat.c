@@ -242,6 +242,24 @@ static int make_config(struct nat *nat, const struct net_options *opt, struct er
 	cfg->magic = NAT_CONFIG_MAGIC;
 	cfg->parent_pid = (uint32_t)getpid();
 	cfg->restrict_host = opt->restrict_host;
+	if (opt->tftp) {
+		char *path = realpath(opt->tftp, NULL);
+		size_t len = path ? strlen(path) : 0;
+
+		if (len && len < sizeof(cfg->tftp))
+			memcpy(cfg->tftp, path, len);
+		free(path);
+		if (!len || len >= sizeof(cfg->tftp))
+			return error_set(err, len ? -ENAMETOOLONG : -errno,
+					 "network: directory '%s' to serve by TFTP: %s", opt->tftp,
+					 strerror(len ? ENAMETOOLONG : errno));
+	}
+	if (opt->bootfile && (size_t)snprintf(cfg->bootfile, sizeof(cfg->bootfile), "%s",
+					      opt->bootfile) >= sizeof(cfg->bootfile))
+		return error_set(err, -ENAMETOOLONG,
+				 "network: the boot file's name is longer than "
+				 "%d bytes",
+				 NAT_BOOTFILE_MAX - 1);
 	if (opt->n_forwards > NAT_MAX_FORWARDS)
 		return error_set(err, -E2BIG,
 				 "network: %u ports to forward, at most %d are possible",

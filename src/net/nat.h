@@ -22,7 +22,9 @@
 #define NAT_ARGV0        "bothy-nat"
 #define NAT_FD           3 /* the helper's end of the socket pair */
 #define NAT_MAX_FORWARDS 64
-#define NAT_CONFIG_MAGIC 0x62746e31u
+#define NAT_PATH_MAX     512 /* bytes of a path below the TFTP directory, with its end */
+#define NAT_BOOTFILE_MAX 128
+#define NAT_CONFIG_MAGIC 0x62746e32u
 
 enum nat_message {
 	NAT_CONFIG = 'C',
@@ -45,6 +47,8 @@ struct nat_config {
 	uint8_t restrict_host;
 	uint8_t pad_;
 	struct nat_forward forwards[NAT_MAX_FORWARDS];
+	char tftp[NAT_PATH_MAX]; /* absolute; "" = no TFTP server */
+	char bootfile[NAT_BOOTFILE_MAX];
 };
 
 /**

@@ -27,7 +27,7 @@ enum { TYPE_IPV4 = 0x0800, TYPE_ARP = 0x0806, TYPE_IPV6 = 0x86dd };
 enum { PROTO_ICMP = 1, PROTO_TCP = 6, PROTO_UDP = 17, PROTO_ICMPV6 = 58 };
 enum { TCP_FLAGS = 13, TCP_SUM = 16, TCP_URGENT = 18, TCP_HEADER = 20 };
 enum { FLAG_SYN = 0x02, FLAG_ACK = 0x10, FLAG_URG = 0x20 };
-enum { UDP_HEADER = 8, PORT_DNS = 53, PORT_DHCP = 67, PORT_DHCPV6 = 547 };
+enum { UDP_HEADER = 8, PORT_DNS = 53, PORT_TFTP = 69, PORT_DHCP = 67, PORT_DHCPV6 = 547 };
 
 #define VIRTUAL_NET  0x0a0002u   /* 10.0.2.0/24, without the last byte */
 #define ADDR_GATEWAY 0x0a000202u /* 10.0.2.2 */
@@ -38,6 +38,7 @@ void nat_filter_init(struct nat_filter *f, const struct nat_config *cfg)
 {
 	memset(f, 0, sizeof(*f));
 	f->restrict_host = cfg->restrict_host;
+	f->tftp = cfg->tftp[0];
 	for (unsigned i = 0; i < cfg->n_forwards; i++) {
 		if (cfg->forwards[i].udp)
 			f->udp_ports[f->n_udp++] = cfg->forwards[i].guest_port;
@@ -95,6 +96,8 @@ static bool may_reach_virtual(const struct nat_filter *f, uint8_t proto, uint32_
 		return proto == PROTO_UDP || proto == PROTO_TCP;
 	if (proto == PROTO_UDP) {
 		if (to_port == PORT_DHCP && (to == ADDR_GATEWAY || to == ADDR_ALL))
+			return true;
+		if (f->tftp && to_port == PORT_TFTP && to == ADDR_GATEWAY)
 			return true;
 		return to == ADDR_GATEWAY && is_reply(f, from_port, to_port);
 	}

@@ -14,6 +14,7 @@
 
 struct nat_filter {
 	bool restrict_host;
+	bool tftp; /* the gateway serves files */
 	unsigned n_udp;
 	uint16_t udp_ports[NAT_MAX_FORWARDS]; /* guest ports that UDP is forwarded to */
 	/* Who sent a datagram to a forwarded port, oldest overwritten first; 0 = unused. */

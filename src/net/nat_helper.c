@@ -52,7 +52,9 @@ bool nat_config_valid(const void *p, size_t len)
 	if (len != sizeof(cfg))
 		return false;
 	memcpy(&cfg, p, sizeof(cfg));
-	return cfg.magic == NAT_CONFIG_MAGIC && cfg.n_forwards <= NAT_MAX_FORWARDS;
+	return cfg.magic == NAT_CONFIG_MAGIC && cfg.n_forwards <= NAT_MAX_FORWARDS &&
+	       memchr(cfg.tftp, 0, sizeof(cfg.tftp)) &&
+	       memchr(cfg.bootfile, 0, sizeof(cfg.bootfile));
 }
 
 static bool read_config(struct nat_config *ret_cfg)

@@ -8,8 +8,9 @@
  * the name server 10.0.2.3, and again when stat(2) says that the file has changed. It is read once
  * here, before the doors close, into a memory file. openat(2) then raises SIGSYS instead of doing
  * anything, and the handler answers for this one name with a duplicate of that descriptor, for all
- * others with EACCES. UNMODELLED: a change of the host's name servers is seen by the next worker
- * only; hosts with a local resolver (127.0.0.53) don't notice.
+ * files that the TFTP server has with what net/nat_boot.c kept, for all others with EACCES.
+ * UNMODELLED: a change of the host's name servers is seen by the next worker only; hosts with a
+ * local resolver (127.0.0.53) don't notice.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "host/sandbox.h"
+#include "net/nat_boot.h"
 #include "net/nat_helper.h"
 
 #define RESOLV_CONF     "/etc/resolv.conf"
@@ -46,12 +48,13 @@ static void on_sigsys(int sig, siginfo_t *info, void *ctx)
 
 	if (info->si_syscall != SYS_openat && info->si_syscall != SYS_open)
 		_exit(1);
-	reg[REG_RAX] = -EACCES;
 	if (strcmp(path, RESOLV_CONF) == 0) {
 		fd = dup(RESOLV_FD);
 		if (fd >= 0)
 			lseek(fd, 0, SEEK_SET);
 		reg[REG_RAX] = fd >= 0 ? fd : -ENOENT;
+	} else {
+		reg[REG_RAX] = nat_boot_open(path);
 	}
 	errno = keep;
 }

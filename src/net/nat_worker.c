@@ -8,7 +8,8 @@
  * (the last where the host's net.ipv4.ping_group_range allows it). Forwards come in from the
  * host to 10.0.2.15.
  *
- * Every frame of the guest passes nat_filter_out() first. TFTP, SMB and the address-rewriting
+ * Every frame of the guest passes nat_filter_out() first. TFTP is on when a directory was named
+ * (net/nat_boot.c); SMB and the address-rewriting
  * emulation of libslirp are off.
  *
  * Backpressure: frames for the guest that the socket does not take wait in a queue of at most 1
@@ -28,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net/nat_boot.h"
 #include "net/nat_filter.h"
 #include "net/nat_helper.h"
 #include "net/net.h"
@@ -54,6 +56,7 @@ struct queued {
 struct worker {
 	Slirp *slirp;
 	struct nat_filter filter;
+	const struct nat_config *cfg; /* borrowed */
 	struct worker_timer timers[MAX_TIMERS];
 	struct pollfd pfd[MAX_POLL]; /* 0: the guest */
 	int n_pfd;
@@ -82,6 +85,8 @@ static ssize_t on_send_packet(const void *buf, size_t len, void *opaque)
 	struct worker *w = opaque;
 	struct queued *q;
 
+	/* libslirp's buffer, which it does not look at again */
+	nat_boot_answer(w->cfg->bootfile, (uint8_t *)(uintptr_t)buf, len);
 	nat_filter_in(&w->filter, buf, len);
 	if (!w->queue && to_guest(buf, len))
 		return (ssize_t)len;
@@ -238,6 +243,12 @@ static int start_slirp(struct worker *w, const struct nat_config *cfg, struct er
 		.disable_host_loopback = w->filter.restrict_host && w->filter.n_udp == 0,
 	};
 
+	if (cfg->tftp[0]) {
+		sc.tftp_path = cfg->tftp;
+		sc.tftp_server_name = "10.0.2.2";
+	}
+	if (cfg->bootfile[0])
+		sc.bootfile = cfg->bootfile;
 	inet_pton(AF_INET, "10.0.2.0", &sc.vnetwork);
 	inet_pton(AF_INET, "255.255.255.0", &sc.vnetmask);
 	inet_pton(AF_INET, "10.0.2.2", &sc.vhost);
@@ -345,9 +356,11 @@ int nat_worker(const struct nat_config *cfg)
 	struct error err = {0};
 
 	w->queue_tail = &w->queue;
+	w->cfg = cfg;
 	nat_filter_init(&w->filter, cfg);
-	if (nat_keep_files(&err) < 0 || start_slirp(w, cfg, &err) < 0 ||
-	    bind_forwards(w, cfg, &err) < 0 || nat_sandbox(&err) < 0)
+	if (nat_keep_files(&err) < 0 || nat_boot_keep(cfg, &err) < 0 ||
+	    start_slirp(w, cfg, &err) < 0 || bind_forwards(w, cfg, &err) < 0 ||
+	    nat_sandbox(&err) < 0)
 		return setup_failed(&err);
 	if (!nat_send(NAT_UP, NULL, 0, 0))
 		return NAT_EXIT_DONE;

@@ -34,7 +34,9 @@ struct net_options {
 	const char *kind; /* "nat", "none", "tap:IF", "stream:PATH" */
 	const struct net_forward *forwards;
 	unsigned n_forwards;
-	bool restrict_host; /* NAT: no reach to host loopback (default true) */
+	const char *tftp;     /* NAT: directory that is served by TFTP; NULL = none */
+	const char *bootfile; /* NAT: what DHCP tells the guest to start from; NULL = nothing */
+	bool restrict_host;   /* NAT: no reach to host loopback (default true) */
 };
 
 /** net_open() - 0, or -errno with text ("port 2222 on 127.0.0.1 is in use by another program"). */

@@ -153,6 +153,8 @@ int vm_cpus_reset(struct vm *vm, const struct boot_cpu *boot, struct error *err)
 /* space.c */
 int vm_space_init(struct vm *vm, struct error *err) MUST_CHECK;
 void vm_space_done(struct vm *vm);
+/** vm_space_hook() - for block_set_enospc() of each disk. */
+void vm_space_hook(void *ctx, struct block *b);
 void vm_space_stop(struct vm *vm); /* VM_ASK_NO_SPACE */
 /** vm_space_retry() - submit what is parked again. */
 void vm_space_retry(struct vm *vm);

@@ -9,7 +9,7 @@
 
 #define RETRY_NS (3 * NS_PER_SEC)
 
-static void no_space(void *ctx, struct block *b)
+void vm_space_hook(void *ctx, struct block *b)
 {
 	struct vm *vm = ctx;
 
@@ -77,7 +77,7 @@ int vm_space_init(struct vm *vm, struct error *err)
 	vm->space_timer = loop_timer_new(vm->loop, on_timer, vm);
 	for (unsigned i = 0; i < MACHINE_DISKS_MAX; i++)
 		if (vm->block[i])
-			block_set_enospc(vm->block[i], no_space, vm);
+			block_set_enospc(vm->block[i], vm_space_hook, vm);
 	return 0;
 }
 

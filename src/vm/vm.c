@@ -302,12 +302,15 @@ static int open_back_ends(struct vm *vm, const struct vm_config *cfg, struct err
 					    .aio = cfg->deterministic ? BLOCK_AIO_SYNC
 								      : BLOCK_AIO_AUTO};
 
-		r = block_open(vm->loop, &opt, &vm->block[i], err);
+		if (opt.path)
+			r = block_open(vm->loop, &opt, &vm->block[i], err);
 	}
 	if (r == 0 && cfg->net && strcmp(cfg->net, "none")) {
 		struct net_options opt = {.kind = cfg->net,
 					  .forwards = cfg->forward,
 					  .n_forwards = cfg->n_forwards,
+					  .tftp = cfg->tftp,
+					  .bootfile = cfg->bootfile,
 					  .restrict_host = !cfg->net_host};
 
 		r = net_open(vm->loop, &opt, &vm->net, err);

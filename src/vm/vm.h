@@ -32,7 +32,7 @@
 struct vm;
 
 struct vm_disk {
-	const char *path;
+	const char *path; /* NULL: a CD or diskette drive that is empty */
 	bool read_only, unsafe;
 	bool overlay; /* what the guest writes is gone at the end */
 	enum machine_disk_kind kind;
@@ -63,7 +63,8 @@ struct vm_config {
 	enum machine_nic_model nic;
 	uint16_t nic_io; /* ne2k_isa */
 	uint8_t nic_irq;
-	bool net_host; /* nat: the guest may reach the host's loopback */
+	const char *tftp, *bootfile; /* nat: a directory, and what to start from; NULL = none */
+	bool net_host;               /* nat: the guest may reach the host's loopback */
 	struct net_forward forward[32];
 	unsigned n_forwards;
 	const char *serial[MACHINE_SERIALS]; /* chr specs; NULL = "null" */
@@ -134,6 +135,27 @@ void vm_power_button(struct vm *vm);
 void vm_nmi(struct vm *vm);
 /** vm_quit() - end vm_run() with VM_END_QUIT. */
 void vm_quit(struct vm *vm);
+/* A drive whose medium can be changed. Strings are the VM's until the next change. */
+struct vm_drive {
+	char name[16];    /* cd0, floppy0 */
+	const char *file; /* NULL: empty */
+	bool cdrom, read_only, tray_open, locked;
+};
+/** vm_get_drive() - disk @i (of vm_config) as a drive; false: not one. vm_find_drive() - its number
+ * by name, or -ENODEV with text. */
+bool vm_get_drive(const struct vm *vm, unsigned i, struct vm_drive *ret);
+int vm_find_drive(const struct vm *vm, const char *name, struct error *err) MUST_CHECK;
+/**
+ * vm_eject() - take the medium out; a CD drive's tray stays open
+ * vm_insert() - open @path, put it in instead of what is there, close the tray
+ * -EBUSY with text: the guest has locked the drive and @force is not set.
+ */
+int vm_eject(struct vm *vm, unsigned i, bool force, struct error *err) MUST_CHECK;
+int vm_insert(struct vm *vm, unsigned i, const char *path, bool read_only, bool force,
+	      struct error *err) MUST_CHECK;
+/** vm_open_tray(), vm_close_tray() - with what is in it. */
+int vm_open_tray(struct vm *vm, unsigned i, bool force, struct error *err) MUST_CHECK;
+int vm_close_tray(struct vm *vm, unsigned i, struct error *err) MUST_CHECK;
 /** vm_print_stats() - the counters table; parks the vCPUs meanwhile. */
 void vm_print_stats(struct vm *vm, FILE *out);
 

@@ -296,9 +296,29 @@ def network(bothy, *options):
         check("iPXE has an address", True)
 
 
+def tftp(bothy, *options):
+    """iPXE gets a script of this host's by TFTP; files outside the directory stay there."""
+    need(files=["/usr/lib/ipxe/qemu/pxe-e1000.rom"])
+    model = next((o for o in options if not o.startswith("-")), "e1000")
+    with work_dir() as d:
+        write(f"{d}/secret", "#!ipxe\necho this is not for you\n")
+        write(f"{d}/tftp/sub/second.ipxe", "#!ipxe\necho second file of ${filename}\n"
+              "chain tftp://10.0.2.2//../secret || chain tftp://10.0.2.2/none || echo and no more\n")
+        write(f"{d}/tftp/first.ipxe", "#!ipxe\necho first file\n"
+              "chain tftp://${next-server}/sub/second.ipxe\n")
+        with Guest(bothy, "--boot", "net", "--net",
+                   f"nat,tftp={d}/tftp,bootfile=first.ipxe,model={model}", "-m", "64M") as g:
+            g.expect(r"iPXE.*starting execution", BOOT_SECONDS)
+            g.expect(r"first file", BOOT_SECONDS)
+            g.expect(r"second file of first.ipxe", 60)
+            g.expect(r"and no more", 60)
+            check("nothing else was served",
+                  not any("not for you" in text for _, text in g.lines))
+
+
 TESTS = {"grub_cd": grub_cd, "reboot": reboot, "isolinux": isolinux, "diskette": diskette,
          "memtest": memtest, "debian_disk": debian_disk_test, "menu": menu,
-         "network": network, "drives": drives}
+         "network": network, "drives": drives, "tftp": tftp}
 
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[2] not in TESTS:

@@ -5,9 +5,11 @@ Linux's own drivers on each kind of disk bothy has, and starting from one throug
 
   disks.py BOTHY linux BUS      an ext4 made here: written, verified, trimmed by Linux, checked here
   disks.py BOTHY bios BUS       the BIOS starts the boot sector of a disk on BUS
+  disks.py BOTHY media BUS      discs (on ahci, ide, scsi) and diskettes change while Linux runs
 
 BUS: ahci, ide, nvme, scsi, virtio. Further words are options of `bothy run`.
 """
+import hashlib
 import os
 import shutil
 import subprocess
@@ -36,13 +38,13 @@ def boot_sector(text):
                  (1).to_bytes(4, "little") + (63).to_bytes(4, "little") + bytes(48) + b"\x55\xaa")
 
 
-def make_ext4(path, size):
+def make_ext4(path, size, *options):
     os.environ["PATH"] += ":/sbin:/usr/sbin"
     if not shutil.which("mkfs.ext4") or not shutil.which("e2fsck"):
         skip("no mkfs.ext4: run tools/bootstrap check-long")
     with open(path, "wb") as f:
         f.truncate(size)
-    subprocess.run(["mkfs.ext4", "-q", "-F", path], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-F", *options, path], check=True)
 
 
 def linux(bothy, bus, *options):
@@ -66,7 +68,7 @@ def linux(bothy, bus, *options):
             got, _ = g.shell("rm /mnt/4; sync; fstrim /mnt && echo trimmed", 120)
             check(f"free space is given back ({got})", got == "trimmed" or bus == "ide")
             bad, _ = g.shell("umount /mnt; dmesg | grep -iE 'i/o error|timeout|exception|failed "
-                             "command|abort|reset' | grep -vc 'usb\\|SATA link\\|xhci'")
+                             "command|abort|reset' | grep -vc 'Power-on\\|usb\\|SATA link\\|xhci'")
             check(f"the kernel complains of nothing ({bad})", bad == "0")
             g.type("poweroff -f")
             check("status 0 after power off", g.wait(60) == 0)
@@ -94,7 +96,69 @@ def bios(bothy, bus, *options):
             check("it restarts through the keyboard controller", g.wait(60) == 0)
 
 
-TESTS = {"linux": linux, "bios": bios}
+def command(bothy, *words):
+    """`bothy WORDS`: its status and what it says."""
+    done = subprocess.run([bothy, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, check=False)
+    return done.returncode, done.stdout.strip()
+
+
+def media(bothy, bus, *options):
+    kernel, initrd = disk_images()
+    with work_dir() as d:
+        os.environ["XDG_RUNTIME_DIR"] = d
+        make_ext4(f"{d}/one", 4 * MIB, "-b", "2048")
+        for name, size in (("two", 6 * MIB), ("floppy", 1440 * 1024), ("odd", 12345 * 512)):
+            with open(f"{d}/{name}", "wb") as f:
+                f.write(os.urandom(size))
+        with Guest(bothy, "--kernel", kernel, "--initrd", initrd, "-m", "256M", "--net", "none",
+                   "--name", "m", "--append", "console=ttyS0 quiet", "--cdrom", f"none,if={bus}",
+                   "--floppy", "none", *options) as g:
+            g.to_shell(BOOT_SECONDS)
+
+            def same(dev, name):
+                got, _ = g.shell(f"sha256sum /dev/{dev} | cut -c1-64", 120)
+                with open(f"{d}/{name}", "rb") as f:
+                    check(f"/dev/{dev} reads as the image '{name}'",
+                          got == hashlib.file_digest(f, "sha256").hexdigest())
+
+            got, _ = g.shell("dd if=/dev/sr0 of=/dev/null bs=2k count=1 2>&1 | head -1")
+            check(f"the drive is empty ({got})", "No medium" in got)
+            status, said = command(bothy, "insert", "m", "cd0", f"{d}/one")
+            check(f"a disc goes in ({said})", status == 0)
+            same("sr0", "one")
+            status, said = command(bothy, "insert", "m", "cd0", f"{d}/missing")
+            check(f"a missing file is refused: {said}", status == 1 and "missing" in said)
+            same("sr0", "one")
+            status, said = command(bothy, "change", "m", "cd0", f"{d}/two")
+            check(f"another one ({said})", status == 0)
+            same("sr0", "two")
+            command(bothy, "insert", "m", "cd0", f"{d}/one")
+            got, _ = g.shell("mount -t ext4 -o ro,noload /dev/sr0 /mnt && echo mounted")
+            check(f"it can be mounted ({got})", got == "mounted")
+            status, said = command(bothy, "eject", "m", "cd0")
+            check(f"the guest has locked it: {said}", status == 1 and "locked" in said)
+            status, said = command(bothy, "eject", "m", "cd0", "--force")
+            check(f"--force ejects it ({said})", status == 0)
+            g.shell("umount /mnt")
+            got, _ = g.shell("dd if=/dev/sr0 of=/dev/null bs=2k count=1 2>&1 | head -1")
+            check(f"the drive is empty ({got})", "No medium" in got)
+            status, said = command(bothy, "insert", "m", "floppy0", f"{d}/odd")
+            check(f"no diskette has that size: {said}", status == 1)
+            status, said = command(bothy, "insert", "m", "floppy0", f"{d}/floppy")
+            check(f"a diskette goes in ({said})", status == 0)
+            same("fd0", "floppy")
+            status, said = command(bothy, "eject", "m", "floppy0")
+            check(f"and comes out ({said})", status == 0)
+            got, _ = g.shell("dd if=/dev/fd0 of=/dev/null bs=512 count=1 2>&1 | head -1", 120)
+            check(f"the diskette drive is empty ({got})", "No such device" in got or "error" in got)
+            status, said = command(bothy, "eject", "m", "disk7")
+            check(f"what isn't there is named: {said}", status == 1 and "cd0, floppy0" in said)
+            g.type("poweroff -f")
+            check("status 0 after power off", g.wait(60) == 0)
+
+
+TESTS = {"linux": linux, "bios": bios, "media": media}
 
 if __name__ == "__main__":
     if len(sys.argv) < 4 or sys.argv[2] not in TESTS or sys.argv[3] not in NAMES:

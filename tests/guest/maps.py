@@ -79,8 +79,8 @@ def bound(bothy, image, memory="128", rounds="120"):
     pool = int(memory) / (16 if int(memory) <= 256 else 4) # of blocks: interp.c
     cache = max(64, min(256, int(memory) / 8))             # translate.c
     limit = OVERHEAD_MIB + (0 if pool <= 8 else pool)
-    with Guest(bothy, "--kernel", image, "-m", f"{memory}M", "--net", "none", "--debug-exit",
-               "--append", rounds) as g:
+    with Guest(bothy, "--kernel", image, "-m", f"{memory}M", "--machine", "microvm", "--net", "none",
+               "--debug-exit", "--append", rounds) as g:
         most = own = samples = 0
         while g.process.poll() is None:
             try:

@@ -534,7 +534,10 @@ static bool in_sequence(const struct insn *in)
 /* Those of a calm sequence: what would unmask exceptions or leave the data pages is left out. */
 static bool in_calm_sequence(const struct insn *in)
 {
+	if (in->code_bits == 32 && in->addrsize == 2) /* cannot reach the data pages */
+		return false;
 	switch (in->special) {
+	case SP_BOUND:
 	case SP_FLDENV:
 	case SP_FRSTOR:
 	case SP_FXRSTOR:
@@ -593,6 +596,63 @@ static unsigned put_jump(uint8_t *code, unsigned bits, uint64_t at)
 	return n + w;
 }
 
+/*
+ * Several accesses off one register, as compilers write them for the fields of a structure and for
+ * spilled registers: translators may check them at once. Near the edges of the data pages unless
+ * @calm, and sometimes the register moves on between two of them.
+ */
+static unsigned put_group(uint8_t *code, unsigned bits, bool calm, uint64_t *rng)
+{
+	static const uint8_t ops[] = {0x8b, 0x89, 0x03, 0x01, 0x3b, 0x39, 0x8a, 0x88,
+				      0x33, 0x29, 0x10, 0x11, 0xb6, 0xb7, 0x86, 0x63};
+	static const uint8_t base16[] = {X86_RSI, X86_RDI, X86_RBX}, rm16[] = {4, 5, 7};
+	static const uint64_t edges[] = {NATIVE_DATA, NATIVE_HOLE, NATIVE_RO, NATIVE_DATA2,
+					 NATIVE_DATA2 + 0x1000};
+	uint64_t r = diff_xorshift(rng), at;
+	unsigned n = 0, k = (unsigned)(r >> 8) % 3, base = bits == 16 ? base16[k] : (r >> 8) & 7;
+	unsigned accesses = 2 + (unsigned)(r >> 16) % 6;
+	bool far = (r >> 24) % 4 == 0;
+
+	if (base == X86_RSP)
+		base = X86_RBP;
+	at = calm ? NATIVE_DATA + 0x800 + (r >> 32) % 0x1000
+		  : edges[(r >> 28) % ARRAY_SIZE(edges)] + (r >> 32) % 256 - 128;
+	n += put_mov(code, bits, base, at - (bits == 16 ? NATIVE_BASE : 0));
+	for (unsigned i = 0; i < accesses; i++) {
+		uint8_t op, mod;
+		unsigned reg;
+
+		r = diff_xorshift(rng);
+		reg = r >> 8 & 7;
+		while (calm && (reg % 4 == base % 4 || reg == X86_RSP))
+			reg = (reg + 1) % 8; /* not the base, nor a byte of it */
+		op = ops[r % ARRAY_SIZE(ops)];
+		mod = (uint8_t)((far ? 0x80 : 0x40) | reg << 3 | (bits == 16 ? rm16[k] : base));
+		if (op == 0x63 && bits != 64)
+			op = 0x8b;
+		if (bits == 64 && (r >> 16) % 2)
+			code[n++] = (uint8_t)(0x40 | (r >> 17 & 1) << 3 | (r >> 18 & 1) << 2);
+		if (op == 0x10 || op == 0x11 || op == 0xb6 || op == 0xb7)
+			code[n++] = 0x0f;
+		code[n++] = op;
+		code[n++] = mod;
+		if (!far) {
+			code[n++] = (uint8_t)(r >> 24);
+		} else {
+			unsigned w = bits == 16 ? 2 : 4;
+
+			st_le(code + n, w, (uint64_t)((int64_t)(r >> 24 & 0x7ff) - 0x400));
+			n += w;
+		}
+		if (r >> 40 & 1 && (r >> 41) % 8 == 0) { /* lea base, [base + 8] */
+			code[n++] = 0x8d;
+			code[n++] = (uint8_t)(0x40 | base << 3 | (bits == 16 ? rm16[k] : base));
+			code[n++] = 8;
+		}
+	}
+	return n;
+}
+
 /* @id also says whether the sequence is a calm one, most of which run to their end, or one in which
  * anything may fault. */
 static unsigned make_sequence(struct run *r, uint64_t id, struct native_case *c, uint8_t *code)
@@ -611,8 +671,15 @@ static unsigned make_sequence(struct run *r, uint64_t id, struct native_case *c,
 	c->code_off = (uint16_t)(diff_xorshift(&rng) % 0x1800);
 	at = NATIVE_CODE + c->code_off - (r->o.mode == 16 ? NATIVE_BASE : 0);
 	for (unsigned i = 0; i < pieces && n + 128 < DIFF_SEQ_BYTES; i++) {
-		uint32_t regs = diff_generate_piece(&piece, id + i, r->o.mode, calm, model,
-						    calm ? in_calm_sequence : in_sequence, &in);
+		uint32_t regs;
+
+		if (diff_xorshift(&rng) % 8 == 0) {
+			n += put_group(code + n, r->o.mode, calm, &rng);
+			r->insns += 5;
+			continue;
+		}
+		regs = diff_generate_piece(&piece, id + i, r->o.mode, calm, model,
+					   calm ? in_calm_sequence : in_sequence, &in);
 
 		/* most find memory where they were meant to */
 		if (calm || diff_xorshift(&rng) % 16)

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "net_guest.h"
@@ -69,6 +70,88 @@ static void test_nat_reach(void **state)
 	assert_false(udp_reaches(&closed_nat, LOOPBACK));
 	assert_false(udp_reaches(&closed_nat, 0));
 	assert_false(udp_reaches(&closed_nat, 0x7fffffff));
+}
+
+/* What the TFTP server (RFC 1350) says to a request for @name: the opcode; data in *text. */
+static unsigned tftp_get(struct guest *g, const char *name, char text[64])
+{
+	uint8_t req[128] = {0, 1};
+	size_t n = strlen(name), len;
+	const uint8_t *f;
+
+	memcpy(req + 2, name, n);
+	memcpy(req + 3 + n, "octet", 5);
+	assert_int_equal(send_udp(g, GATEWAY, 5001, 69, req, 3 + n + 6), 0);
+	f = wait_frame(g, is_udp_to, 5001, 3000, &len);
+	assert_non_null(f);
+	snprintf(text, 64, "%.*s", (int)MIN(ld_be16(f + 38) - 12u, 63u), (const char *)f + 46);
+	return ld_be16(f + 42);
+}
+
+static bool names_bootfile(const uint8_t *f, size_t len, uint32_t unused)
+{
+	return memmem(f, len,
+		      "\x43\x04"
+		      "boot",
+		      6) &&
+	       memmem(f, 42 + 236, "boot", 4);
+}
+
+static void test_nat_boot(void **state)
+{
+	char dir[] = "/tmp/bothy-tftp-XXXXXX", path[64], text[64];
+	const char *names[] = {"boot", "secret"};
+	struct net_options opt = {
+		.kind = "nat", .restrict_host = true, .tftp = dir, .bootfile = "boot"};
+	uint8_t discover[300] = {1, 1, 6, 0, 1, 2, 3, 4};
+	struct error err = {0};
+	struct guest g;
+	size_t len;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/a", dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s%s/%s", dir, i ? "" : "/a", names[i]);
+		FILE *f = fopen(path, "w");
+		assert_non_null(f);
+		fprintf(f, "this is %s", names[i]);
+		fclose(f);
+	}
+	snprintf(path, sizeof(path), "%s/a", dir);
+	opt.tftp = path;
+	guest_up(&g, &opt);
+	assert_int_equal(tftp_get(&g, "boot", text), 3); /* DATA */
+	assert_string_equal(text, "this is boot");
+	assert_int_equal(tftp_get(&g, "//boot", text), 3);
+	assert_int_equal(tftp_get(&g, "none", text), 5); /* ERROR */
+	assert_int_equal(tftp_get(&g, "../secret", text), 5);
+	assert_int_equal(tftp_get(&g, "..", text), 5);
+	assert_int_equal(tftp_get(&g, "", text), 5);
+	/* RFC 2132, 9.5: option 67, and the BOOTP field */
+	memcpy(discover + 28, guest_mac, 6);
+	memcpy(discover + 236, "\x63\x82\x53\x63\x35\x01\x01\xff", 8);
+	assert_int_equal(send_udp(&g, 0xffffffff, 68, 67, discover, sizeof(discover)), 0);
+	assert_non_null(wait_frame(&g, names_bootfile, 0, 3000, &len));
+	guest_close(&g);
+	/* a directory that is not there */
+	opt.tftp = "/tmp/bothy-tftp-none";
+	assert_true(guest_open(&g, &opt, &err) < 0);
+	assert_non_null(strstr(err.text, "bothy-tftp-none"));
+	guest_close(&g);
+	/* without one there is no server */
+	opt.tftp = NULL;
+	guest_up(&g, &opt);
+	assert_int_equal(send_udp(&g, GATEWAY, 5001, 69, "\0\1boot\0octet", 13), 0);
+	assert_null(wait_frame(&g, is_udp_to, 5001, 300, &len));
+	guest_close(&g);
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s%s/%s", dir, i ? "" : "/a", names[i]);
+		unlink(path);
+	}
+	snprintf(path, sizeof(path), "%s/a", dir);
+	rmdir(path);
+	rmdir(dir);
 }
 
 static void test_nat_tcp(void **state)
@@ -514,12 +597,12 @@ static void test_nat_backpressure(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nat_dhcp),         cmocka_unit_test(test_nat_reach),
-		cmocka_unit_test(test_nat_tcp),          cmocka_unit_test(test_nat_refused),
-		cmocka_unit_test(test_nat_forward),      cmocka_unit_test(test_nat_open_errors),
-		cmocka_unit_test(test_nat_killed),       cmocka_unit_test(test_nat_orphan),
-		cmocka_unit_test(test_nat_sandbox),      cmocka_unit_test(test_nat_abuse),
-		cmocka_unit_test(test_nat_backpressure),
+		cmocka_unit_test(test_nat_boot),        cmocka_unit_test(test_nat_dhcp),
+		cmocka_unit_test(test_nat_reach),       cmocka_unit_test(test_nat_tcp),
+		cmocka_unit_test(test_nat_refused),     cmocka_unit_test(test_nat_forward),
+		cmocka_unit_test(test_nat_open_errors), cmocka_unit_test(test_nat_killed),
+		cmocka_unit_test(test_nat_orphan),      cmocka_unit_test(test_nat_sandbox),
+		cmocka_unit_test(test_nat_abuse),       cmocka_unit_test(test_nat_backpressure),
 	};
 
 	if (argc > 0 && strcmp(argv[0], NAT_ARGV0) == 0)

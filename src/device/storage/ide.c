@@ -710,19 +710,32 @@ void ide_channel_reset(struct ide_channel *ch)
 	ide_irq_update(ch);
 }
 
+/* A transfer from the disc of drive @n ends as if the door had been opened. */
+static void give_up_disc(struct ide_channel *ch, unsigned n)
+{
+	ide_channel_drain(ch);
+	if (ch->s->active == n && ch->s->phase != IDE_IDLE && ch->s->op == IDE_OP_READ)
+		atapi_end(ch, SCSI_KEY_NOT_READY, SCSI_ASC_NO_MEDIUM, 0);
+}
+
 void ide_set_medium(struct ide_channel *ch, unsigned n, struct block *block)
 {
 	struct ide_drive *d = &ch->drive[n & 1];
 
 	if (!d->cdrom)
 		return;
-	ide_channel_drain(ch);
-	/* A transfer from the old disc ends as if the door had been opened. */
-	if (ch->s->active == (n & 1) && ch->s->phase != IDE_IDLE && ch->s->op == IDE_OP_READ)
-		atapi_end(ch, 0x02, 0x3a, 0x00);
+	give_up_disc(ch, n & 1);
 	d->block = block;
 	measure(d);
 	scsi_set_medium(&d->lu, block);
+}
+
+void ide_open_tray(struct ide_channel *ch, unsigned n)
+{
+	if (!ch->drive[n & 1].cdrom)
+		return;
+	give_up_disc(ch, n & 1);
+	scsi_open_tray(&ch->drive[n & 1].lu);
 }
 
 bool ide_tray_open(const struct ide_channel *ch, unsigned n)

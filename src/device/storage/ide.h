@@ -163,6 +163,8 @@ void ide_block_done(struct ide_channel *ch);
 /** ide_set_medium() - change the disc of CD drive @n: closes the tray, NULL = leave it empty. The
  * guest hears of it; the caller owns both blocks and may close the old one afterwards. */
 void ide_set_medium(struct ide_channel *ch, unsigned n, struct block *block);
+/** ide_open_tray() - of CD drive @n, from outside: the door lock is no hindrance. */
+void ide_open_tray(struct ide_channel *ch, unsigned n);
 /** ide_tray() - is the tray open / the door locked by the guest? */
 bool ide_tray_open(const struct ide_channel *ch, unsigned n);
 bool ide_tray_locked(const struct ide_channel *ch, unsigned n);

@@ -169,7 +169,7 @@ uint64_t scsi_blocks(const struct scsi_lu *lu)
 }
 
 /* Codes of the media class: MMC-5, table 306. */
-enum { EVENT_NEW_MEDIA = 2, EVENT_REMOVAL = 3 };
+enum { EVENT_EJECT_REQUEST = 1, EVENT_NEW_MEDIA = 2, EVENT_REMOVAL = 3 };
 
 static void tell_medium(struct scsi_lu *lu)
 {
@@ -194,6 +194,11 @@ void scsi_open_tray(struct scsi_lu *lu)
 	lu->r->tray_open = true;
 	lu->r->locked = false;
 	tell_medium(lu);
+}
+
+void scsi_ask_eject(struct scsi_lu *lu)
+{
+	lu->r->media_event = EVENT_EJECT_REQUEST;
 }
 
 /* ---- commands. buf is zeroed ---- */

@@ -152,6 +152,8 @@ void scsi_put_sense(uint8_t *b, uint8_t key, uint8_t asc, uint8_t ascq);
 void scsi_set_medium(struct scsi_lu *lu, struct block *block);
 /** scsi_open_tray() - as if the button had been pressed: open, and say so. */
 void scsi_open_tray(struct scsi_lu *lu);
+/** scsi_ask_eject() - the button of a locked drive was pressed: the guest hears of it. */
+void scsi_ask_eject(struct scsi_lu *lu);
 /** scsi_has_medium() - is there a medium in a closed drive? scsi_blocks() - its blocks, else 0. */
 bool scsi_has_medium(const struct scsi_lu *lu);
 uint64_t scsi_blocks(const struct scsi_lu *lu);

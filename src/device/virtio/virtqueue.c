@@ -447,6 +447,25 @@ static size_t cursor_copy(struct vq_cursor *c, void *buf, size_t len, bool write
 	return done;
 }
 
+uint64_t vq_skip(struct vq_cursor *c, uint64_t len)
+{
+	uint64_t left = len = MIN(len, c->left);
+
+	while (left && c->n) {
+		size_t n = (size_t)MIN(left, (uint64_t)(c->iov->iov_len - c->off));
+
+		left -= n;
+		c->left -= n;
+		c->off += n;
+		if (c->off == c->iov->iov_len) {
+			c->iov++;
+			c->n--;
+			c->off = 0;
+		}
+	}
+	return len - left;
+}
+
 size_t vq_read(struct vq_cursor *c, void *to, size_t len)
 {
 	return cursor_copy(c, to, len, false);

@@ -160,6 +160,8 @@ int vq_read_exact(struct vq_cursor *c, void *to, size_t len) MUST_CHECK;
 size_t vq_write(struct vq_cursor *c, const void *from, size_t len);
 /** vq_write_exact() - all @len bytes, or -ENOSPC and nothing moves. */
 int vq_write_exact(struct vq_cursor *c, const void *from, size_t len) MUST_CHECK;
+/** vq_skip() - advance by up to @len bytes; returns how many. */
+uint64_t vq_skip(struct vq_cursor *c, uint64_t len);
 /**
  * vq_take_iov() - the next @len bytes of @c as iovecs, for zero-copy I/O
  * Trims the element's own iovec array in place: no cursor over the same part works afterwards.

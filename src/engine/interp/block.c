@@ -6,7 +6,8 @@
  * A block is what was decoded from one RAM or ROM page (named by its host address, so that remapped
  * pages and ROM shadows are different pages) at one RIP in one mode. It holds a copy of the bytes.
  * An instruction that crosses into the next page is a block of its own that names both pages and is
- * entered from the run loop only, which checks both.
+ * entered from the run loop only, which checks both. Blocks of a page that turns up at another
+ * linear address are moved there together (instance.c).
  *
  * Invalidation: before bytes are read for good, the 64-byte granules they lie in are marked and the
  * page's code byte is set; then comes a fence that all vCPU threads take part in (membarrier), then
@@ -37,6 +38,7 @@ void block_flush_all(struct interp_cpu *ic)
 {
 	memset(ic->jump, 0, sizeof(ic->jump));
 	memset(ic->hash, 0, sizeof(ic->hash));
+	memset(ic->instance, 0, sizeof(ic->instance));
 	ic->pool_used = 0;
 	ic->link = NULL;
 	thunk_arena_reset(&ic->thunks);
@@ -59,9 +61,12 @@ void *block_pool_alloc(struct interp_cpu *ic, size_t size)
 	return p;
 }
 
+/* Where blocks can be moved, RIP is not part of the hash: an instance_bring() need not touch it,
+ * and the same page is at few addresses at a time. */
 static unsigned hash_of(const uint8_t *code, uint64_t rip, uint32_t key)
 {
-	uint64_t h = ((uintptr_t)code ^ rip * 0x9e3779b97f4a7c15ull ^ key) * 0xff51afd7ed558ccdull;
+	uint64_t place = key_can_move(key) ? 0 : rip * 0x9e3779b97f4a7c15ull;
+	uint64_t h = ((uintptr_t)code ^ place ^ key) * 0xff51afd7ed558ccdull;
 
 	return (unsigned)(h >> 40) & (BLOCK_HASH - 1);
 }
@@ -271,8 +276,10 @@ static struct block *commit(struct vcpu *v, const struct draft *d, uint64_t rip,
 	b->cold[d->n] = (struct uop_cold){.off = (uint16_t)d->n_bytes};
 	b->bytes = (uint8_t *)&b->cold[n];
 	memcpy(b->bytes, d->bytes, d->n_bytes);
+	for (unsigned i = 0; i < d->n; i++)
+		b->rip_rel |= d->uop[i].rip_rel;
 	b->uop[d->n] = (struct uop){.n = (uint8_t)d->n, .scale = 1};
-	uop_end(&b->uop[d->n], key & X86_MODE_CS64 ? end : (uint32_t)end, key);
+	uop_end(&b->uop[d->n], end - (rip & ~0xfffull), key);
 	ic->built++;
 	return b;
 }
@@ -363,6 +370,18 @@ static void insert(struct interp_cpu *ic, struct block *b)
 
 	b->hash_next = ic->hash[h];
 	ic->hash[h] = b;
+	if (key_can_move(b->key))
+		instance_add(ic, b);
+}
+
+void block_unhash(struct interp_cpu *ic, struct block *b)
+{
+	struct block **at = &ic->hash[hash_of(b->page + b->page_off, b->rip, b->key)];
+
+	while (*at && *at != b)
+		at = &(*at)->hash_next;
+	if (*at)
+		*at = b->hash_next;
 }
 
 /* Code in a segment whose limit can change under the same key. */
@@ -370,6 +389,16 @@ static bool limit_ok(const struct vcpu *v, const struct block *b)
 {
 	return b->key & (X86_MODE_CS64 | X86_MODE_FLAT) ||
 	       b->rip + b->n_bytes - 1 <= v->s.seg[X86_CS].limit;
+}
+
+bool block_unchanged(struct interp_cpu *ic, struct block *b, const struct x86_tlb_entry *e)
+{
+	ic->v->count.smc++;
+	if (!mark_code(ic, b->meta, e->code, e->host, b->page_off, b->n_bytes, b->bytes, &b->gen))
+		return false;
+	if (b->native)
+		ic->hooks->revalidated(b);
+	return true;
 }
 
 /* A block found by its page: is it still what is there? Stale ones are compared and taken again. */
@@ -393,12 +422,7 @@ static bool revalidate(struct vcpu *v, struct block *b, const struct x86_tlb_ent
 	}
 	if (LIKELY(block_valid(b)))
 		return true;
-	v->count.smc++;
-	if (!mark_code(ic, b->meta, e->code, e->host, b->page_off, b->n_bytes, b->bytes, &b->gen))
-		return false;
-	if (b->native)
-		ic->hooks->revalidated(b);
-	return true;
+	return block_unchanged(ic, b, e);
 }
 
 /* A block for two pages is complete. */
@@ -532,7 +556,7 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 	gva_t lin = code_lin(v, rip, key);
 	bool mmio;
 	struct x86_tlb_entry *e;
-	struct block *b;
+	struct block *b, **head;
 
 	*ret_r = X86_OK;
 	if (UNLIKELY(ic->flush_wanted))
@@ -564,11 +588,16 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 		}
 		return b;
 	}
-	b = lookup(v, &ic->hash[hash_of(e->host + (lin & 0xfff), rip, key)], e, rip);
+	head = &ic->hash[hash_of(e->host + (lin & 0xfff), rip, key)];
+	b = lookup(v, head, e, rip);
+	if (!b && key_can_move(key) && instance_bring(v, e, rip, key))
+		b = lookup(v, head, e, rip);
 	if (!b)
 		b = build(v, e, rip, key, ret_r);
 	if (!b)
 		return NULL;
+	if (b->inst)
+		b->inst->used = ic->turn;
 	link_block(ic, b);
 	if (b->flags & BLOCK_TWO_PAGES && b->native)
 		ic->hooks->crossing(v, b);

@@ -49,7 +49,8 @@ static void set_address(struct uop *u, uint32_t key, uint64_t rip, const struct 
 	u->index = in->index == INSN_NO_REG ? WORD_OF(zero) : in->index;
 	u->scale = (uint8_t)(1u << in->scale);
 	u->disp = in->flags & INSN_MOFFS ? (int64_t)in->imm : in->disp;
-	if (in->flags & INSN_RIP_REL)
+	u->rip_rel = in->flags & INSN_RIP_REL;
+	if (u->rip_rel)
 		u->disp += (int64_t)(rip + in->len);
 	u->seg = WORD_OF(zero);
 	if (key & X86_MODE_CS64 && (in->seg == X86_FS || in->seg == X86_GS))
@@ -121,8 +122,14 @@ static bool digest_special(struct interp_cpu *ic, uint32_t key, uint64_t rip, co
 	if (in->flags & INSN_MODRM || in->flags & INSN_MEM)
 		set_address(u, key, rip, in);
 	u->fn = branch_handler(key, in, rip, u);
-	if (u->fn)
+	if (u->fn) {
+		if (in->special == SP_JCC || in->special == SP_JMP_REL ||
+		    in->special == SP_CALL_REL) {
+			u->imm -= rip & ~0xfffull;
+			u->disp -= (int64_t)(rip & ~0xfffull);
+		}
 		return true;
+	}
 	copy = block_pool_alloc(ic, sizeof(*copy));
 	if (!copy)
 		return false;

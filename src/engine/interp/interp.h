@@ -32,6 +32,7 @@
 
 struct uop;
 struct block;
+struct instance;
 struct draft; /* block.c */
 
 typedef int (*uop_fn)(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
@@ -43,15 +44,16 @@ typedef int (*mem_fn)(struct vcpu *v, const struct uop *u, struct x86_tlb_entry 
 struct uop {
 	uop_fn fn;
 	union {
-		uint64_t imm; /* branches: target RIP; push: the value */
+		uint64_t imm; /* branches: target, see uop_target(); push: the value */
 		mem_fn thunk;
 		const struct insn *in; /* specials */
 	};
-	int64_t disp;
+	int64_t disp; /* of an address; branches: the next instruction, as the target */
 	uint8_t base, index, scale /* factor 1, 2, 4, 8 */, seg;
-	uint8_t reg; /* GPR of push, pop, lea, indirect branches */
-	uint8_t n;   /* index in the block, UOP_LOOSE outside of one */
-	uint8_t pad_[2];
+	uint8_t reg;  /* GPR of push, pop, lea, indirect branches */
+	uint8_t n;    /* index in the block, UOP_LOOSE outside of one */
+	bool rip_rel; /* disp has the block's RIP in it */
+	uint8_t pad_;
 };
 static_assert(sizeof(struct uop) == 32, "two uops a cache line; thunks step by 32");
 
@@ -77,6 +79,29 @@ enum {
 	BLOCK_ONCE = 8, /* of engine/lockstep; neither = not known yet */
 };
 
+/*
+ * The blocks of one page at one linear address in one mode. When the page turns up at another
+ * address, which under address-space randomization it does whenever a program starts, all of them
+ * are moved there (instance.c).
+ */
+struct instance {
+	struct instance *next; /* in interp_cpu.instance[] */
+	const uint8_t *page;
+	const uint8_t *page2; /* of instructions across two pages: where they end */
+	uint64_t base, base2; /* RIP of the first byte of the page, of the next page */
+	uint64_t before;      /* where it was moved from; 1: it was not */
+	uint64_t used;        /* interp_cpu.turn when it was looked up last */
+	struct block *blocks; /* by block.sibling */
+	uint32_t key;
+	uint16_t off; /* of the one instruction across two pages, or INSTANCE_PAGE */
+	bool fixed;   /* cannot be moved */
+	/* of the translator */
+	struct tr_block *tr;            /* all code, by tr_block.sibling */
+	uint64_t *epoch;                /* writable; in which it was found mapped. NULL: none yet */
+	struct x86_tlb_entry *entry[2]; /* where the soft TLB has its pages */
+};
+#define INSTANCE_PAGE 0xffffu
+
 struct block {
 	struct block *hash_next;
 	uint64_t rip;
@@ -89,12 +114,15 @@ struct block {
 	uint16_t page_off;
 	uint8_t flags;
 	uint8_t succ_far; /* bit i: succ[i] is in another page */
+	bool rip_rel;     /* some uops have their RIP in them */
 	/* second page of BLOCK_TWO_PAGES */
 	const uint8_t *page2;
 	struct interp_page *meta2;
 	uint64_t gen2;
 	struct uop_cold *cold; /* n_insns + 1 */
 	uint8_t *bytes;
+	struct instance *inst; /* NULL: it is never moved */
+	struct block *sibling; /* of the same instance */
 	/* of the translator (engine/translate) */
 	void *native;        /* where translated code is entered, NULL if there is none */
 	struct tr_block *tr; /* with it */
@@ -124,6 +152,8 @@ struct interp_hooks {
 	void (*crossing)(struct vcpu *v, const struct block *b);
 	/* a stale block's bytes were found unchanged: block.gen is new */
 	void (*revalidated)(struct block *b);
+	/* all blocks of @i have just been moved by @delta: its code is to follow */
+	void (*moved)(struct vcpu *v, struct instance *i, uint64_t delta);
 	/* all blocks are dropped */
 	void (*flush)(struct vcpu *v);
 	/* pages of ic->stale[] were written: their blocks must not be entered any more */
@@ -184,9 +214,10 @@ void *thunk_add(struct thunk_arena *a, const uint8_t *code, unsigned len, uint8_
 /** thunk_at() - THUNK_ bits of the thunk that contains @pc, 0 if none. Async-signal-safe. */
 uint8_t thunk_at(const struct thunk_arena *a, uintptr_t pc);
 
-#define JUMP_CACHE 32768u
-#define BLOCK_HASH 131072u
-#define STALE_MOST 32u
+#define JUMP_CACHE    32768u
+#define BLOCK_HASH    131072u
+#define INSTANCE_HASH 16384u
+#define STALE_MOST    32u
 
 struct interp_cpu {
 	/* addressed by thunks */
@@ -236,6 +267,8 @@ struct interp_cpu {
 
 	struct block *jump[JUMP_CACHE];
 	struct block *hash[BLOCK_HASH];
+	struct instance *instance[INSTANCE_HASH];
+	uint64_t turn; /* counts what makes an instance older than others */
 	uint8_t *pool;
 	size_t pool_size, pool_used;
 	struct thunk_arena thunks;
@@ -244,7 +277,7 @@ struct interp_cpu {
 	_Atomic uint8_t zero_code;
 	_Alignas(64) uint8_t bounce[192];
 	_Alignas(64) uint8_t fx[512];
-	uint64_t built, flushed; /* statistics */
+	uint64_t built, flushed, moved; /* statistics; moved: blocks */
 };
 
 static inline struct interp_cpu *icpu(const struct vcpu *v)
@@ -266,6 +299,16 @@ static inline uint64_t uop_next_rip(const struct uop *u)
 {
 	const struct block *b = uop_block(u);
 	uint64_t rip = b->rip + b->cold[u->n + 1].off;
+
+	return b->key & X86_MODE_CS64 ? rip : (uint32_t)rip;
+}
+
+/* Where a branch goes, from its uop's imm or disp: relative to the RIP of the page that the block
+ * is in, so that it need not change when blocks move. */
+static inline uint64_t uop_target(const struct uop *u, uint64_t rel)
+{
+	const struct block *b = uop_block(u);
+	uint64_t rip = (b->rip & ~0xfffull) + rel;
 
 	return b->key & X86_MODE_CS64 ? rip : (uint32_t)rip;
 }
@@ -313,6 +356,11 @@ void block_flush_all(struct interp_cpu *ic);
  * @build: make one when there is none (never flushes). Run loop or handlers, ic->key = from->key.
  */
 struct block *block_beside(struct vcpu *v, const struct block *from, uint64_t rip, bool build);
+/** block_unchanged() - is a stale block's page what it was decoded from? Then it is valid again.
+ * @e: TLB entry of the page. Run loop. */
+bool block_unchanged(struct interp_cpu *ic, struct block *b, const struct x86_tlb_entry *e);
+/** block_unhash() - @b is not found any more. */
+void block_unhash(struct interp_cpu *ic, struct block *b);
 /** block_draft_new() - scratch for building; free() it. */
 void *block_draft_new(void);
 /** block_valid() - does the block still hold what the page holds? */
@@ -350,11 +398,34 @@ static inline bool interp_hits_code(const struct interp_vm *ivm, const struct x8
 }
 void *block_pool_alloc(struct interp_cpu *ic, size_t size); /* NULL when full */
 
+/* instance.c */
+/** key_can_move() - of a mode: do linear addresses and RIPs differ by nothing? */
+static inline bool key_can_move(uint32_t key)
+{
+	return key & X86_MODE_FLAT;
+}
+/** instance_add() - @b, which is complete, belongs to the blocks of its page and place. */
+void instance_add(struct interp_cpu *ic, struct block *b);
+/** instance_bring() - no block was found at @rip, which the page of @e is mapped at: if blocks of
+ * that page at another address can be moved here, do so. Run loop only. Return: look again. */
+bool instance_bring(struct vcpu *v, const struct x86_tlb_entry *e, uint64_t rip, uint32_t key);
+/** block_shift() - @b, which is in no hash by its RIP, is @delta further up. */
+static inline void block_shift(struct block *b, uint64_t delta)
+{
+	uint64_t rip = b->rip + delta;
+
+	b->rip = b->key & X86_MODE_CS64 ? rip : (uint32_t)rip;
+	if (b->rip_rel)
+		for (unsigned i = 0; i < b->n_insns; i++)
+			if (b->uop[i].rip_rel)
+				b->uop[i].disp += (int64_t)delta;
+}
+
 /* digest.c: the uop of one decoded instruction; false when the arena is full */
 bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct insn *in,
 		struct uop *ret_u, struct uop_cold *ret_cold, bool *ret_ends);
-/** uop_end() - the fall through at the end of a block. */
-void uop_end(struct uop *u, uint64_t rip, uint32_t key);
+/** uop_end() - the fall through at the end of a block, to @to (see uop_target()). */
+void uop_end(struct uop *u, uint64_t to, uint32_t key);
 /** uop_fault() - raise @vector (with error code 0 for #GP) at this place. */
 void uop_fault(struct uop *u, uint8_t vector);
 /** uop_fn_ends() - a handler that leaves the block whatever happens: faults and final specials. */
@@ -484,7 +555,8 @@ static inline __attribute__((always_inline)) int block_chain(struct vcpu *v, con
 	if (BLOCK_CHAINING && LIKELY(nb != NULL) &&
 	    LIKELY(!atomic_load_explicit(&v->request, memory_order_relaxed)) &&
 	    LIKELY(block_valid(nb)) &&
-	    (!(b->succ_far & 1u << which) || LIKELY(block_still_mapped(v, nb, rip))))
+	    (!(b->succ_far & 1u << which) ||
+	     (LIKELY(nb->rip == rip) && LIKELY(block_still_mapped(v, nb, rip)))))
 		return block_enter(v, nb, tab, fl);
 	if (!(b->flags & BLOCK_SINGLE) || b->page2) {
 		icpu(v)->link_from = (struct block *)b;

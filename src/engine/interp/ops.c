@@ -53,7 +53,7 @@ static int fault(struct vcpu *v, const struct uop *u, uint32_t fl)
 
 static int fall_chain(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
-	return chain(v, u, tab, fl, 0, u->imm);
+	return chain(v, u, tab, fl, 0, uop_target(u, u->imm));
 }
 
 /* The same for code segments with base or limit: the linear address decides, and the whole block
@@ -83,18 +83,18 @@ INLINE int jump_segment(struct vcpu *v, const struct uop *u, struct x86_tlb_entr
 
 static int fall_segment(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
-	return jump_segment(v, u, tab, fl, u->imm);
+	return jump_segment(v, u, tab, fl, uop_target(u, u->imm));
 }
 
 static int fall_leave(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
-	return uop_leave(v, u->imm, fl);
+	return uop_leave(v, uop_target(u, u->imm), fl);
 }
 
-void uop_end(struct uop *u, uint64_t rip, uint32_t key)
+void uop_end(struct uop *u, uint64_t to, uint32_t key)
 {
 	u->fn = key & KEY_SINGLE ? fall_leave : key & X86_MODE_FLAT ? fall_chain : fall_segment;
-	u->imm = rip;
+	u->imm = to;
 }
 
 static int raise_here(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
@@ -134,8 +134,8 @@ void uop_fault(struct uop *u, uint8_t vector)
 			   uint32_t fl)                                                            \
 	{                                                                                          \
 		if (cond)                                                                          \
-			return chain(v, u, tab, fl, 0, u->imm);                                    \
-		return chain(v, u, tab, fl, 1, (uint64_t)u->disp);                                 \
+			return chain(v, u, tab, fl, 0, uop_target(u, u->imm));                     \
+		return chain(v, u, tab, fl, 1, uop_target(u, (uint64_t)u->disp));                  \
 	}
 JCC_HANDLER(o, CC_O)
 JCC_HANDLER(no, !CC_O)
@@ -160,7 +160,7 @@ static const uop_fn jcc_handlers[16] = {jcc_o,  jcc_no,  jcc_b,  jcc_nb, jcc_z, 
 
 static int jmp_rel(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
-	return chain(v, u, tab, fl, 0, u->imm);
+	return chain(v, u, tab, fl, 0, uop_target(u, u->imm));
 }
 
 /* Near targets out of a register or memory, 64-bit: #GP(0) on the branch when not canonical. */
@@ -327,17 +327,17 @@ NOINLINE int call_on_code(struct vcpu *v, const struct uop *u, struct x86_tlb_en
 INLINE int call_rel(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
 		    unsigned w)
 {
-	uint64_t sp = wrap(v->s.gpr[X86_RSP] - w, w);
+	uint64_t sp = wrap(v->s.gpr[X86_RSP] - w, w), to = uop_target(u, u->imm);
 	struct x86_tlb_entry *e;
 	uint8_t *p = hit(v, tab, sp, w, true, &e);
 
 	if (UNLIKELY(!p))
-		return call_slow(v, u, tab, fl, u->imm, w);
-	guest_store(p, w, (uint64_t)u->disp);
+		return call_slow(v, u, tab, fl, to, w);
+	guest_store(p, w, uop_target(u, (uint64_t)u->disp));
 	v->s.gpr[X86_RSP] = sp;
 	if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
-		return call_on_code(v, u, tab, fl, u->imm, e);
-	return chain(v, u, tab, fl, 0, u->imm);
+		return call_on_code(v, u, tab, fl, to, e);
+	return chain(v, u, tab, fl, 0, to);
 }
 
 INLINE int call_to(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,

@@ -7,10 +7,10 @@
  *	body, stubs
  *
  * Exits to a known address are jumps that lead to a stub first and, once the successor has code, to
- * the successor (tr_chain()). Inside a page nothing is checked: what was mapped when this block was
- * entered still is, because whatever changes mappings leaves native code. Jumps to other pages,
- * through the jump table and from return sites go to TR_FAR, which compares W_EPOCH with the one in
- * which the block was last found mapped.
+ * the successor (tr_chain(), link.c). Inside a page nothing is checked: what was mapped when this
+ *block was entered still is, because whatever changes mappings leaves native code. Jumps to other
+ *pages, through the jump table and from return sites go to TR_FAR, which compares W_EPOCH with the
+ *one in which the block was last found mapped.
  *
  * Requests are looked at by jumps backwards, by calls and by everything that enters at TR_FAR. A
  * loop must contain one of these: jumps forwards and returns to return sites end.
@@ -52,7 +52,7 @@ static void exit_site(struct xlat *x, unsigned which, uint64_t rip, bool poll)
 	s->save = !x->m_ok;
 	x->tb->exit[x->n_exits++] = (struct tr_exit){.b = x->part[x->now],
 						     .tb = x->tb,
-						     .rip = rip,
+						     .to = rip - (x->b->rip & ~0xfffull),
 						     .site = x->m.buf + x->m.n - 4,
 						     .which = (uint8_t)which,
 						     .e = x->e,
@@ -175,7 +175,7 @@ static void push_return(struct xlat *x)
 
 	stack_operand(x, true, STUB_END, &slow);
 	tmp = xlat_op_free(x);
-	tr_imm64(&x->m, tmp, return_rip(x));
+	xlat_rip(x, tmp, return_rip(x), x->is64);
 	xlat_op_mem(x, x->is64, 0x89, tmp);
 	x->s2_group = 0;
 	move_sp(x, -(int)x->w);
@@ -189,6 +189,7 @@ static void return_site(struct xlat *x)
 
 	EMIT(m, 0x49, 0xbb); /* mov r11, imm64 */
 	emit64(m, return_rip(x));
+	xlat_reloc(x, m->n - 8, x->is64 ? 8 : 4);
 	tr_rr(m, true, 0x39, S2, S1);
 	EMIT(m, 0x0f, 0x85); /* jne */
 	emit32(m, (uint32_t)(x->t->ras_miss - (x->rx + m->n + 4)));
@@ -490,62 +491,32 @@ static void cmp_gs_imm32(struct emit *m, size_t off, uint32_t imm)
 	emit32(m, imm);
 }
 
-/* Offset of W_EPOCH in the data of the code cache. */
-static size_t epoch_at(const struct xlat *x)
-{
-	return x->t->code_size + 8 * (size_t)x->t->n_blocks;
-}
-
-/* S1 op= the block's epoch */
-static void op_epoch(struct xlat *x, uint8_t op)
-{
-	EMIT(&x->m, 0x4c, op, 0x15);
-	emit32(&x->m, (uint32_t)(x->t->map.rx + epoch_at(x) - (x->rx + x->m.n + 4)));
-}
-
-/* @rip is mapped to the page at @host, or leave. */
-static void put_mapped(struct xlat *x, uint64_t rip, const uint8_t *host)
-{
-	struct emit *m = &x->m;
-	const struct x86_tlb_entry *e = &x->ic->exec_tab[(rip >> 12) & (X86_TLB_SIZE - 1)];
-
-	tr_imm64(m, S1, (uintptr_t)e);
-	tr_imm64(m, S2, rip & ~0xfffull);
-	tr_gs(m, true, 0x03, S2, tr_word(W_GEN));
-	tr_mem(m, true, 0x3b, S2, S1, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, tag_exec));
-	jne_stub(x, STUB_TAGS);
-	tr_imm64(m, S2, (uintptr_t)host);
-	tr_mem(m, true, 0x3b, S2, S1, NO_REG, 0, (int32_t)offsetof(struct x86_tlb_entry, host));
-	jne_stub(x, STUB_LEAVE);
-}
-
 /* Out of line: mode and mapping may be what they were all the same. */
 static void put_find_mapped(struct xlat *x, const struct stub *s)
 {
 	struct emit *m = &x->m;
-	const struct block *b = x->b;
 
-	cmp_gs_imm32(m, tr_word(W_KEY), b->key);
-	jne_stub(x, STUB_LEAVE);
-	put_mapped(x, b->rip, b->page);
-	if (b->flags & BLOCK_TWO_PAGES) {
-		uint64_t second = (b->rip | 0xfff) + 1;
-
-		put_mapped(x, x->is64 ? second : (uint32_t)second, b->page2);
-	}
-	tr_gs(m, true, 0x8b, S1, tr_word(W_EPOCH));
-	tr_imm64(m, S2, (uintptr_t)(x->t->map.rw + epoch_at(x)));
-	tr_mem(m, true, 0x89, S1, S2, NO_REG, 0, 0);
-	emit8(m, 0xe9);
+	tr_imm64(m, S2, (uintptr_t)x->b->inst);
+	tr_jump_to(m, 0xe8, x->rx, x->t->mapped[x->b->flags & BLOCK_TWO_PAGES ? 1 : 0]);
+	EMIT(m, 0x0f, 0x84); /* je back */
 	emit32(m, s->back - (m->n + 4));
+	EMIT(m, 0x0f, 0x82); /* jb leave */
+	emit32(m, (uint32_t)(x->tb->leave[0] - (x->rx + m->n + 4)));
+	tr_imm64(m, S1, (uintptr_t)x->part[0]);
+	tr_imm64(m, S2, (uintptr_t)tr_far);
+	tr_jump_to(m, 0xe8, x->rx, x->t->call_plain);
 }
 
 static void put_far_check(struct xlat *x)
 {
-	if (!(x->b->key & X86_MODE_FLAT))
+	const uint8_t *epoch;
+
+	if (!x->b->inst)
 		return;
+	epoch = (const uint8_t *)x->b->inst->epoch - x->t->map.rw + x->t->map.rx;
 	tr_gs(&x->m, true, 0x8b, S1, tr_word(W_EPOCH));
-	op_epoch(x, 0x3b);
+	EMIT(&x->m, 0x4c, 0x3b, 0x15); /* cmp r10, [rip + epoch] */
+	emit32(&x->m, (uint32_t)(epoch - (x->rx + x->m.n + 4)));
 	jne_stub(x, STUB_FAR);
 	x->stub[x->n_stubs - 1].back = x->m.n;
 }
@@ -672,7 +643,6 @@ static void put_head(struct xlat *x)
 /* Slots were emptied by instruction @i, so that groups that others have checked may be bad now. */
 static void leave_if_flushed(struct xlat *x, unsigned i)
 {
-	uint64_t next = x->b->rip + x->b->cold[i + 1].off;
 	unsigned same;
 
 	tr_gs(&x->m, false, 0x8b, S1, offsetof(struct vcpu, slots.flushes));
@@ -680,7 +650,7 @@ static void leave_if_flushed(struct xlat *x, unsigned i)
 	EMIT(&x->m, 0x0f, 0x84); /* je */
 	emit32(&x->m, 0);
 	same = x->m.n;
-	tail_to(x, x->is64 ? next : (uint32_t)next, tr_leave);
+	tail_to(x, (uintptr_t)&x->b->uop[i + 1], tr_leave);
 	land(&x->m, same);
 }
 
@@ -721,7 +691,7 @@ static void put_later(struct xlat *x)
 	}
 	x->vec = vec;
 	tr_flags_save(&x->m);
-	tail_to(x, rip_now(x), tr_leave);
+	tail_to(x, (uintptr_t)&x->b->uop[x->i], tr_leave);
 }
 
 static void put_stub(struct xlat *x, const struct stub *s)
@@ -731,10 +701,12 @@ static void put_stub(struct xlat *x, const struct stub *s)
 
 	if (s->site)
 		st_le32(m->buf + s->site, m->n - (s->site + 4));
+	if (s->kind == STUB_EXIT)
+		tb->exit[s->insn].stub = here(x);
 	if (s->slot)
 		xlat_try(x, s);
 	if (s->at)
-		tb->fault[tb->n_faults++] = (struct tr_fault){.at = s->at, .stub = m->n};
+		x->fault[tb->n_faults++] = (struct tr_fault){.at = s->at, .stub = m->n};
 	if (s->rcx)
 		tr_rr(m, true, 0x89, S1, RCX);
 	if (s->recipe)
@@ -762,11 +734,6 @@ static void put_stub(struct xlat *x, const struct stub *s)
 		break;
 	case STUB_EXIT: tail_to(x, (uintptr_t)&tb->exit[s->insn], tr_chain); break;
 	case STUB_FAR: put_find_mapped(x, s); break;
-	case STUB_TAGS:
-		tr_imm64(m, S1, (uintptr_t)x->part[0]);
-		tr_imm64(m, S2, (uintptr_t)tr_far);
-		tr_jump_to(m, 0xe8, x->rx, x->t->call_plain);
-		break;
 	case STUB_LATER: put_later(x); break;
 	case STUB_GROUP: xlat_group_failed(x, s); break;
 	default: tr_jump_to(m, 0xe9, x->rx, x->tb->leave[s->kind == STUB_LEAVE_E]); break;
@@ -779,7 +746,7 @@ static void put_leaves(struct xlat *x)
 	x->tb->leave[1] = here(x);
 	tr_flags_save(&x->m);
 	x->tb->leave[0] = here(x);
-	tail_to(x, x->b->rip, tr_leave);
+	tail_to(x, (uintptr_t)x->b->uop, tr_leave);
 }
 
 /* ---- the whole block ---- */
@@ -890,6 +857,7 @@ static struct block *join(struct xlat *x)
 			    .page = head->page,
 			    .meta = head->meta,
 			    .gen = head->gen,
+			    .inst = head->inst,
 			    .key = head->key,
 			    .n_insns = (uint16_t)n,
 			    .n_bytes = (uint16_t)n_bytes,
@@ -902,6 +870,7 @@ static struct block *join(struct xlat *x)
 		uint16_t off = (uint16_t)(c->rip - head->rip);
 
 		memcpy(b->bytes + off, c->bytes, c->n_bytes);
+		b->rip_rel |= c->rip_rel;
 		for (unsigned i = 0; i <= c->n_insns; i++) {
 			unsigned k = x->first[p] + i;
 
@@ -923,7 +892,17 @@ static bool worth_it(const struct xlat *x)
 static void keep_code(struct xlat *x)
 {
 	struct translator *t = x->t;
+	struct instance *i = x->b->inst;
+	size_t faults = x->tb->n_faults * sizeof(x->fault[0]);
 
+	x->tb->fault = block_pool_alloc(x->ic, faults);
+	check(x->tb->fault);
+	memcpy(x->tb->fault, x->fault, faults);
+	if (i) {
+		x->tb->sibling = i->tr;
+		i->tr = x->tb;
+	}
+	x->tb->n_exits = (uint8_t)x->n_exits;
 	x->tb->size = x->hot_end;
 	t->used += align_up(x->hot_end, 16);
 	t->cold += align_up(x->m.n - (unsigned)(x->tb->cold - x->tb->rx), 16);
@@ -935,7 +914,6 @@ static void publish(struct xlat *x)
 	struct translator *t = x->t;
 	struct block *b = x->b;
 
-	*(uint64_t *)(void *)(t->map.rw + epoch_at(x)) = ~0ull;
 	keep_code(x);
 	t->translated++;
 	for (unsigned i = 1; i <= b->n_insns; i++)
@@ -970,9 +948,9 @@ static bool tr_alloc(struct xlat *x)
 	struct translator *t = x->t;
 
 	if (t->used + TR_ROOM > t->cold_first || t->cold + TR_ROOM > t->code_size ||
-	    t->n_blocks == TR_BLOCKS)
+	    t->n_blocks == TR_BLOCKS || !tr_instance(x->v, x->part[0]->inst))
 		return false;
-	x->tb = block_pool_alloc(x->ic, sizeof(*x->tb) + BLOCK_MAX_INSNS * sizeof(struct tr_fault));
+	x->tb = block_pool_alloc(x->ic, sizeof(*x->tb));
 	if (!x->tb)
 		return false;
 	*x->tb = (struct tr_block){.t = t, .rx = t->map.rx + t->used, .cold = t->map.rx + t->cold};
@@ -980,10 +958,12 @@ static bool tr_alloc(struct xlat *x)
 	x->tb->exit = block_pool_alloc(x->ic, 2 * (x->n_parts + 1) * sizeof(struct tr_exit));
 	if (!x->tb->exit)
 		return false;
+	x->tb->joined = !x->b && x->n_parts > 1;
 	if (!x->b)
 		x->b = x->n_parts == 1 ? x->part[0] : join(x);
 	x->tb->b = x->b;
-	return x->b;
+	/* and for what keep_parts() and keep_code() want */
+	return x->b && x->ic->pool_used + 2 * sizeof(x->fault) <= x->ic->pool_size;
 }
 
 static void begin_code(struct xlat *x)
@@ -1019,6 +999,10 @@ bool xlat_code(struct xlat *x)
 	begin_cold(x);
 	for (unsigned i = 0; i < x->n_stubs; i++)
 		put_stub(x, &x->stub[i]);
+	if (!xlat_keep_relocs(x, x->tb)) {
+		x->ic->flush_wanted = true;
+		return false;
+	}
 	keep_code(x);
 	return true;
 }
@@ -1073,7 +1057,7 @@ bool tr_translate(struct vcpu *v, struct block *b)
 	xlat_groups_done(&x);
 	if (!worth_it(&x))
 		return false;
-	if (x.n_groups && !keep_parts(&x)) {
+	if (!xlat_keep_relocs(&x, x.tb) || (x.n_groups && !keep_parts(&x))) {
 		ic->flush_wanted = true;
 		return false;
 	}

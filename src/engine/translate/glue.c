@@ -139,15 +139,10 @@ static void new_epoch(struct vcpu *v, uint64_t epoch)
 	if (t->ras[now].epoch != epoch)
 		t->ras[now].sp = t->ras[now].base;
 	t->ras[now].epoch = epoch;
+	ic->turn++;
 	v->word[W_NSP] = t->ras[now].sp;
 	v->word[W_RBASE] = t->ras[now].base;
 	v->word[W_EPOCH] = epoch;
-}
-
-static void pop_frame(struct emit *m)
-{
-	EMIT(m, 0x48, 0x83, 0xc4, 0x08);                                     /* add rsp, 8 */
-	EMIT(m, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b); /* pop r15..rbx */
 }
 
 /* jcc forward, to where land() is called with the result. */
@@ -164,6 +159,55 @@ static void land(struct emit *m, unsigned from)
 }
 
 enum { CC_B = 2, CC_E = 4, CC_NE = 5 };
+
+/* translator.mapped[@two] */
+static void put_mapped(struct emit *m, const struct interp_cpu *ic, bool two)
+{
+	const size_t page[2] = {offsetof(struct instance, page), offsetof(struct instance, page2)};
+	const size_t base[2] = {offsetof(struct instance, base), offsetof(struct instance, base2)};
+	unsigned leave[3], tags[2], n = 0;
+
+	tr_gs(m, true, 0x89, RAX, tr_word(W_TMP));
+	tr_mem(m, false, 0x8b, S1, S2, NO_REG, 0, (int32_t)offsetof(struct instance, key));
+	tr_gs(m, false, 0x3b, S1, tr_word(W_KEY));
+	leave[n++] = jcc(m, CC_NE);
+	for (unsigned i = 0; i <= two; i++) {
+		tr_mem(m, true, 0x8b, RAX, S2, NO_REG, 0,
+		       (int32_t)(offsetof(struct instance, entry) + 8 * i));
+		tr_mem(m, true, 0x8b, S1, S2, NO_REG, 0, (int32_t)base[i]);
+		tr_gs(m, true, 0x03, S1, tr_word(W_GEN));
+		tr_mem(m, true, 0x3b, S1, RAX, NO_REG, 0,
+		       (int32_t)offsetof(struct x86_tlb_entry, tag_exec));
+		tags[i] = jcc(m, CC_NE);
+		tr_mem(m, true, 0x8b, S1, S2, NO_REG, 0, (int32_t)page[i]);
+		tr_mem(m, true, 0x3b, S1, RAX, NO_REG, 0,
+		       (int32_t)offsetof(struct x86_tlb_entry, host));
+		leave[n++] = jcc(m, CC_NE);
+	}
+	tr_imm64(m, S1, (uintptr_t)&ic->turn);
+	tr_mem(m, true, 0x8b, S1, S1, NO_REG, 0, 0);
+	tr_mem(m, true, 0x89, S1, S2, NO_REG, 0, (int32_t)offsetof(struct instance, used));
+	tr_mem(m, true, 0x8b, RAX, S2, NO_REG, 0, (int32_t)offsetof(struct instance, epoch));
+	tr_gs(m, true, 0x8b, S1, tr_word(W_EPOCH));
+	tr_mem(m, true, 0x89, S1, RAX, NO_REG, 0, 0);
+	tr_gs(m, true, 0x8b, RAX, tr_word(W_TMP));
+	tr_rr(m, true, 0x39, S1, S1); /* ZF */
+	emit8(m, 0xc3);
+	for (unsigned i = 0; i < n; i++)
+		land(m, leave[i]);
+	tr_gs(m, true, 0x8b, RAX, tr_word(W_TMP));
+	EMIT(m, 0x45, 0x31, 0xd2, 0x41, 0x83, 0xea, 1, 0xc3); /* xor r10d, r10d; sub r10d, 1: CF */
+	for (unsigned i = 0; i <= two; i++)
+		land(m, tags[i]);
+	tr_gs(m, true, 0x8b, RAX, tr_word(W_TMP));
+	EMIT(m, 0x41, 0x83, 0xca, 1, 0xc3); /* or r10d, 1: neither */
+}
+
+static void pop_frame(struct emit *m)
+{
+	EMIT(m, 0x48, 0x83, 0xc4, 0x08);                                     /* add rsp, 8 */
+	EMIT(m, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b); /* pop r15..rbx */
+}
 
 /* R9 = what W_EPOCH is to be. RAX = struct interp_cpu. Sets W_GEN and W_KEY, clobbers R8, RDI. */
 static void put_epoch(struct emit *m)
@@ -369,6 +413,10 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 	put_call(&m, v, t->map.rx, NULL, save);
 	t->tail = begin(t, &m);
 	put_tail(&m, v, t->map.rx, save);
+	for (unsigned i = 0; i < 2; i++) {
+		t->mapped[i] = begin(t, &m);
+		put_mapped(&m, ic, i);
+	}
 	tr_string_glue(t, &m);
 	while (m.n & 15)
 		emit8(&m, 0xcc);
@@ -450,9 +498,11 @@ int tr_stored_go(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
 	return tr_resume(v, u, tab, fl);
 }
 
-int tr_leave(struct vcpu *v, uint64_t rip, struct x86_tlb_entry *tab, uint32_t fl)
+int tr_leave(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
-	return uop_leave(v, rip, fl);
+	uint64_t rip = uop_rip(u);
+
+	return uop_leave(v, uop_block(u)->key & X86_MODE_CS64 ? rip : (uint32_t)rip, fl);
 }
 
 int tr_goto(struct vcpu *v, const struct block *b)
@@ -498,47 +548,35 @@ static enum tr_entry entry_for(const struct tr_exit *x, const struct tr_block *t
 	return x->poll ? TR_M_POLL : TR_M;
 }
 
-/* Make the jump at the end of a block go to @entry without coming here again. */
-static void patch(struct vcpu *v, const struct tr_exit *x, const uint8_t *entry)
-{
-	const struct translator *t = icpu(v)->tr;
-	const uint8_t *rx;
-
-	/* Of a block that is not entered any more: the site may be where its entry was. */
-	if (!x->site || x->tb->dead)
-		return;
-	check(tr_in_code(t, (size_t)(x->site - t->map.rw), 4));
-	rx = x->site - t->map.rw + t->map.rx;
-	st_le32(x->site, (uint32_t)(entry - (rx + 4)));
-}
-
-int tr_chain(struct vcpu *v, const struct tr_exit *x, struct x86_tlb_entry *tab, uint32_t fl)
+int tr_chain(struct vcpu *v, struct tr_exit *x, struct x86_tlb_entry *tab, uint32_t fl)
 {
 	const struct block *nb = x->b->succ[x->which];
+	uint64_t rip = tr_exit_rip(x);
 
 	icpu(v)->tr->last_exit = x;
-	if (nb && nb->native && block_valid(nb) && (x->far || !(x->b->succ_far & 1u << x->which)))
-		patch(v, x, nb->tr->entry[entry_for(x, nb->tr)]);
+	if (nb && nb->rip == rip && nb->native && block_valid(nb) &&
+	    (x->far || !(x->b->succ_far & 1u << x->which)))
+		tr_link(x, nb->tr, entry_for(x, nb->tr));
 	if (x->b->flags & BLOCK_TWO_PAGES) { /* which the interpreter does not link */
-		const struct block *to = icpu(v)->jump[jump_slot(x->rip)];
+		const struct block *to = icpu(v)->jump[jump_slot(rip)];
 
-		if (to && to->rip == x->rip && to->key == x->b->key && to->native)
-			patch(v, x, to->tr->entry[TR_FAR]);
+		if (to && to->rip == rip && to->key == x->b->key && to->native)
+			tr_link(x, to->tr, TR_FAR);
 	}
 	/* A far exit inside a page follows an instruction that may have changed the mapping. */
-	if (nb && x->far && !block_still_mapped(v, nb, x->rip))
-		return uop_leave(v, x->rip, fl);
-	return block_chain(v, x->b, tab, fl, x->which, x->rip);
+	if (nb && x->far && !block_still_mapped(v, nb, rip))
+		return uop_leave(v, rip, fl);
+	return block_chain(v, x->b, tab, fl, x->which, rip);
 }
 
 void tr_crossing(struct vcpu *v, const struct block *b)
 {
 	struct translator *t = icpu(v)->tr;
-	const struct tr_exit *x = t->last_exit;
+	struct tr_exit *x = t->last_exit;
 
 	t->jump[tr_jump_slot(b->rip)] = (struct tr_jump){b->rip, b->tr->entry[TR_FAR]};
-	if (x && x->rip == b->rip && x->b->key == b->key)
-		patch(v, x, b->tr->entry[x->m ? TR_FAR : TR_E]);
+	if (x && tr_exit_rip(x) == b->rip && x->b->key == b->key)
+		tr_link(x, b->tr, x->m ? TR_FAR : TR_E);
 }
 
 static void remember(struct vcpu *v)
@@ -565,128 +603,4 @@ int tr_ret_miss(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, 
 	remember(v);
 	v->s.gpr[X86_RSP] = is64 ? sp : (uint32_t)sp;
 	return uop_block(ret)->cold[ret->n].fn(v, ret, tab, fl);
-}
-
-/* ---- blocks that are not entered any more ---- */
-
-static uint8_t *writable(const struct tr_block *tb, const uint8_t *p)
-{
-	const struct translator *t = tb->t;
-	uint8_t *rw = t->map.rw + (p - t->map.rx);
-
-	check(tr_in_code(t, (size_t)(rw - t->map.rw), 5));
-	return rw;
-}
-
-static void redirect(const struct tr_block *tb, enum tr_entry i, const uint8_t *to)
-{
-	uint8_t *rw = writable(tb, tb->entry[i]);
-
-	rw[0] = 0xe9;
-	st_le32(rw + 1, (uint32_t)(to - (tb->entry[i] + 5)));
-}
-
-static struct tr_node **page_list(struct translator *t, const struct interp_page *meta)
-{
-	return &t->page[(uintptr_t)meta / sizeof(*meta) % TR_PAGES];
-}
-
-static void node_add(struct tr_block *tb, unsigned i, const struct interp_page *meta)
-{
-	struct tr_node **head = page_list(tb->t, meta), *n = &tb->node[i];
-
-	*n = (struct tr_node){.tb = tb, .next = *head, .at = head};
-	if (n->next)
-		n->next->at = &n->next;
-	*head = n;
-}
-
-void tr_list(struct tr_block *tb)
-{
-	node_add(tb, 0, tb->b->meta);
-	if (tb->b->meta2)
-		node_add(tb, 1, tb->b->meta2);
-}
-
-static void unlist(struct tr_block *tb)
-{
-	for (unsigned i = 0; i < 2; i++) {
-		struct tr_node *n = &tb->node[i];
-
-		if (!n->at)
-			continue;
-		*n->at = n->next;
-		if (n->next)
-			n->next->at = n->at;
-		n->at = NULL;
-	}
-}
-
-void tr_redirect(struct tr_block *old, const struct tr_block *to)
-{
-	for (unsigned i = 0; i < TR_ENTRIES; i++)
-		redirect(old, i, to->entry[i]);
-	old->dead = true;
-	unlist(old);
-}
-
-void tr_forget(struct block *b)
-{
-	for (unsigned i = 1; i <= b->n_insns; i++)
-		if (b->uop[i].fn == tr_resume)
-			b->uop[i].fn = b->cold[i].fn;
-	b->uop[0].fn = b->cold[0].fn;
-	b->native = NULL;
-	b->heat = 0;
-}
-
-static bool is_valid(const struct block *b)
-{
-	return block_valid(b) &&
-	       (!b->meta2 || b->gen2 == atomic_load_explicit(&b->meta2->gen, memory_order_acquire));
-}
-
-static void kill_stale(struct tr_node *n, const struct interp_page *meta)
-{
-	for (struct tr_node *next; n; n = next) {
-		struct tr_block *tb = n->tb;
-		const struct block *b = tb->b;
-
-		next = n->next;
-		if ((meta && b->meta != meta && b->meta2 != meta) || is_valid(b))
-			continue;
-		if (next && next->tb == tb) /* both pages in one list */
-			next = next->next;
-		tb->dead = true;
-		unlist(tb);
-		/* now: an exit that has been linked may be among the bytes */
-		for (unsigned i = 0; i < TR_ENTRIES; i++)
-			memcpy(tb->saved[i], writable(tb, tb->entry[i]), 5);
-		for (unsigned i = 0; i < TR_ENTRIES; i++)
-			redirect(tb, i, tb->leave[i == TR_E || i == TR_E_POLL]);
-	}
-}
-
-void tr_stale(struct vcpu *v)
-{
-	struct interp_cpu *ic = icpu(v);
-	struct interp_page *page[STALE_MOST];
-	unsigned n = interp_fetch_stale(ic, page);
-
-	if (n > STALE_MOST)
-		for (unsigned i = 0; i < TR_PAGES; i++)
-			kill_stale(ic->tr->page[i], NULL);
-	else
-		for (unsigned i = 0; i < n; i++)
-			kill_stale(*page_list(ic->tr, page[i]), page[i]);
-}
-
-void tr_revive(struct tr_block *tb)
-{
-	if (!tb->dead)
-		return;
-	tb->dead = false;
-	for (unsigned i = 0; i < TR_ENTRIES; i++)
-		memcpy(writable(tb, tb->entry[i]), tb->saved[i], 5);
-	tr_list(tb);
 }

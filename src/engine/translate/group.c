@@ -191,6 +191,7 @@ void xlat_plan_groups(struct xlat *x)
 			*c = (struct access){.size = (uint16_t)size,
 					     .write = write,
 					     .stack = a.base == X86_RSP,
+					     .rip = a.rip,
 					     .scale = a.index == NO_REG ? 0 : a.scale,
 					     .disp = a.disp};
 			if (a.base != NO_REG) {
@@ -233,7 +234,8 @@ static bool is_steady(const struct xlat *x, const struct access *a, int64_t *ret
 
 static bool same_base(const struct access *a, const struct access *b)
 {
-	return b->size && a->base == b->base && a->index == b->index && a->scale == b->scale;
+	return b->size && a->base == b->base && a->index == b->index && a->scale == b->scale &&
+	       a->rip == b->rip; /* which moves with the code */
 }
 
 /* The extent of @g, which begins with x->i. Return: how many accesses it has, those of other turns

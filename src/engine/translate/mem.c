@@ -55,6 +55,7 @@ struct ea xlat_ea(const struct xlat *x, const struct insn *in)
 	static_assert(INSN_NO_REG == NO_REG, "the same value");
 	if (in->flags & INSN_RIP_REL)
 		a.disp += (int64_t)(x->b->rip + x->b->cold[x->i].off + in->len);
+	a.rip = in->flags & INSN_RIP_REL;
 	a.a16 = in->addrsize == 2;
 	if (has_segment(x, in))
 		a.seg = in->seg;
@@ -76,7 +77,9 @@ void xlat_put_ea(struct xlat *x, unsigned dst, bool wide, const struct ea *a, in
 		base = xlat_get(x, a->base, t1);
 	if (a->index != NO_REG)
 		index = xlat_get(x, a->index, in_memory(a->base) ? t2 : t1);
-	if (base == NO_REG && index == NO_REG)
+	if (a->rip)
+		xlat_rip(x, dst, (uint64_t)disp, wide);
+	else if (base == NO_REG && index == NO_REG)
 		tr_imm64(&x->m, dst, wide ? (uint64_t)disp : (uint32_t)disp);
 	else if (index == NO_REG && disp == 0)
 		tr_rr(&x->m, wide, 0x89, base, dst);
@@ -433,7 +436,8 @@ void xlat_try(struct xlat *x, const struct stub *s)
 			     .write = s->write,
 			     .is64 = x->is64,
 			     .a16 = s->ea.a16,
-			     .want = s->want};
+			     .want = s->want,
+			     .rip = s->ea.rip};
 
 	if (s->by_page) {
 		put_page_miss(x, set, s->kind_of_slot, s->size, s->write);
@@ -465,6 +469,8 @@ void xlat_try(struct xlat *x, const struct stub *s)
 	p.check = rel(s->check, at);
 	p.after = rel(s->after, at);
 	p.slow = rel(at + (unsigned)sizeof(p), at);
+	if (p.rip)
+		xlat_reloc(x, at + (unsigned)offsetof(struct tr_place, disp), 8);
 	emit_bytes(m, &p, sizeof(p));
 	st_le32(m->buf + slow, m->n - (slow + 4));
 }
@@ -485,7 +491,8 @@ static void put_by_page(struct xlat *x, const struct tr_place *p, const uint8_t 
 			     .scale = p->scale,
 			     .seg = p->seg,
 			     .disp = p->disp,
-			     .a16 = p->a16};
+			     .a16 = p->a16,
+			     .rip = p->rip};
 
 	put_lin(x, &a, p->size);
 	put_page_check(m, table, len);
@@ -503,7 +510,7 @@ int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uin
 {
 	struct translator *t = icpu(v)->tr;
 	const uint8_t *rx = place;
-	const struct tr_block *tb = tr_find(t, (uintptr_t)place);
+	struct tr_block *tb = tr_find(t, (uintptr_t)place);
 	struct tr_place p;
 	uint8_t *site;
 	struct xlat x;
@@ -516,9 +523,13 @@ int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uin
 		memset(&x, 0, offsetof(struct xlat, stub));
 		x.m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM};
 		x.rx = t->map.rx + t->used;
+		x.ic = icpu(v);
 		x.t = t;
 		x.is64 = p.is64;
 		put_by_page(&x, &p, rx);
+		if (!xlat_keep_relocs(&x, tb))
+			return tr_resume(v, NULL, tab, fl);
+		tr_forget_reloc(tb, (size_t)(site - t->map.rw), 5);
 		check(tr_in_code(t, (size_t)(site - t->map.rw), 5));
 		site[0] = 0xe9;
 		st_le32(site + 1, (uint32_t)(x.rx - (rx + p.check + 5)));

@@ -27,9 +27,8 @@
 
 static void clear_jumps(struct translator *t)
 {
-	/* A RIP that its slot's lookup cannot ask for: 0 belongs to slot 0 and 1 to slot 1. */
 	memset(t->jump, 0, sizeof(t->jump));
-	t->jump[0].rip = 1;
+	tr_clear_jump(t, 0);
 }
 
 /* ---- hooks of the interpreter ---- */
@@ -80,13 +79,13 @@ static void on_flush(struct vcpu *v)
 	t->ras[0].sp = t->ras[0].base;
 	t->ras[1].sp = t->ras[1].base;
 	v->word[W_NSP] = v->word[W_RBASE];
-	t->n_blocks = 0;
+	t->n_blocks = t->n_epochs = 0;
 	t->dropped++;
 	t->smp = icpu(v)->ivm->smp;
 	clear_jumps(t);
 }
 
-const struct tr_block *tr_find(const struct translator *t, uintptr_t pc)
+struct tr_block *tr_find(const struct translator *t, uintptr_t pc)
 {
 	unsigned lo = 0, hi = t->n_blocks;
 
@@ -129,6 +128,7 @@ static uintptr_t on_overflow(struct vcpu *v, uintptr_t pc, uintptr_t addr)
 static const struct interp_hooks hooks = {
 	.built = on_built,
 	.revalidated = on_revalidated,
+	.moved = tr_moved,
 	.flush = on_flush,
 	.crossing = tr_crossing,
 	.stale = tr_stale,

@@ -88,13 +88,30 @@ enum tr_type {
 struct tr_exit {
 	struct block *b;
 	const struct tr_block *tb;
-	uint64_t rip;
+	uint64_t to;   /* target, relative to the block's page: tr_exit_rip() */
 	uint8_t *site; /* of the rel32, in the writable view; NULL = never linked */
+	uint8_t *stub; /* executable: where it leads when it is not linked */
+	/* linked to a block of another instance, or would be if that were at the target: then it
+	 * is in that one's list */
+	struct tr_block *linked;
+	struct tr_exit *next, **at;
+	uint8_t entry; /* enum tr_entry of linked */
 	uint8_t which;
 	bool e, m; /* where the flags are */
 	bool far;  /* to another page */
 	bool poll; /* backwards or a call */
 };
+
+/*
+ * Numbers in a block's code that its RIP is part of: offsets in the code map, with RELOC_32 if they
+ * have 32 bits, else 64. Those of code that was added later follow in another piece.
+ */
+struct tr_relocs {
+	struct tr_relocs *next;
+	uint32_t n;
+	uint32_t at[];
+};
+#define RELOC_32 (1u << 31)
 
 /* An instruction that can fault on the host: where it is and where its slow path is. */
 struct tr_fault {
@@ -117,11 +134,15 @@ enum tr_entry {
 struct tr_block {
 	struct block *b;
 	struct translator *t;
-	uint8_t *rx;                /* first byte */
-	uint8_t *cold;              /* first byte of what is not on the fast path */
-	uint32_t size;              /* of the former */
-	uint8_t type;               /* enum tr_type */
-	bool dead;                  /* entries jump to leave[] or to another block */
+	struct tr_block *sibling; /* of the same instance */
+	struct tr_exit *in;       /* exits of other instances that lead here, by tr_exit.next */
+	struct tr_relocs *relocs;
+	uint8_t *rx;   /* first byte */
+	uint8_t *cold; /* first byte of what is not on the fast path */
+	uint32_t size; /* of the former */
+	uint8_t type;  /* enum tr_type */
+	bool joined;   /* b is of several blocks; not of code for the rest of one (group.c) */
+	bool dead;     /* entries jump to leave[] or to another block */
 	uint8_t *entry[TR_ENTRIES]; /* in the executable view; at least 5 bytes apart */
 	uint8_t saved[TR_ENTRIES][5];
 	uint8_t *leave[2];            /* with flags in M, in E: to the run loop */
@@ -133,7 +154,8 @@ struct tr_block {
 	} node[2];
 	struct tr_exit *exit;
 	uint16_t n_faults;
-	struct tr_fault fault[];
+	uint8_t n_exits;
+	struct tr_fault *fault;
 };
 
 /* Entry of indirect jumps: rip decides alone; what is entered checks mapping and mode. */
@@ -159,8 +181,8 @@ enum slot_kind { SLOT_SMALL, SLOT_BIG, SLOT_GROUP, SLOT_KINDS };
 
 struct translator {
 	struct code_map map;
-	/* Code, then data it addresses by RIP: for each block the W_EPOCH in which TR_FAR was good.
-	 */
+	/* Code, then data it addresses by RIP: for each instance the W_EPOCH in which TR_FAR was
+	 * good. */
 	/* Blocks are in [first, used), behind the fixed routines, and what leads out of them and
 	 * is rarely run in [cold_first, cold), so that the former is dense. */
 	size_t code_size, used, first, cold, cold_first;
@@ -169,7 +191,10 @@ struct translator {
 	uint8_t *call;  /* S2 = handler, S1 = its second argument; returns to the block */
 	/* the same, from code that has not used vector registers yet: they are not loaded again */
 	uint8_t *call_plain;
-	uint8_t *tail;                        /* the same, leaving native code for good */
+	uint8_t *tail; /* the same, leaving native code for good */
+	/* S2 = instance (of one page, of two): is it mapped? ZF: yes, and noted; else CF: no, or
+	 * in another mode; else the soft TLB does not know. Clobbers S1. */
+	uint8_t *mapped[2];
 	uint8_t *vec_load;                    /* clobbers nothing but flags */
 	uint8_t *string[TR_STRING_OPS][4][2]; /* by log2 of the element; 32-, 64-bit addresses */
 	bool x87_fdp;                         /* x87 code records FDP: see x87.c */
@@ -186,9 +211,9 @@ struct translator {
 		uint64_t base, sp, epoch;
 	} ras[2];
 	struct tr_node *page[TR_PAGES];
-	const struct tr_exit *last_exit; /* that was not linked */
+	struct tr_exit *last_exit; /* that was not linked */
 	uint64_t translated, dropped;
-	unsigned n_blocks;
+	unsigned n_blocks, n_epochs;
 	struct tr_block **blocks; /* [TR_BLOCKS], by address */
 	struct tr_jump jump[TR_JUMPS];
 };
@@ -235,8 +260,9 @@ void tr_stored_bytes(struct vcpu *v, unsigned size);
 /** tr_stored() - a store went to a page with code (W_PTR). tr_stored_go(): a push of a call. */
 int tr_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 int tr_stored_go(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
-int tr_chain(struct vcpu *v, const struct tr_exit *x, struct x86_tlb_entry *tab, uint32_t fl);
-int tr_leave(struct vcpu *v, uint64_t rip, struct x86_tlb_entry *tab, uint32_t fl);
+int tr_chain(struct vcpu *v, struct tr_exit *x, struct x86_tlb_entry *tab, uint32_t fl);
+/** tr_leave() - to the run loop, which goes on at the instruction of @u. */
+int tr_leave(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 /** tr_miss() - an indirect branch to W_TARGET was not in the table: fill it, then interpret @u. */
 int tr_miss(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 
@@ -264,6 +290,7 @@ struct tr_place {
 	uint16_t size;
 	bool write, is64, a16;
 	uint8_t kind; /* enum slot_kind */
+	bool rip;     /* relative to RIP: disp moves with the code */
 };
 
 /* group.c */
@@ -300,6 +327,26 @@ struct tr_filled tr_fill(struct vcpu *v, gva_t lin, unsigned n, unsigned what);
 /* slot.c */
 void tr_slot_glue(struct translator *t, const struct interp_cpu *ic, struct emit *m);
 
+/* link.c */
+/** tr_exit_rip() - where the guest goes on after @x. */
+static inline uint64_t tr_exit_rip(const struct tr_exit *x)
+{
+	const struct block *b = x->tb->b;
+	uint64_t rip = (b->rip & ~0xfffull) + x->to;
+
+	return b->key & X86_MODE_CS64 ? rip : (uint32_t)rip;
+}
+/** tr_link() - make @x jump to entry @i of @to without coming to C again. */
+void tr_link(struct tr_exit *x, struct tr_block *to, enum tr_entry i);
+/** tr_relink() - @x after one of its ends has moved, or its block was revived. */
+void tr_relink(const struct tr_exit *x);
+/** tr_instance() - the translator's part of @i, which may be NULL, exists now. False: no room. */
+bool tr_instance(struct vcpu *v, struct instance *i);
+/** tr_moved() - hook: code follows its blocks. */
+void tr_moved(struct vcpu *v, struct instance *i, uint64_t delta);
+/** tr_forget_reloc() - the @n bytes at @off of the code map, of @tb, are something else now. */
+void tr_forget_reloc(struct tr_block *tb, size_t off, size_t n);
+
 /* block.c */
 /** tr_translate() - give @b host code; false when it is not worth it or there is no room now. */
 bool tr_translate(struct vcpu *v, struct block *b);
@@ -326,7 +373,13 @@ static inline bool tr_in_code(const struct translator *t, size_t off, size_t n)
 	return (off >= t->first && off + n <= t->used) ||
 	       (off >= t->cold_first && off + n <= t->cold);
 }
+/** tr_clear_jump() - no RIP is in entry @i of the jump table. */
+static inline void tr_clear_jump(struct translator *t, unsigned i)
+{
+	/* A RIP that its slot's lookup cannot ask for: 0 belongs to slot 0 and 1 to slot 1. */
+	t->jump[i] = (struct tr_jump){.rip = i == 0};
+}
 /** tr_find() - the block whose code has @pc, or one before it; NULL: none. Async-signal-safe. */
-const struct tr_block *tr_find(const struct translator *t, uintptr_t pc);
+struct tr_block *tr_find(const struct translator *t, uintptr_t pc);
 
 #endif

@@ -21,7 +21,6 @@ enum stub_kind {
 	STUB_LEAVE,         /* leave at the block's first instruction: flags in M, E, */
 	STUB_LEAVE_E,
 	STUB_FAR,   /* is the block mapped in this epoch? */
-	STUB_TAGS,  /* the soft TLB's tags do not say so */
 	STUB_LATER, /* not needed: leave as soon as they have been written */
 	STUB_GROUP, /* the check of a group has failed */
 };
@@ -31,6 +30,7 @@ struct ea {
 	uint8_t base, index, scale; /* guest GPRs or NO_REG */
 	uint8_t seg; /* FS, GS; outside 64-bit code any with a base or limit; else NO_REG */
 	bool a16;    /* 16-bit address */
+	bool rip;    /* disp has RIP in it */
 	int64_t disp;
 };
 
@@ -66,7 +66,7 @@ struct stub {
 struct access {
 	uint16_t base, index; /* versions, 0 = none */
 	uint8_t scale;
-	bool write, stack;
+	bool write, stack, rip;
 	uint16_t size; /* bytes; 0 = none that could be in a group */
 	int64_t disp;
 };
@@ -101,8 +101,9 @@ struct loop {
 
 #define XLAT_PARTS 12 /* blocks translated as one */
 /* an instruction has up to four, a block up to 16 more */
-#define XLAT_STUBS (BLOCK_MAX_INSNS * 4 + 16)
-#define LATER_MOST 5 /* instructions that are worth repeating for STUB_LATER */
+#define XLAT_STUBS  (BLOCK_MAX_INSNS * 4 + 16)
+#define XLAT_RELOCS 512
+#define LATER_MOST  5 /* instructions that are worth repeating for STUB_LATER */
 
 struct xlat {
 	struct emit m;
@@ -139,10 +140,14 @@ struct xlat {
 	struct block *part[XLAT_PARTS];
 	uint8_t first[XLAT_PARTS + 1];
 	unsigned n_exits;
+	unsigned n_relocs;
+	bool fixed; /* the code cannot be moved */
 	struct stub stub[XLAT_STUBS];
-	struct stub none; /* of accesses that cannot fail */
+	struct tr_fault fault[2 * BLOCK_MAX_INSNS]; /* [tb->n_faults]; a loop has two bodies */
+	struct stub none;                           /* of accesses that cannot fail */
 	struct access access[BLOCK_MAX_INSNS];
 	struct insn in[BLOCK_MAX_INSNS];
+	uint32_t reloc[XLAT_RELOCS];
 };
 
 /* How a COPY instruction uses the fixed registers. */
@@ -160,6 +165,14 @@ static inline const uint8_t *xlat_caller(const struct xlat *x, bool vec)
 {
 	return vec ? x->t->call : x->t->call_plain;
 }
+
+/* link.c */
+/** xlat_rip() - host register @reg = @val, which has RIP in it; @wide: 64 bits, else 32. */
+void xlat_rip(struct xlat *x, unsigned reg, uint64_t val, bool wide);
+/** xlat_reloc() - the number of @size bytes at offset @at of the code has RIP in it. */
+void xlat_reloc(struct xlat *x, unsigned at, unsigned size);
+/** xlat_keep_relocs() - the relocations so far belong to @tb. False: no room. */
+bool xlat_keep_relocs(struct xlat *x, struct tr_block *tb);
 
 /* flags.c */
 /** need_m/need_e() - flags in memory, in EFLAGS from here on. need_m() clobbers S1. */
