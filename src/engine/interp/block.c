@@ -264,7 +264,7 @@ static struct block *commit(struct vcpu *v, const struct draft *d, uint64_t rip,
 	uint64_t end = rip + d->n_bytes;
 
 	check(ic->pool_used + size <= ic->pool_size);
-	ic->pool_used += align_up(size, 64);
+	ic->pool_used += align_up(size, 16);
 	*b = (struct block){.rip = rip,
 			    .key = key,
 			    .n_insns = (uint16_t)d->n,

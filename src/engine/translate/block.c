@@ -889,15 +889,35 @@ static bool worth_it(const struct xlat *x)
 	return x->n_slow * 2 <= x->b->n_insns;
 }
 
+/* A loop is translated twice. */
+static unsigned exits_most(const struct xlat *x)
+{
+	return 2 * (x->n_parts + 1);
+}
+
+/* When all code is there: what the pool keeps of it. False: no room. */
+static bool keep_lists(struct xlat *x)
+{
+	struct interp_cpu *ic = x->ic;
+	struct tr_block *tb = x->tb;
+	size_t faults = tb->n_faults * sizeof(x->fault[0]);
+	uint8_t *end = (uint8_t *)&tb->exit[exits_most(x)];
+
+	/* exits not needed */
+	if (ic->pool + ic->pool_used == (uint8_t *)align_up((uintptr_t)end, 16))
+		ic->pool_used = align_up((size_t)((uint8_t *)&tb->exit[x->n_exits] - ic->pool), 16);
+	tb->fault = block_pool_alloc(ic, faults);
+	if (!tb->fault)
+		return false;
+	memcpy(tb->fault, x->fault, faults);
+	return xlat_keep_relocs(x, tb);
+}
+
 static void keep_code(struct xlat *x)
 {
 	struct translator *t = x->t;
 	struct instance *i = x->b->inst;
-	size_t faults = x->tb->n_faults * sizeof(x->fault[0]);
 
-	x->tb->fault = block_pool_alloc(x->ic, faults);
-	check(x->tb->fault);
-	memcpy(x->tb->fault, x->fault, faults);
 	if (i) {
 		x->tb->sibling = i->tr;
 		i->tr = x->tb;
@@ -906,6 +926,8 @@ static void keep_code(struct xlat *x)
 	x->tb->size = x->hot_end;
 	t->used += align_up(x->hot_end, 16);
 	t->cold += align_up(x->m.n - (unsigned)(x->tb->cold - x->tb->rx), 16);
+	t->at[t->n_blocks] = (struct tr_at){(uint32_t)(x->tb->rx - t->map.rx),
+					    (uint32_t)(x->tb->cold - t->map.rx)};
 	t->blocks[t->n_blocks++] = x->tb;
 }
 
@@ -954,16 +976,13 @@ static bool tr_alloc(struct xlat *x)
 	if (!x->tb)
 		return false;
 	*x->tb = (struct tr_block){.t = t, .rx = t->map.rx + t->used, .cold = t->map.rx + t->cold};
-	/* a loop is translated twice */
-	x->tb->exit = block_pool_alloc(x->ic, 2 * (x->n_parts + 1) * sizeof(struct tr_exit));
-	if (!x->tb->exit)
-		return false;
 	x->tb->joined = !x->b && x->n_parts > 1;
 	if (!x->b)
 		x->b = x->n_parts == 1 ? x->part[0] : join(x);
 	x->tb->b = x->b;
-	/* and for what keep_parts() and keep_code() want */
-	return x->b && x->ic->pool_used + 2 * sizeof(x->fault) <= x->ic->pool_size;
+	/* last, so that keep_lists() can give some back */
+	x->tb->exit = block_pool_alloc(x->ic, exits_most(x) * sizeof(struct tr_exit));
+	return x->b && x->tb->exit;
 }
 
 static void begin_code(struct xlat *x)
@@ -999,7 +1018,7 @@ bool xlat_code(struct xlat *x)
 	begin_cold(x);
 	for (unsigned i = 0; i < x->n_stubs; i++)
 		put_stub(x, &x->stub[i]);
-	if (!xlat_keep_relocs(x, x->tb)) {
+	if (!keep_lists(x)) {
 		x->ic->flush_wanted = true;
 		return false;
 	}
@@ -1057,7 +1076,7 @@ bool tr_translate(struct vcpu *v, struct block *b)
 	xlat_groups_done(&x);
 	if (!worth_it(&x))
 		return false;
-	if (!xlat_keep_relocs(&x, x.tb) || (x.n_groups && !keep_parts(&x))) {
+	if (!keep_lists(&x) || (x.n_groups && !keep_parts(&x))) {
 		ic->flush_wanted = true;
 		return false;
 	}

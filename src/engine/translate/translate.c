@@ -88,15 +88,15 @@ static void on_flush(struct vcpu *v)
 struct tr_block *tr_find(const struct translator *t, uintptr_t pc)
 {
 	unsigned lo = 0, hi = t->n_blocks;
+	size_t off = pc - (uintptr_t)t->map.rx;
+	bool cold = off >= t->cold_first;
 
-	bool cold = pc >= (uintptr_t)t->map.rx + t->cold_first;
-
-	if (!tr_in_code(t, pc - (uintptr_t)t->map.rx, 1))
+	if (!tr_in_code(t, off, 1))
 		return NULL;
 	while (hi - lo > 1) {
 		unsigned mid = (lo + hi) / 2;
 
-		if ((uintptr_t)(cold ? t->blocks[mid]->cold : t->blocks[mid]->rx) <= pc)
+		if ((cold ? t->at[mid].cold : t->at[mid].rx) <= off)
 			lo = mid;
 		else
 			hi = mid;
@@ -146,6 +146,7 @@ static void translator_free(struct translator *t)
 	if (t->ras_map)
 		munmap(t->ras_map, RAS_BYTES);
 	free(t->blocks);
+	free(t->at);
 	free(t);
 }
 
@@ -193,6 +194,7 @@ static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct er
 		return r;
 	}
 	t->blocks = xnew_n(struct tr_block *, TR_BLOCKS);
+	t->at = xnew_n(struct tr_at, TR_BLOCKS);
 	t->x87_fdp = !ic->x87_lazy_fdp;
 	t->smp = ic->ivm->smp;
 	t->hot = vm->translate_at_once ? 1 : HOT;

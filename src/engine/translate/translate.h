@@ -215,6 +215,9 @@ struct translator {
 	uint64_t translated, dropped;
 	unsigned n_blocks, n_epochs;
 	struct tr_block **blocks; /* [TR_BLOCKS], by address */
+	struct tr_at {
+		uint32_t rx, cold; /* of blocks[], as offsets in the code map */
+	} * at;
 	struct tr_jump jump[TR_JUMPS];
 };
 
