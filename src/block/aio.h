@@ -58,6 +58,10 @@ int aio_uring_new(int event_fd, const struct aio_client *client, struct aio **re
 int aio_threads_new(int event_fd, const struct aio_client *client, bool sync,
 		    struct aio **ret_aio) MUST_CHECK;
 
+/** aio_split_new() - writes by threads, the rest by io_uring; -errno when either is not available.
+ */
+int aio_split_new(int event_fd, const struct aio_client *client, struct aio **ret_aio) MUST_CHECK;
+
 static inline void aio_submit(struct aio *aio, struct block_req *req)
 {
 	aio->ops->submit(aio, req);

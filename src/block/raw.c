@@ -230,7 +230,8 @@ static int choose_aio(struct block *b, enum block_aio want, struct error *err)
 	int r;
 
 	if (want != BLOCK_AIO_THREADS && want != BLOCK_AIO_SYNC) {
-		r = aio_uring_new(b->event_fd, &client, &b->aio);
+		r = want == BLOCK_AIO_AUTO ? aio_split_new(b->event_fd, &client, &b->aio)
+					   : aio_uring_new(b->event_fd, &client, &b->aio);
 		if (r == 0)
 			return 0;
 		if (want == BLOCK_AIO_URING)
