@@ -131,30 +131,71 @@ void run_config_done(struct run_config *rc)
 		free(rc->owned[--rc->n_owned]);
 }
 
-/* "if=NAME": what a disk or CD drive is to the guest. */
-static bool disk_bus(const char *word, enum machine_disk_kind *kind)
+static int bad_word(const char *what, const char *value, const char *const *names)
+{
+	const char *close = cli_closest(value, names);
+	char list[200] = "";
+
+	for (; *names; names++) {
+		size_t n = strlen(list);
+
+		snprintf(list + n, sizeof(list) - n, "%s%s", n ? ", " : "", *names);
+	}
+	return cli_die(EXIT_USAGE, "unknown %s '%s'%s%s%s; there is: %s", what, value,
+		       close ? "; did you mean '" : "", close ? close : "", close ? "'?" : "",
+		       list);
+}
+
+/* "if=WORD": what a disk or CD drive is to the guest. 0 or an exit status. */
+static int set_disk_bus(const char *word, enum machine_disk_kind *kind)
 {
 	static const struct {
 		const char *word;
 		enum machine_disk_kind disk, cdrom;
 	} buses[] = {
-		{"if=virtio", MACHINE_DISK_VIRTIO, MACHINE_DISK_KIND_COUNT},
-		{"if=ide", MACHINE_DISK_IDE, MACHINE_DISK_CDROM},
-		{"if=nvme", MACHINE_DISK_NVME, MACHINE_DISK_KIND_COUNT},
-		{"if=ahci", MACHINE_DISK_AHCI, MACHINE_DISK_AHCI_CDROM},
-		{"if=scsi", MACHINE_DISK_SCSI, MACHINE_DISK_SCSI_CDROM},
+		{"virtio", MACHINE_DISK_VIRTIO, MACHINE_DISK_KIND_COUNT},
+		{"ahci", MACHINE_DISK_AHCI, MACHINE_DISK_AHCI_CDROM},
+		{"ide", MACHINE_DISK_IDE, MACHINE_DISK_CDROM},
+		{"nvme", MACHINE_DISK_NVME, MACHINE_DISK_KIND_COUNT},
+		{"scsi", MACHINE_DISK_SCSI, MACHINE_DISK_SCSI_CDROM},
 	};
+	const char *names[ARRAY_SIZE(buses) + 1];
+	bool cdrom = machine_disk_is_cdrom(*kind);
+	unsigned n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(buses); i++) {
-		enum machine_disk_kind k =
-			machine_disk_is_cdrom(*kind) ? buses[i].cdrom : buses[i].disk;
+		enum machine_disk_kind k = cdrom ? buses[i].cdrom : buses[i].disk;
 
-		if (strcmp(word, buses[i].word) || k == MACHINE_DISK_KIND_COUNT)
+		if (k == MACHINE_DISK_KIND_COUNT)
+			continue;
+		names[n++] = buses[i].word;
+		if (strcmp(word, buses[i].word))
 			continue;
 		*kind = k;
-		return true;
+		return 0;
 	}
-	return false;
+	names[n] = NULL;
+	return bad_word(cdrom ? "kind of CD drive" : "kind of disk", word, names);
+}
+
+/* One option behind the path: true; an error is noted in @ret_status. */
+static bool disk_option(const char *word, struct vm_disk *d, int *ret_status)
+{
+	bool cdrom = machine_disk_is_cdrom(d->kind), floppy = d->kind == MACHINE_DISK_FLOPPY;
+
+	if (!floppy && !strncmp(word, "if=", 3))
+		*ret_status = set_disk_bus(word + 3, &d->kind);
+	else if (cdrom) /* a disc has no other options */
+		return false;
+	else if (!strcmp(word, "ro"))
+		d->read_only = true;
+	else if (!strcmp(word, "unsafe"))
+		d->unsafe = true;
+	else if (!strcmp(word, "overlay"))
+		d->overlay = true;
+	else
+		return false;
+	return true;
 }
 
 static int add_disk(struct run_config *rc, const char *value, enum machine_disk_kind kind)
@@ -162,24 +203,15 @@ static int add_disk(struct run_config *rc, const char *value, enum machine_disk_
 	bool cdrom = kind == MACHINE_DISK_CDROM, floppy = kind == MACHINE_DISK_FLOPPY;
 	struct vm_disk d = {.read_only = cdrom, .kind = kind};
 	char *path;
+	int r = 0;
 
 	if (rc->vm.n_disks == MACHINE_DISKS_MAX)
 		return cli_die(EXIT_USAGE, "too many disks: at most %u", MACHINE_DISKS_MAX);
 	path = own(rc, xstrdup(value));
 	/* Options are taken from the end, so that a path may have commas. */
-	for (char *comma; (comma = strrchr(path, ','));) {
-		if (cdrom && disk_bus(comma + 1, &d.kind))
-			; /* a disc has no other options */
-		else if (cdrom)
-			break;
-		else if (!strcmp(comma, ",ro"))
-			d.read_only = true;
-		else if (!strcmp(comma, ",unsafe"))
-			d.unsafe = true;
-		else if (!strcmp(comma, ",overlay"))
-			d.overlay = true;
-		else if (floppy || !disk_bus(comma + 1, &d.kind))
-			break;
+	for (char *comma; (comma = strrchr(path, ',')) && disk_option(comma + 1, &d, &r);) {
+		if (r)
+			return r;
 		*comma = 0;
 	}
 	if (!*path)
@@ -258,21 +290,6 @@ static int add_forward(struct run_config *rc, const char *value)
 	f.guest_port = (uint16_t)port;
 	rc->vm.forward[rc->vm.n_forwards++] = f;
 	return 0;
-}
-
-static int bad_word(const char *what, const char *value, const char *const *names)
-{
-	const char *close = cli_closest(value, names);
-	char list[200] = "";
-
-	for (; *names; names++) {
-		size_t n = strlen(list);
-
-		snprintf(list + n, sizeof(list) - n, "%s%s", n ? ", " : "", *names);
-	}
-	return cli_die(EXIT_USAGE, "unknown %s '%s'%s%s%s; there is: %s", what, value,
-		       close ? "; did you mean '" : "", close ? close : "", close ? "'?" : "",
-		       list);
 }
 
 static int set_machine(struct run_config *rc, const char *value)
@@ -631,7 +648,7 @@ static void default_efi_vars(struct run_config *rc)
 	for (unsigned i = 0; i < c->n_disks; i++) {
 		const struct vm_disk *d = &c->disk[i];
 
-		if (d->read_only || d->overlay || d->kind == MACHINE_DISK_FLOPPY ||
+		if (!d->path || d->read_only || d->overlay || d->kind == MACHINE_DISK_FLOPPY ||
 		    !strncmp(d->path, "/dev/", 5) || !strncmp(d->path, "/proc/", 6))
 			continue;
 		c->efi_vars = own(rc, xasprintf("%s.efi-vars", d->path));

@@ -91,6 +91,11 @@ static void test_commands(void **state)
 		{"doctor", 0, "engine interp"},
 		{"doctor --json", 0, "{\"name\": \"kvm\", \"usable\": "},
 		{"doctor x", 2, "takes no names"},
+		{"eject", 2, "usage: bothy eject NAME cd0|floppy0 [--force]"},
+		{"eject a b c", 2, "'c' is too much"},
+		{"insert a cd0", 2, "usage: bothy insert"},
+		{"change a cd0 f --focre", 2, "did you mean '--force'?"},
+		{"eject nosuchvm cd0 --force", 1, "no VM named 'nosuchvm' is running"},
 		{"doctor --jsno", 2, "did you mean '--json'?"},
 	};
 
@@ -107,6 +112,9 @@ static void test_run_usage(void **state)
 		{"run --kernel x --firmware bios", 2, "leave --firmware out"},
 		{"run --disk x --machine microvm", 2, "a microvm has no firmware"},
 		{"run --disk x --boot dsik", 2, "did you mean 'disk'?"},
+		{"run --disk x,if=nmve", 2, "unknown kind of disk 'nmve'; did you mean 'nvme'?"},
+		{"run --cdrom x,if=nvme", 2, "there is: ahci, ide, scsi"},
+		{"run --disk ,if=ahci", 2, "--disk needs the path of an image"},
 		{"run --disk x --firmware /nonexistent", 1, "'x' cannot be opened"},
 		{"run --kernle x", 2, "unknown option '--kernle'; did you mean '--kernel'?"},
 		{"run --krenel=x", 2, "did you mean '--kernel'?"},
