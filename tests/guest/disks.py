@@ -5,6 +5,7 @@ Linux's own drivers on each kind of disk bothy has, and starting from one throug
 
   disks.py BOTHY linux BUS      an ext4 made here: written, verified, trimmed by Linux, checked here
   disks.py BOTHY bios BUS       the BIOS starts the boot sector of a disk on BUS
+  disks.py BOTHY efi BUS        EFI firmware starts GRUB, and that Linux, from a disk on BUS
   disks.py BOTHY media BUS      discs (on ahci, ide, scsi) and diskettes change while Linux runs
 
 BUS: ahci, ide, nvme, scsi, virtio. Further words are options of `bothy run`.
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 
+from efi import grub_disk, plain
 from guest import Guest, check, disk_images, main, skip, work_dir
 
 BOOT_SECONDS = 300
@@ -96,6 +98,16 @@ def bios(bothy, bus, *options):
             check("it restarts through the keyboard controller", g.wait(60) == 0)
 
 
+def efi(bothy, bus, *options):
+    with work_dir() as d:
+        disk = grub_disk(d)
+        with Guest(bothy, "--firmware", "efi", "--disk", f"{disk},overlay,if={bus}", "-m", "512M",
+                   "--net", "none", *options) as g:
+            plain(g, r"GRUB for EFI says hello", BOOT_SECONDS)
+            plain(g, r"bothy-guest: first line of /init", BOOT_SECONDS)
+            check(f"EFI firmware started Linux from {bus}", g.wait(60) == 0)
+
+
 def command(bothy, *words):
     """`bothy WORDS`: its status and what it says."""
     done = subprocess.run([bothy, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -158,7 +170,7 @@ def media(bothy, bus, *options):
             check("status 0 after power off", g.wait(60) == 0)
 
 
-TESTS = {"linux": linux, "bios": bios, "media": media}
+TESTS = {"linux": linux, "bios": bios, "efi": efi, "media": media}
 
 if __name__ == "__main__":
     if len(sys.argv) < 4 or sys.argv[2] not in TESTS or sys.argv[3] not in NAMES:

@@ -102,18 +102,23 @@ def shell(bothy, *options):
             check("the shell comes up again after a warm reset", True)
 
 
-def grub(bothy, *options):
+def grub_disk(d):
+    """A disk with GRUB, which starts Linux through the EFI stub."""
     need("grub-mkimage", files=[OVMF, "/usr/lib/grub/x86_64-efi/linux.mod"])
     kernel, initrd = images()
+    write(f"{d}/grub.cfg", "serial --unit=0 --speed=115200\nterminal_output serial\n"
+          "echo 'GRUB for EFI says hello'\nsearch --file --set=root /vmlinuz\n"
+          "linux /vmlinuz console=ttyS0 init-exit\ninitrd /initrd.img\nboot\n")
+    run("grub-mkimage", "-O", "x86_64-efi", "-o", f"{d}/grub.efi", "-c", f"{d}/grub.cfg",
+        "-p", "/EFI/grub", "part_msdos", "fat", "linux", "normal", "serial", "terminal", "echo",
+        "search", "search_fs_file", "boot")
+    return esp_disk(d, {"EFI/BOOT/BOOTX64.EFI": f"{d}/grub.efi", "vmlinuz": kernel,
+                        "initrd.img": initrd})
+
+
+def grub(bothy, *options):
     with work_dir() as d:
-        write(f"{d}/grub.cfg", "serial --unit=0 --speed=115200\nterminal_output serial\n"
-              "echo 'GRUB for EFI says hello'\nsearch --file --set=root /vmlinuz\n"
-              "linux /vmlinuz console=ttyS0 init-exit\ninitrd /initrd.img\nboot\n")
-        run("grub-mkimage", "-O", "x86_64-efi", "-o", f"{d}/grub.efi", "-c", f"{d}/grub.cfg",
-            "-p", "/EFI/grub", "part_msdos", "fat", "linux", "normal", "serial", "terminal", "echo",
-            "search", "search_fs_file", "boot")
-        disk = esp_disk(d, {"EFI/BOOT/BOOTX64.EFI": f"{d}/grub.efi", "vmlinuz": kernel,
-                            "initrd.img": initrd})
+        disk = grub_disk(d)
         with Guest(bothy, disk, "-m", "512M", "--net", "none", *options) as g:
             g.expect_error(r"one of them for EFI")
             plain(g, r"GRUB for EFI says hello", BOOT_SECONDS)
