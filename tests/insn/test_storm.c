@@ -116,6 +116,7 @@ static enum where routine(const struct translator *t, const uint8_t *rx)
 	START(t->by_page, MISS);
 	START(t->ras_miss, RETURN);
 	START(t->ras_empty, RETURN);
+	START(t->light, GLUE);
 	STARTS(t->refill, MISS);
 	STARTS(t->miss, MISS);
 	STARTS(t->string, STRING);

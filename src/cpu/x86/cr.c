@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Control registers, EFER, XCR0, debug registers and RFLAGS: what may be written and what follows
- * from it. Intel SDM vol. 3, 2.5, 2.6, 4.1.1-4.1.2 (paging modes and transitions), 10.8.5 (long
- * mode), 17.2 (debug registers); vol. 1, 13.3 (XCR0).
+ * Control registers, EFER, XCR0 and debug registers: what may be written and what follows from it.
+ * Intel SDM vol. 3, 2.5, 2.6, 4.1.1-4.1.2 (paging modes and transitions), 10.8.5 (long mode), 17.2
+ * (debug registers); vol. 1, 13.3 (XCR0).
  */
 #include "cpu/x86/internal.h"
 
@@ -157,19 +157,4 @@ int x86_set_dr(struct vcpu *v, unsigned n, uint64_t val)
 	if (watched || x86_dr_data_active(v))
 		x86_tlb_flush(v);
 	return X86_OK;
-}
-
-void x86_set_rflags(struct vcpu *v, uint64_t val, uint64_t mask)
-{
-	uint64_t old = v->s.rflags;
-	uint64_t new = ((old & ~mask) | (val & mask & 0x3f7fd5)) | 2;
-	uint64_t changed = old ^ new;
-
-	v->s.rflags = new;
-	if (UNLIKELY(changed & X86_VM))
-		x86_update_mode(v);
-	else if (UNLIKELY(changed & X86_AC))
-		x86_tlb_context(v);
-	if ((changed & new &X86_IF) && v->irq_waiting)
-		atomic_fetch_or(&v->request, (uint32_t)VCPU_REQ_EVENT);
 }

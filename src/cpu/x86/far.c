@@ -351,6 +351,8 @@ int x86_syscall(struct vcpu *v)
 	uint16_t sel = (uint16_t)(v->s.star >> 32);
 	uint64_t flags = v->s.rflags;
 
+	if (LIKELY(x86_syscall_fast(v)))
+		return X86_OK;
 	if (!(v->s.efer & X86_EFER_SCE) || !(v->mode & X86_MODE_PE))
 		return x86_ud(v);
 	/* Intel has SYSCALL in 64-bit mode only; AMD also in compatibility and legacy mode. */
@@ -367,7 +369,7 @@ int x86_syscall(struct vcpu *v)
 	}
 	v->s.gpr[X86_RCX] = v->next_rip;
 	v->s.gpr[X86_R11] = flags & ~(uint64_t)X86_RF;
-	v->next_rip = x86_is_64(v) ? v->s.lstar : v->s.cstar;
+	v->next_rip = v->s.cstar;
 	v->s.rflags = (flags & ~(v->s.sfmask | X86_RF)) | 2;
 	if (!(v->s.rflags & X86_TF))
 		v->no_step = true;
@@ -382,6 +384,8 @@ int x86_sysret(struct vcpu *v, unsigned opsize)
 	uint16_t sel = (uint16_t)(v->s.star >> 48);
 	uint64_t rip = v->s.gpr[X86_RCX];
 
+	if (opsize == 8 && LIKELY(x86_sysret_fast(v)))
+		return X86_OK;
 	if (!(v->s.efer & X86_EFER_SCE) || !(v->mode & X86_MODE_PE))
 		return x86_ud(v);
 	if (!x86_is_64(v) && cpu_is_intel(v))

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Interrupts, exceptions and IRET in long mode as operating systems use them: the common case of
- * exc.c and iret.c in one piece. Intel SDM vol. 3, 6.14 (64-bit mode), 6.14.5 (IST); vol. 2, IRET.
+ * Interrupts, exceptions, IRET, SYSCALL and SYSRET in long mode as operating systems use them: the
+ * common case of exc.c, iret.c and far.c in one piece. Intel SDM vol. 3, 6.14 (64-bit mode), 6.14.5
+ * (IST); vol. 2, IRET.
  *
  * Every table and the stack must be found by x86_tlb_find(), selectors must be in the GDT,
  * descriptors present and accessed, handlers in non-conforming 64-bit code. Nothing is changed
  * before all of that is known. Anything else: false, and the exact path does the whole event,
  * including every fault.
+ *
+ * Compiled without vector registers, like tlb.c and for the same reason.
  */
 #include "cpu/x86/internal.h"
 #include "mem/guest.h"
@@ -89,7 +92,7 @@ static bool push_frame(struct vcpu *v, const struct x86_fast_event *ev, uint64_t
 	struct x86_tlb_entry *e = hit(v, x86_table_for(v, cpl), to, n * 8, true);
 	uint8_t *p;
 
-	if (!e || !x86_canonical(to))
+	if (!e || !x86_canonical(to) || atomic_load_explicit(e->code, memory_order_relaxed))
 		return false;
 	p = e->host + (to & 0xfff);
 	if (ev->has_error) {
@@ -101,7 +104,6 @@ static bool push_frame(struct vcpu *v, const struct x86_fast_event *ev, uint64_t
 	guest_store(p + 16, 8, ev->flags);
 	guest_store(p + 24, 8, v->s.gpr[X86_RSP]);
 	guest_store(p + 32, 8, v->s.seg[X86_SS].sel);
-	x86_stored(v, e, to, n * 8);
 	v->s.gpr[X86_RSP] = to;
 	return true;
 }
@@ -150,7 +152,7 @@ static bool return_ss(struct vcpu *v, uint16_t sel, unsigned rpl, bool to64, uin
 	       (*ret_raw >> D_DPL & 3) == rpl && (to64 || *ret_raw & D_DB);
 }
 
-bool x86_iret_fast(struct vcpu *v, uint64_t flags_mask)
+static bool iret_fast(struct vcpu *v, uint64_t flags_mask)
 {
 	gva_t lin = v->s.gpr[X86_RSP];
 	const struct x86_tlb_entry *e = hit(v, v->tlb->data_table, lin, 40, false);
@@ -192,5 +194,61 @@ bool x86_iret_fast(struct vcpu *v, uint64_t flags_mask)
 	else
 		x86_update_mode(v);
 	x86_set_rflags(v, val[2], flags_mask);
+	return true;
+}
+
+bool x86_iretq_fast(struct vcpu *v)
+{
+	if (!x86_is_64(v) || v->s.shadow & X86_SHADOW_NMI)
+		return false;
+	return iret_fast(v, x86_iret_mask(v, 8));
+}
+
+/* ---- SYSCALL, SYSRET ---- */
+
+/* Flat segments as SYSCALL and SYSRET make them: SDM vol. 2. */
+static void set_flat(struct vcpu *v, uint16_t cs, uint16_t ss, unsigned dpl)
+{
+	v->s.seg[X86_CS] = (struct x86_seg){
+		.sel = cs,
+		.limit = 0xffffffff,
+		.attr = 0x809b | dpl << X86_ATTR_DPL_SHIFT | X86_ATTR_L,
+	};
+	v->s.seg[X86_SS] = (struct x86_seg){
+		.sel = ss,
+		.limit = 0xffffffff,
+		.attr = 0xc093 | dpl << X86_ATTR_DPL_SHIFT,
+	};
+	x86_mode_long(v, dpl);
+}
+
+bool x86_syscall_fast(struct vcpu *v)
+{
+	uint16_t sel = (uint16_t)(v->s.star >> 32) & 0xfffc;
+	uint64_t flags = v->s.rflags;
+
+	if (!x86_is_64(v) || !(v->s.efer & X86_EFER_SCE))
+		return false;
+	v->s.gpr[X86_RCX] = v->next_rip;
+	v->s.gpr[X86_R11] = flags & ~(uint64_t)X86_RF;
+	v->next_rip = v->s.lstar;
+	v->s.rflags = (flags & ~(v->s.sfmask | X86_RF)) | 2;
+	if (!(v->s.rflags & X86_TF))
+		v->no_step = true;
+	set_flat(v, sel, (uint16_t)(sel + 8), 0);
+	return true;
+}
+
+bool x86_sysret_fast(struct vcpu *v)
+{
+	uint16_t sel = (uint16_t)(v->s.star >> 48);
+
+	if (!x86_is_64(v) || !(v->s.efer & X86_EFER_SCE) || v->cpl ||
+	    !x86_canonical(v->s.gpr[X86_RCX]))
+		return false;
+	v->next_rip = v->s.gpr[X86_RCX];
+	x86_set_rflags(v, v->s.gpr[X86_R11], 0x3c7fd7);
+	v->s.rflags &= ~(uint64_t)(X86_RF | X86_VM);
+	set_flat(v, (uint16_t)((sel + 16) | 3), (uint16_t)((sel + 8) | 3), 3);
 	return true;
 }

@@ -42,9 +42,8 @@ int x86_walk_t(struct vcpu *v, gva_t lin, unsigned access, unsigned table,
 	       struct x86_walk *ret) MUST_CHECK;
 /** x86_load_pdptes() - PAE: read the four PDPTEs of @cr3; #GP(0) on reserved bits. */
 int x86_load_pdptes(struct vcpu *v, uint64_t cr3, uint64_t cr0, uint64_t cr4) MUST_CHECK;
-/** x86_tlb_new_space() - CR3 was written; @fresh: without PCID's bit 63, so nothing of the address
- * space but global pages may be used any more. */
-void x86_tlb_new_space(struct vcpu *v, bool fresh);
+/** x86_tlb_new_space() - the current address space gets a fresh generation. */
+void x86_tlb_new_space(struct vcpu *v);
 /** x86_tlb_clear() - no entry is valid. x86_tlb_forget() - the same by new generations. */
 void x86_tlb_clear(struct x86_tlb *t);
 void x86_tlb_forget(struct vcpu *v);
@@ -264,8 +263,23 @@ struct x86_fast_event {
 /** x86_event_fast() - deliver an event in IA-32e mode; false: nothing happened, use the exact way.
  */
 bool x86_event_fast(struct vcpu *v, const struct x86_fast_event *ev);
-/** x86_iret_fast() - IRETQ in 64-bit mode; RFLAGS bits in @flags_mask change. False: as above. */
-bool x86_iret_fast(struct vcpu *v, uint64_t flags_mask);
+/** x86_iret_mask() - RFLAGS bits an IRET of operand size @opsize may change at the vCPU's
+ * privilege. */
+static inline uint64_t x86_iret_mask(const struct vcpu *v, unsigned opsize)
+{
+	uint64_t m = X86_ARITH | X86_TF | X86_DF | X86_NT;
+
+	if (opsize > 2)
+		m |= X86_RF | X86_AC | X86_ID;
+	if (v->cpl <= x86_iopl(v))
+		m |= X86_IF;
+	if (v->cpl == 0) {
+		m |= X86_IOPL;
+		if (opsize > 2)
+			m |= X86_VIF | X86_VIP;
+	}
+	return m;
+}
 
 /* ---- task switches (task.c) ---- */
 

@@ -8,23 +8,6 @@
  */
 #include "cpu/x86/internal.h"
 
-/* RFLAGS bits an IRET of operand size @opsize may change at the privilege of the vCPU. */
-static uint64_t flags_mask(const struct vcpu *v, unsigned opsize)
-{
-	uint64_t m = X86_ARITH | X86_TF | X86_DF | X86_NT;
-
-	if (opsize > 2)
-		m |= X86_RF | X86_AC | X86_ID;
-	if (v->cpl <= x86_iopl(v))
-		m |= X86_IF;
-	if (v->cpl == 0) {
-		m |= X86_IOPL;
-		if (opsize > 2)
-			m |= X86_VIF | X86_VIP;
-	}
-	return m;
-}
-
 static int iret_real(struct vcpu *v, unsigned opsize)
 {
 	uint64_t val[3], mask = X86_ARITH | X86_TF | X86_IF | X86_DF | X86_IOPL | X86_NT;
@@ -120,7 +103,7 @@ static int iret_protected(struct vcpu *v, unsigned opsize)
 {
 	bool with_ss = x86_is_64(v), to64;
 	struct x86_stack k, outer = {0};
-	uint64_t val[5], mask = flags_mask(v, opsize);
+	uint64_t val[5], mask = x86_iret_mask(v, opsize);
 	struct x86_desc d;
 	unsigned rpl;
 	uint16_t cs;
@@ -169,7 +152,7 @@ int x86_iret(struct vcpu *v, unsigned opsize)
 		v->s.shadow &= (uint8_t)~X86_SHADOW_NMI;
 		atomic_fetch_or(&v->request, (uint32_t)VCPU_REQ_EVENT);
 	}
-	if (LIKELY(x86_is_64(v) && opsize == 8) && LIKELY(x86_iret_fast(v, flags_mask(v, 8))))
+	if (opsize == 8 && LIKELY(x86_iretq_fast(v)))
 		return X86_OK;
 	if (v->mode & X86_MODE_VM)
 		return iret_v86(v, opsize);

@@ -51,39 +51,15 @@ void x86_tlb_flush(struct vcpu *v)
 	x86_tlb_forget(v);
 }
 
-void x86_tlb_context(struct vcpu *v)
-{
-	unsigned table = x86_table_for(v, v->cpl);
-
-	if (table == X86_TLB_USER && (v->s.cr0 & X86_CR0_AM) && (v->s.rflags & X86_AC))
-		table = X86_TLB_ALIGN;
-	/* Slots know nothing of alignment. */
-	if (table == X86_TLB_ALIGN && v->tlb->data_table != table)
-		x86_slots_flush_user(v);
-	/* Supervisor slots outlive STAC and CLAC, so none of them may hold a user page. */
-	v->slots.hold = (v->s.cr4 & X86_CR4_SMAP) && table == X86_TLB_SUPER;
-	v->tlb->data_table = (uint8_t)table;
-}
-
 int x86_set_cr3(struct vcpu *v, uint64_t val)
 {
-	unsigned bits = v->model ? v->model->phys_bits : 46;
-	bool keep = false;
-
-	if (x86_lma(v)) {
-		if (v->s.cr4 & X86_CR4_PCIDE) {
-			keep = val & BIT(63);
-			val &= ~BIT(63);
-		}
-		if (val >> bits)
-			return x86_gp0(v);
-	} else {
-		val = (uint32_t)val;
-		if (x86_load_pdptes(v, val, v->s.cr0, v->s.cr4))
-			return X86_FAULT;
-	}
+	if (x86_lma(v))
+		return x86_set_cr3_fast(v, val) ? X86_OK : x86_gp0(v);
+	val = (uint32_t)val;
+	if (x86_load_pdptes(v, val, v->s.cr0, v->s.cr4))
+		return X86_FAULT;
 	v->s.cr3 = val;
-	x86_tlb_new_space(v, !keep);
+	x86_tlb_new_space(v);
 	return X86_OK;
 }
 

@@ -127,6 +127,8 @@ void x86_slots_flush_user(struct vcpu *v);
  */
 struct x86_tlb_entry *x86_tlb_find(struct vcpu *v, unsigned table, gva_t lin, unsigned access);
 struct x86_tlb_entry *x86_tlb_cached(struct vcpu *v, unsigned table, gva_t lin, unsigned access);
+/** x86_set_cr3_fast() - x86_set_cr3() in long mode; false: not done, and nothing has happened. */
+bool x86_set_cr3_fast(struct vcpu *v, uint64_t val);
 /** x86_range_make() - the range (vcpu.h) for slots of set @set that has the page of @lin, whose
  * entry is @e. For stores the page must be without code. NULL: it is that page alone. */
 const struct x86_range *x86_range_make(struct vcpu *v, unsigned set, struct x86_tlb_entry *e,

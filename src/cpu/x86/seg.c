@@ -165,14 +165,6 @@ void x86_seg_set(struct x86_seg *s, uint16_t sel, const struct x86_desc *d)
 	s->attr = desc_attr(d);
 }
 
-void x86_seg_null(struct x86_seg *s, uint16_t sel)
-{
-	s->sel = sel;
-	s->base = 0;
-	s->limit = 0;
-	s->attr = X86_ATTR_NULL;
-}
-
 void x86_seg_v86(struct x86_seg *s, uint16_t sel)
 {
 	*s = (struct x86_seg){
@@ -577,20 +569,6 @@ int x86_inner_stack(struct vcpu *v, unsigned dpl, unsigned ist, struct x86_stack
 	ret->table = (uint8_t)x86_table_for(v, dpl);
 	ret->err = ss & 0xfffc;
 	return X86_OK;
-}
-
-void x86_drop_segs(struct vcpu *v, unsigned cpl)
-{
-	static const enum x86_sreg regs[] = {X86_ES, X86_DS, X86_FS, X86_GS};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(regs); i++) {
-		struct x86_seg *s = &v->s.seg[regs[i]];
-		bool conforming = (s->attr & (TYPE_CODE | TYPE_C)) == (TYPE_CODE | TYPE_C);
-
-		/* Already null: its base (FS, GS) was set through an MSR and stays. */
-		if (!(s->attr & X86_ATTR_NULL) && !conforming && seg_dpl(s) < cpl)
-			x86_seg_null(s, 0);
-	}
 }
 
 int x86_return_cs(struct vcpu *v, uint16_t sel, struct x86_desc *ret)

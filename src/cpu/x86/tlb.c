@@ -51,7 +51,7 @@ static void slots_flush(struct vcpu *v, unsigned class)
 		all[n].lim = 0;
 		listed[n] = 0;
 	}
-	t->n_filled[class] = 0;
+	t->n_filled[class] = t->looks[class] = 0;
 	t->flushes++;
 	static_assert(X86_RANGES == 16 && X86_SLOT_WRITE == 1, "32 bits of neighbours");
 	for (; t->ranges[class]; t->ranges[class] &= t->ranges[class] - 1)
@@ -111,11 +111,23 @@ static void class_drop(struct vcpu *v, unsigned class, gva_t lin)
 	uint8_t *listed = &t->listed[0][0];
 	unsigned keep = 0;
 
+	/* Many INVLPG in a row: filling slots again costs less than looking through them each time.
+	 */
+	if (t->looks[class] < t->n_filled[class]) {
+		slots_flush(v, class);
+		return;
+	}
+	t->looks[class] -= t->n_filled[class];
 	for (uint32_t left = t->ranges[class]; left; left &= left - 1) {
 		struct x86_range *one = &r[__builtin_ctz(left)];
 
-		if (one->len && reaches(one->base, one->len, one->large, lin))
+		if (one->len && reaches(one->base, one->len, one->large, lin)) {
+			unsigned set = class * X86_SLOT_SUPER + (__builtin_ctz(left) >= X86_RANGES);
+
 			range_drop(one, lin);
+			/* its neighbours may go as well: not a new one at once */
+			t->range_hint[set][lin >> 21 & (X86_RANGE_HINTS - 1)] = X86_RANGES + 3;
+		}
 	}
 	for (unsigned i = 0; i < t->n_filled[class]; i++) {
 		unsigned n = t->filled[class][i];
@@ -238,9 +250,26 @@ static void gen_use(struct vcpu *v, bool fresh)
 	t->exec_id[1] = t->exec_seq << 12 | t->generation;
 }
 
-void x86_tlb_new_space(struct vcpu *v, bool fresh)
+void x86_tlb_new_space(struct vcpu *v)
 {
-	gen_use(v, fresh);
+	gen_use(v, true);
+}
+
+bool x86_set_cr3_fast(struct vcpu *v, uint64_t val)
+{
+	bool keep = false;
+
+	if (!(v->s.efer & X86_EFER_LMA))
+		return false;
+	if (v->s.cr4 & X86_CR4_PCIDE) {
+		keep = val & BIT(63);
+		val &= ~BIT(63);
+	}
+	if (val & ~(v->tlb->frame_mask | 0xfff))
+		return false;
+	v->s.cr3 = val;
+	gen_use(v, !keep);
+	return true;
 }
 
 /* Entries of global pages are stale, too. */
@@ -547,7 +576,7 @@ struct leaf {
 	const uint64_t *table; /* of 512 entries, one of which is the leaf */
 	uint64_t val;
 	unsigned shift;  /* of the page's size */
-	uint64_t rights; /* W and U of all levels */
+	uint64_t rights; /* W and U of all levels; NX of any */
 };
 
 static bool leaf_find(const struct vcpu *v, gva_t lin, struct leaf *ret)
@@ -567,7 +596,7 @@ static bool leaf_find(const struct vcpu *v, gva_t lin, struct leaf *ret)
 		e = __atomic_load_n(&ret->table[lin >> shift & 511], __ATOMIC_RELAXED);
 		if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || e & rsvd)
 			return false;
-		rights &= e;
+		rights = (rights & e & (PTE_W | PTE_U)) | ((rights | e) & PTE_NX);
 		if (shift == 12 || e & PTE_PS) {
 			ret->shift = shift;
 			break;
@@ -599,14 +628,16 @@ static struct x86_tlb_entry *walk(struct vcpu *v, unsigned table, gva_t lin, uns
 	uint64_t tag;
 	gpa_t gpa;
 
-	if (table == X86_TLB_ALIGN || access & X86_ACC_EXEC || !leaf_find(v, lin, &l))
+	if (table == X86_TLB_ALIGN || !leaf_find(v, lin, &l))
 		return NULL;
 	gpa = leaf_gpa(v, &l, lin);
 	user = l.rights & PTE_U;
 	writable = l.rights & PTE_W;
 	if (gpa - t->run.start >= t->run.len || x86_lapic_page(v, gpa) ||
 	    (table == X86_TLB_USER && !user) || (table == X86_TLB_SMAP && user) ||
-	    (access & X86_ACC_WRITE && (!writable || !(l.val & PTE_D))))
+	    (access & X86_ACC_WRITE && (!writable || !(l.val & PTE_D))) ||
+	    (access & X86_ACC_EXEC &&
+	     (l.rights & PTE_NX || (table != X86_TLB_USER && user && v->s.cr4 & X86_CR4_SMEP))))
 		return NULL;
 	e = &t->e[table][SLOT(lin)];
 	tag = PAGE(lin) | t->generation;

@@ -7,56 +7,6 @@
 
 #include <errno.h>
 
-static bool flat_data(const struct x86_seg *s)
-{
-	/* present, writable, expand-up data: type 001x with S = 1 */
-	return !s->base && s->limit == 0xffffffff && !(s->attr & X86_ATTR_NULL) &&
-	       (s->attr & (X86_ATTR_P | X86_ATTR_S | TYPE_CODE | TYPE_E | TYPE_W)) ==
-		       (X86_ATTR_P | X86_ATTR_S | TYPE_W);
-}
-
-static bool flat_code(const struct x86_seg *s)
-{
-	if (s->base || s->limit != 0xffffffff || (s->attr & X86_ATTR_NULL))
-		return false;
-	/* readable code, or the data attributes real mode leaves in CS */
-	return (s->attr & TYPE_CODE) ? s->attr & TYPE_R : true;
-}
-
-void x86_update_mode(struct vcpu *v)
-{
-	const struct x86_state *s = &v->s;
-	uint32_t mode = 0;
-
-	v->cpl = 0;
-	if (s->cr0 & X86_CR0_PE) {
-		mode |= X86_MODE_PE;
-		v->cpl = (uint8_t)seg_dpl(&s->seg[X86_SS]);
-		if (s->rflags & X86_VM) {
-			mode |= X86_MODE_VM;
-			v->cpl = 3;
-		}
-	}
-	if (s->efer & X86_EFER_LMA) {
-		mode |= X86_MODE_LMA;
-		if (s->seg[X86_CS].attr & X86_ATTR_L)
-			mode |= X86_MODE_CS64 | X86_MODE_SS32;
-	}
-	if (!(mode & X86_MODE_CS64) && (s->seg[X86_CS].attr & X86_ATTR_DB))
-		mode |= X86_MODE_CS32;
-	if (s->seg[X86_SS].attr & X86_ATTR_DB)
-		mode |= X86_MODE_SS32;
-	if (v->cpl == 3)
-		mode |= X86_MODE_USER;
-	if (s->cr0 & X86_CR0_PG)
-		mode |= X86_MODE_PG;
-	if ((mode & X86_MODE_CS64) || (flat_code(&s->seg[X86_CS]) && flat_data(&s->seg[X86_SS]) &&
-				       flat_data(&s->seg[X86_DS]) && flat_data(&s->seg[X86_ES])))
-		mode |= X86_MODE_FLAT;
-	v->mode = mode;
-	x86_tlb_context(v);
-}
-
 void x86_state_changed(struct vcpu *v)
 {
 	v->next_rip = v->s.rip;

@@ -148,7 +148,7 @@ enum {
 	X86_RANGES_SMALL = 4, /* of these for small ones, so that they do not displace others */
 	X86_RANGE_HINTS = 64, /* where an address was found last, by 2 MiB */
 };
-enum { X86_LISTED = 1, X86_LISTED_LARGE = 2 };
+enum { X86_LISTED = 1, X86_LISTED_LARGE = 2, X86_LOOKS = 8 };
 
 struct x86_slots {
 	_Alignas(64) struct x86_slot s[X86_SLOT_SETS][X86_SLOTS];
@@ -156,6 +156,8 @@ struct x86_slots {
 	/* slots that may not be empty, by number over all sets: user, supervisor */
 	uint32_t n_filled[2];
 	uint16_t filled[2][2 * X86_SLOTS];
+	/* looks at filled slots that are worth it still: X86_LOOKS for each one filled */
+	uint32_t looks[2];
 	/* how often misses follow each other closely, and when the last one was (TSC) */
 	uint32_t heat[X86_SLOT_SETS][X86_SLOTS], missed[X86_SLOT_SETS][X86_SLOTS];
 	uint8_t listed[X86_SLOT_SETS][X86_SLOTS]; /* in filled[]: X86_LISTED, and of large pages */

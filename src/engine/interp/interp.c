@@ -33,21 +33,6 @@
 
 /* ---- the run loop ---- */
 
-uint32_t interp_key(const struct vcpu *v)
-{
-	uint32_t key = v->mode & 0xff;
-
-	static_assert(X86_CR0_MP == 2 && X86_CR0_EM == 4 && X86_CR0_TS == 8, "shifted together");
-	key |= ((uint32_t)v->s.cr0 >> 1 & 7) << 8;
-	if (v->s.cr4 & X86_CR4_OSFXSR)
-		key |= KEY_OSFXSR;
-	if (v->s.cr4 & X86_CR4_OSXSAVE && (v->s.xcr0 & 6) == 6)
-		key |= KEY_AVX;
-	if (v->cpl == 1 || v->cpl == 2)
-		key |= KEY_RING12;
-	return key;
-}
-
 static int debug_exit(struct vcpu *v, uint8_t access, gva_t addr)
 {
 	v->debug.hit_access = access;

@@ -330,7 +330,21 @@ static inline unsigned key_bits(uint32_t key)
 }
 
 /* interp.c */
-uint32_t interp_key(const struct vcpu *v);
+/** interp_key() - block key of the vCPU's state (KEY_SINGLE aside). */
+static inline uint32_t interp_key(const struct vcpu *v)
+{
+	uint32_t key = v->mode & 0xff;
+
+	static_assert(X86_CR0_MP == 2 && X86_CR0_EM == 4 && X86_CR0_TS == 8, "shifted together");
+	key |= ((uint32_t)v->s.cr0 >> 1 & 7) << 8;
+	if (v->s.cr4 & X86_CR4_OSFXSR)
+		key |= KEY_OSFXSR;
+	if (v->s.cr4 & X86_CR4_OSXSAVE && (v->s.xcr0 & 6) == 6)
+		key |= KEY_AVX;
+	if (v->cpl == 1 || v->cpl == 2)
+		key |= KEY_RING12;
+	return key;
+}
 /** interp_needs_single() - must every instruction be looked at on its own? */
 static inline bool interp_needs_single(const struct vcpu *v)
 {

@@ -39,8 +39,10 @@ static void list(struct x86_slots *t, unsigned n, unsigned class, bool large)
 {
 	uint8_t *listed = &t->listed[0][0] + n;
 
-	if (!*listed)
+	if (!*listed) {
 		t->filled[class][t->n_filled[class]++] = (uint16_t)n;
+		t->looks[class] += X86_LOOKS;
+	}
 	*listed = (uint8_t)(X86_LISTED | (large ? X86_LISTED_LARGE : 0));
 }
 

@@ -116,33 +116,11 @@ static void put_vec_save(struct emit *m, bool avx)
 	emit8(m, 0xc3);
 }
 
-/* As the code of put_epoch(). */
-static uint64_t epoch_of(const struct vcpu *v)
-{
-	uint32_t key = icpu(v)->key;
-
-	return v->tlb->exec_id[key & X86_MODE_USER ? 1 : 0] << 16 | key;
-}
-
 static void new_epoch(struct vcpu *v, uint64_t epoch)
 {
-	struct interp_cpu *ic = icpu(v);
-	struct translator *t = ic->tr;
-	unsigned was = v->word[W_EPOCH] & X86_MODE_USER ? 1 : 0,
-		 now = epoch & X86_MODE_USER ? 1 : 0;
-
-	if (UNLIKELY(atomic_load_explicit(&ic->n_stale, memory_order_acquire)))
+	if (UNLIKELY(atomic_load_explicit(&icpu(v)->n_stale, memory_order_acquire)))
 		tr_stale(v);
-	if (epoch == v->word[W_EPOCH])
-		return;
-	t->ras[was].sp = v->word[W_NSP];
-	if (t->ras[now].epoch != epoch)
-		t->ras[now].sp = t->ras[now].base;
-	t->ras[now].epoch = epoch;
-	ic->turn++;
-	v->word[W_NSP] = t->ras[now].sp;
-	v->word[W_RBASE] = t->ras[now].base;
-	v->word[W_EPOCH] = epoch;
+	tr_switch_epoch(v, epoch);
 }
 
 /* jcc forward, to where land() is called with the result. */
@@ -158,7 +136,7 @@ static void land(struct emit *m, unsigned from)
 	st_le32(m->buf + from - 4, m->n - from);
 }
 
-enum { CC_B = 2, CC_E = 4, CC_NE = 5 };
+enum { CC_B = 2, CC_E = 4, CC_NE = 5, CC_A = 7 };
 
 /* translator.mapped[@two] */
 static void put_mapped(struct emit *m, const struct interp_cpu *ic, bool two)
@@ -209,7 +187,8 @@ static void pop_frame(struct emit *m)
 	EMIT(m, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b); /* pop r15..rbx */
 }
 
-/* R9 = what W_EPOCH is to be. RAX = struct interp_cpu. Sets W_GEN and W_KEY, clobbers R8, RDI. */
+/* R9 = what W_EPOCH is to be, as tr_epoch_of(). RAX = struct interp_cpu. Sets W_GEN and W_KEY,
+ * clobbers R8, RDI. */
 static void put_epoch(struct emit *m)
 {
 	tr_gs(m, true, 0x8b, RAX, offsetof(struct vcpu, tlb));
@@ -331,6 +310,45 @@ static void put_call(struct emit *m, const struct vcpu *v, const uint8_t *rx, co
 	emit32(m, (uint32_t)tr_word(W_GO));
 }
 
+/*
+ * Calls of light.c: S2 = function, S1 = its uop; all general registers of the guest are in struct
+ * vcpu, vector registers stay where they are. Returns with carry when the handler must do it.
+ */
+static void put_light(struct emit *m, const struct vcpu *v, const uint8_t *rx, const uint8_t *save)
+{
+	static const uint8_t lost[] = {X86_RAX, X86_RCX, X86_RDX, X86_RSP,
+				       X86_RSI, X86_RDI, X86_R8,  X86_R9};
+	unsigned other, leave;
+
+	gprs(m, true);
+	tr_gs(m, true, 0x89, RSP, tr_word(W_NSP));
+	tr_gs(m, true, 0x8b, RSP, tr_word(W_CSP));
+	tr_imm64(m, RDI, (uintptr_t)v);
+	tr_rr(m, true, 0x89, S1, RSI);
+	EMIT(m, 0x41, 0xff, 0xd3); /* call r11 */
+	static_assert(LIGHT_SLOW == 0 && LIGHT_NEXT == 1 && LIGHT_GOTO == 2, "compared");
+	EMIT(m, 0x83, 0xf8, LIGHT_NEXT); /* cmp eax, */
+	other = jcc(m, CC_A);
+	for (unsigned i = 0; i < ARRAY_SIZE(lost); i++)
+		tr_gs(m, true, 0x8b, tr_host[lost[i]], offsetof(struct vcpu, s.gpr) + 8u * lost[i]);
+	tr_gs(m, true, 0x8b, RSP, tr_word(W_NSP));
+	emit8(m, 0xc3);
+	land(m, other);
+	EMIT(m, 0x83, 0xf8, LIGHT_GOTO); /* cmp eax, */
+	leave = jcc(m, CC_NE);
+	for (unsigned i = 0; i < ARRAY_SIZE(lost); i++)
+		tr_gs(m, true, 0x8b, tr_host[lost[i]], offsetof(struct vcpu, s.gpr) + 8u * lost[i]);
+	tr_gs(m, true, 0x8b, RSP, tr_word(W_NSP));
+	EMIT(m, 0x65, 0xff, 0x24, 0x25); /* jmp gs:[W_GO] */
+	emit32(m, (uint32_t)tr_word(W_GO));
+	land(m, leave);
+	tr_gs(m, false, 0x8b, RAX, tr_word(W_VEC));
+	call_if(m, 0xc0, rx, save);
+	pop_frame(m);
+	static_assert(X86_OK == 0, "returned");
+	EMIT(m, 0x31, 0xc0, 0xc3); /* xor eax, eax; ret */
+}
+
 static void put_tail(struct emit *m, const struct vcpu *v, const uint8_t *rx, const uint8_t *save)
 {
 	to_c_stack(m);
@@ -411,6 +429,8 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 	put_call(&m, v, t->map.rx, t->vec_load, save);
 	t->call_plain = begin(t, &m);
 	put_call(&m, v, t->map.rx, NULL, save);
+	t->light = begin(t, &m);
+	put_light(&m, v, t->map.rx, save);
 	t->tail = begin(t, &m);
 	put_tail(&m, v, t->map.rx, save);
 	for (unsigned i = 0; i < 2; i++) {
@@ -451,7 +471,7 @@ static void same_place(struct vcpu *v, uint64_t epoch)
 
 int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
-	uint64_t epoch = epoch_of(v);
+	uint64_t epoch = tr_epoch_of(v);
 
 	v->word[W_FL] = fl;
 	v->word[W_TAB] = (uintptr_t)tab;
@@ -515,7 +535,7 @@ int tr_goto(struct vcpu *v, const struct block *b)
 	ic->exec_tab = v->tlb->e[v->cpl == 3 ? X86_TLB_USER : X86_TLB_SUPER];
 	v->word[W_KEY] = b->key;
 	v->word[W_GO] = (uintptr_t)b->native;
-	new_epoch(v, epoch_of(v));
+	new_epoch(v, tr_epoch_of(v));
 	return tr_resume(v, b->uop, tab, fl_load(v->s.rflags)) == TR_NEXT ? TR_GOTO : X86_OK;
 }
 

@@ -11,6 +11,9 @@
  * tr_special() and tr_transfer() look at just that, and go on in native code whenever there is any:
  * at the next instruction, or at the target of a far transfer or of the exception that was raised.
  *
+ * The most frequent of those go to light.c first, which does without the handler's surroundings in
+ * the usual case.
+ *
  * STI: the instruction after it in the same block always runs before anybody looks at interrupts.
  * When it is the block's last, or an interrupt is waiting, the exact handler and the run loop keep
  * the shadow.
@@ -281,13 +284,50 @@ static bool is_transfer(unsigned special)
 	}
 }
 
+typedef int (*light_fn)(struct vcpu *v, const struct uop *u);
+
+/* What light.c has for the instruction, or NULL. */
+static light_fn light_of(const struct xlat *x, const struct insn *in)
+{
+	bool cpl0 = !(x->b->key & (X86_MODE_USER | KEY_RING12));
+
+	if (!x->is64)
+		return NULL;
+	switch (in->special) {
+	case SP_SYSCALL: return tr_light_syscall;
+	case SP_SYSRET: return in->rex & 8 ? tr_light_sysret : NULL;
+	case SP_IRET: return in->opsize == 8 ? tr_light_iretq : NULL;
+	case SP_MOV_TO_CR: return in->reg == 3 && cpl0 ? tr_light_cr3 : NULL;
+	case SP_INVLPG: return cpl0 ? tr_light_invlpg : NULL;
+	default: return NULL;
+	}
+}
+
+/* Goes on behind with carry clear if it did the instruction and that goes to the next one. */
+static void put_light(struct xlat *x, light_fn fn)
+{
+	need_m(x);
+	tr_imm64(&x->m, S1, (uintptr_t)&x->b->uop[x->i]);
+	tr_imm64(&x->m, S2, (uintptr_t)fn);
+	tr_jump_to(&x->m, 0xe8, x->rx, x->t->light);
+	x->e = false;
+}
+
 /* The interpreter's handler, then the next instruction in another block: what was mapped where may
  * have changed, so the way there is one to another page. */
-static void put_end(struct xlat *x)
+static void put_end(struct xlat *x, light_fn light)
 {
 	uint64_t next = x->b->rip + x->b->cold[x->i + 1].off;
+	unsigned over = 0;
 
+	if (light) {
+		put_light(x, light);
+		EMIT(&x->m, 0x73, 0); /* jnc over */
+		over = x->m.n;
+	}
 	call_for(x, tr_special);
+	if (light)
+		x->m.buf[over - 1] = (uint8_t)(x->m.n - over);
 	xlat_exit(x, 0, x->is64 ? next : (uint32_t)next);
 }
 
@@ -299,10 +339,15 @@ enum xlat_end xlat_system(struct xlat *x, const struct insn *in)
 
 	if (fn == uop_special_end && key & X86_MODE_FLAT && in->special != SP_HLT &&
 	    in->special != SP_MWAIT) {
-		if (is_transfer(in->special))
-			call_for(x, tr_transfer);
-		else
-			put_end(x);
+		light_fn light = light_of(x, in);
+
+		if (!is_transfer(in->special)) {
+			put_end(x, light);
+			return XLAT_DONE;
+		}
+		if (light)
+			put_light(x, light);
+		call_for(x, tr_transfer);
 		return XLAT_DONE;
 	}
 	if (fn != uop_special && fn != uop_sti)

@@ -191,7 +191,8 @@ struct translator {
 	uint8_t *call;  /* S2 = handler, S1 = its second argument; returns to the block */
 	/* the same, from code that has not used vector registers yet: they are not loaded again */
 	uint8_t *call_plain;
-	uint8_t *tail; /* the same, leaving native code for good */
+	uint8_t *light; /* S2 = function of light.c, S1 = its uop */
+	uint8_t *tail;  /* the same, leaving native code for good */
 	/* S2 = instance (of one page, of two): is it mapped? ZF: yes, and noted; else CF: no, or
 	 * in another mode; else the soft TLB does not know. Clobbers S1. */
 	uint8_t *mapped[2];
@@ -224,6 +225,32 @@ struct translator {
 static inline size_t tr_word(unsigned w)
 {
 	return offsetof(struct vcpu, word) + 8 * w;
+}
+
+/* Mode, address space and mapping of code: what W_EPOCH is to be now. */
+static inline uint64_t tr_epoch_of(const struct vcpu *v)
+{
+	uint32_t key = icpu(v)->key;
+
+	return v->tlb->exec_id[key & X86_MODE_USER ? 1 : 0] << 16 | key;
+}
+/** tr_switch_epoch() - W_EPOCH is @epoch, and the return addresses are its privilege's. */
+static inline void tr_switch_epoch(struct vcpu *v, uint64_t epoch)
+{
+	struct translator *t = icpu(v)->tr;
+	unsigned was = v->word[W_EPOCH] & X86_MODE_USER ? 1 : 0,
+		 now = epoch & X86_MODE_USER ? 1 : 0;
+
+	if (epoch == v->word[W_EPOCH])
+		return;
+	t->ras[was].sp = v->word[W_NSP];
+	if (t->ras[now].epoch != epoch)
+		t->ras[now].sp = t->ras[now].base;
+	t->ras[now].epoch = epoch;
+	icpu(v)->turn++;
+	v->word[W_NSP] = t->ras[now].sp;
+	v->word[W_RBASE] = t->ras[now].base;
+	v->word[W_EPOCH] = epoch;
 }
 
 /* asm.c: host instructions */
@@ -314,6 +341,20 @@ int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uin
 /** tr_fault() - deliver the exception that a handler has recorded; TR_GOTO to its handler's code,
  * or what the run loop is to be told. Called by native code. */
 int tr_fault(struct vcpu *v);
+
+/* light.c: what its functions return */
+enum {
+	LIGHT_SLOW, /* nothing was done: the handler must */
+	LIGHT_NEXT, /* native code goes on behind the call */
+	LIGHT_GOTO, /* at W_GO */
+	LIGHT_LEAVE /* to the run loop, at s.rip */
+};
+/** tr_light_*() - the instruction of @u; called through translator.light. */
+int tr_light_syscall(struct vcpu *v, const struct uop *u);
+int tr_light_sysret(struct vcpu *v, const struct uop *u);
+int tr_light_iretq(struct vcpu *v, const struct uop *u);
+int tr_light_cr3(struct vcpu *v, const struct uop *u);
+int tr_light_invlpg(struct vcpu *v, const struct uop *u);
 
 /* fill.c */
 enum tr_how { TR_NOT_FILLED, TR_FILLED_HOT, TR_FILLED };
