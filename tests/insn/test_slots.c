@@ -441,6 +441,48 @@ static void test_neighbours(void **state)
 }
 
 /*
+ * L: mov [rdi], edx; mov [rdi + 0x3801], edx; call rbx; add rbp, rax; inc edx; dec ecx; jnz L: a
+ * page beside the first store's becomes code, which the second one changes.
+ */
+static void test_neighbour_code(void **state)
+{
+	const struct change plain = {0};
+	struct im *m = new_pages(&plain);
+
+	memcpy(im_host(m, IM_DATA + 0x3800), "\xb8\x00\x00\x00\x00\xc3", 6);
+	CODE(m, "\x89\x17\x89\x97\x01\x38\x00\x00\xff\xd3\x48\x01\xc5\xff\xc2\xff\xc9\x75\xed");
+	m->v->s.gpr[X86_RCX] = 100;
+	m->v->s.gpr[X86_RDX] = 1;
+	m->v->s.gpr[X86_RBX] = IM_DATA + 0x3800;
+	m->v->s.gpr[X86_RBP] = 0;
+	assert_int_equal(im_run(m).vector, -1);
+	assert_int_equal(m->v->s.gpr[X86_RBP], 5050);
+	im_free(m);
+}
+
+/*
+ * mov eax, [rdi]; mov [rsi], rdx; mov [rdi], eax, which faults; then mov eax, [rdi]: the fault has
+ * ended the translation that the first one used. SDM vol. 3, 4.10.4.1.
+ */
+static void test_fault_invalidates(void **state)
+{
+	const struct change readonly = {.entry = PTE(IM_DATA), .val = OTHER | AD | 5};
+	struct im *m = new_pages(&readonly);
+	struct im_end e;
+
+	st_le64(im_host(m, PTE(IM_DATA)), IM_DATA | 0x27); /* not dirty: the store looks there */
+	CODE(m, "\x8b\x07\x48\x89\x16\x89\x07");
+	e = im_run(m);
+	assert_int_equal(e.vector, X86_PFV);
+	assert_int_equal(e.error, 3);
+	assert_int_equal(m->v->s.gpr[X86_RAX], 0x100);
+	CODE(m, "\x8b\x07");
+	assert_int_equal(im_run(m).vector, -1);
+	assert_int_equal(m->v->s.gpr[X86_RAX], 0x200);
+	im_free(m);
+}
+
+/*
  * Two address spaces with a PCID each, without a flush between them (CR3 bit 63): what is cached of
  * one is not the other's. SDM vol. 3, 4.10.4.1.
  * L: mov eax, [rdi + 0x2000]; shl rbx, 16; or rbx, rax; mov cr3, rbp; xchg rbp, rdx; dec ecx; jnz L
@@ -472,13 +514,21 @@ static void test_two_spaces(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_invalidation), cmocka_unit_test(test_large_page),
-		cmocka_unit_test(test_range_end),    cmocka_unit_test(test_hole),
-		cmocka_unit_test(test_smap),         cmocka_unit_test(test_alignment),
-		cmocka_unit_test(test_break_point),  cmocka_unit_test(test_a20),
-		cmocka_unit_test(test_dirty),        cmocka_unit_test(test_becomes_code),
-		cmocka_unit_test(test_many_pages),   cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_invalidation),
+		cmocka_unit_test(test_large_page),
+		cmocka_unit_test(test_range_end),
+		cmocka_unit_test(test_hole),
+		cmocka_unit_test(test_smap),
+		cmocka_unit_test(test_alignment),
+		cmocka_unit_test(test_break_point),
+		cmocka_unit_test(test_a20),
+		cmocka_unit_test(test_dirty),
+		cmocka_unit_test(test_becomes_code),
+		cmocka_unit_test(test_many_pages),
+		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_fault_invalidates),
 		cmocka_unit_test(test_two_spaces),
+		cmocka_unit_test(test_neighbour_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

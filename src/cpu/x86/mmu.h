@@ -113,9 +113,11 @@ static inline uint64_t x86_entry_off(const struct x86_tlb_entry *e)
 }
 
 /** x86_slots_flush() - empty all slots (vcpu.h). Done by everything here that changes the
- * generation or drops an entry; call it yourself when a page becomes code (its stores must be
- * seen). */
+ * generation or drops an entry. */
 void x86_slots_flush(struct vcpu *v);
+/** x86_slots_drop_code() - the page with code byte @code has become code: empty the slots for
+ * stores that cover it. */
+void x86_slots_drop_code(struct vcpu *v, const _Atomic uint8_t *code);
 /** x86_slots_flush_user() - those of user mode only. */
 void x86_slots_flush_user(struct vcpu *v);
 

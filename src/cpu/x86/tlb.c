@@ -154,6 +154,42 @@ static void slots_drop(struct vcpu *v, gva_t lin)
 		class_drop(v, 1, lin);
 }
 
+/* As class_drop(), for the page whose code byte is at @code. */
+static void class_drop_code(struct vcpu *v, unsigned class, uint64_t code)
+{
+	struct x86_slots *t = &v->slots;
+	unsigned keep = 0;
+
+	for (uint32_t left = t->ranges[class] >> X86_RANGES; left; left &= left - 1) {
+		struct x86_range *r =
+			&t->range[class * X86_SLOT_SUPER | X86_SLOT_WRITE][__builtin_ctz(left)];
+
+		if (code - r->code < r->len >> MEM_PAGE_SHIFT)
+			r->len = 0;
+	}
+	for (unsigned i = 0; i < t->n_filled[class]; i++) {
+		unsigned n = t->filled[class][i];
+		struct x86_slot *s = &t->s[0][0] + n;
+
+		/* lim is short of the end by up to 63 bytes, which are in the last page */
+		if (n / X86_SLOTS & X86_SLOT_WRITE &&
+		    code - (&t->code[0][0])[n] <= (s->lim + 63) >> MEM_PAGE_SHIFT) {
+			s->lim = 0;
+			(&t->listed[0][0])[n] = 0;
+			continue;
+		}
+		t->filled[class][keep++] = (uint16_t)n;
+	}
+	t->n_filled[class] = keep;
+}
+
+void x86_slots_drop_code(struct vcpu *v, const _Atomic uint8_t *code)
+{
+	v->slots.flushes++;
+	class_drop_code(v, 0, (uintptr_t)code);
+	class_drop_code(v, 1, (uintptr_t)code);
+}
+
 /* ---- generations ---- */
 
 static void entry_drop(struct x86_tlb_entry *e)

@@ -8,6 +8,10 @@
  * the walk starts again. Entries in ROM are used as they are. Entries in holes or I/O regions read
  * as all ones, as on a PC bus; no device code runs below a walk.
  *
+ * A fault because of rights invalidates its page in the soft TLB. One because an entry is not
+ * present need not: nothing is cached of a page that was not present, and one that was must be
+ * invalidated by software before it relies on the change.
+ *
  * UNMODELLED: memory types (PAT, PCD, PWT); 5-level paging; protection keys; paging-structure
  * caches (every walk reads every level).
  */
@@ -140,6 +144,9 @@ static int walk_fault(const struct walker *w, unsigned bits)
 	if ((w->access & X86_ACC_EXEC) &&
 	    ((v->s.cr4 & X86_CR4_SMEP) || ((v->s.cr4 & X86_CR4_PAE) && (v->s.efer & X86_EFER_NXE))))
 		err |= PF_I;
+	/* A page fault ends what is cached of its address: SDM vol. 3, 4.10.4.1. */
+	if (bits & PF_P)
+		x86_tlb_flush_page(v, w->lin);
 	(void)x86_raise_err(v, X86_PFV, err);
 	v->exc.cr2 = w->lin;
 	return X86_FAULT;

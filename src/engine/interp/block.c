@@ -104,7 +104,7 @@ static bool mark_code(struct interp_cpu *ic, struct interp_page *meta, _Atomic u
 	if ((atomic_load(&meta->granules) & mask) != mask || !atomic_load(code)) {
 		/* Translated code's stores look no more at pages that its slots cover. */
 		if (!atomic_load(code))
-			x86_slots_flush(ic->v);
+			x86_slots_drop_code(ic->v, code);
 		atomic_fetch_or(&meta->granules, mask);
 		atomic_store(code, 1);
 		fence_all_threads(ic);

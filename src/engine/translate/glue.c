@@ -487,10 +487,15 @@ int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, ui
 void tr_stored_bytes(struct vcpu *v, unsigned size)
 {
 	struct ram_block *rb = mem_block_of(v->mem, (void *)(uintptr_t)v->word[W_PTR]);
+	uint64_t off;
 
 	check(rb);
-	x86_slots_flush(v); /* the next one finds the code byte before it stores */
-	mem_block_written(v->mem, rb, v->word[W_PTR] - (uintptr_t)rb->host, size);
+	off = v->word[W_PTR] - (uintptr_t)rb->host;
+	/* the next one finds the code byte before it stores */
+	for (uint64_t page = off >> MEM_PAGE_SHIFT; page <= (off + size - 1) >> MEM_PAGE_SHIFT;
+	     page++)
+		x86_slots_drop_code(v, &rb->code[page]);
+	mem_block_written(v->mem, rb, off, size);
 	v->code_changed = true;
 }
 
