@@ -88,6 +88,23 @@ static int unknown(const struct cli_args *a, const char *given, const char *word
 	return CLI_BAD;
 }
 
+/* "[a|b]", all of it: a value that may be left out. */
+static bool is_optional(const char *arg)
+{
+	return arg[0] == '[' && arg[strcspn(arg, "]")] && !arg[strcspn(arg, "]") + 1];
+}
+
+/* Is @word one of them? */
+static bool is_choice(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = list; n && (p = strstr(p, word)); p += n)
+		if (p > list && (p[-1] == '[' || p[-1] == '|') && (p[n] == ']' || p[n] == '|'))
+			return true;
+	return false;
+}
+
 static int take_value(struct cli_args *a, int index, const char *given, const char *joined)
 {
 	const struct cli_option *o = &a->cmd->options[index];
@@ -100,7 +117,16 @@ static int take_value(struct cli_args *a, int index, const char *given, const ch
 		a->value = NULL;
 		return index;
 	}
-	if (joined) {
+	if (is_optional(o->arg)) {
+		if (joined && !is_choice(o->arg, joined)) {
+			cli_die(0, "option '%s': unknown '%s'; there is: %s", given, joined,
+				o->arg);
+			return CLI_BAD;
+		}
+		a->value = joined;
+		if (!joined && a->at < a->argc && is_choice(o->arg, a->argv[a->at]))
+			a->value = a->argv[a->at++];
+	} else if (joined) {
 		a->value = joined;
 	} else if (a->at < a->argc) {
 		a->value = a->argv[a->at++];

@@ -70,7 +70,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_EFI_VARS]   = {"efi-vars", 0, "FILE", "where EFI variables are kept; made if it isn't there. Default: beside a disk that is written to, else they are gone at the end"},
 	[O_BOOT]       = {"boot", 0, "ORDER", "what to start from: floppy, cdrom, disk, net, in that order; and menu, to ask"},
 	[O_FIRMWARE_LOG] = {"firmware-log", 0, "WHERE", "the firmware's own messages (port 0x402)"},
-	[O_DISK]       = {"disk", 0, "FILE[,ro][,overlay][,unsafe][,if=KIND]", "raw disk image, written to unless ro or overlay; if=virtio (default), ahci, ide, nvme or scsi; may be repeated"},
+	[O_DISK]       = {"disk", 0, "FILE[,ro][,overlay][,unsafe][,if=KIND]", "raw disk image, written to unless ro or overlay; if=virtio (default), ahci, ide, nvme, scsi or usb; may be repeated"},
 	[O_CDROM]      = {"cdrom", 0, "FILE[,if=KIND]", "image as the disc of a CD drive, or none; if=ide (default), ahci or scsi"},
 	[O_FLOPPY]     = {"floppy", 0, "FILE[,ro]", "image of a diskette, 160K to 2.88M, or none; may be repeated once"},
 	[O_IN_PLACE]   = {"in-place", 0, NULL, "let the guest write to the FILEs themselves; otherwise its changes are gone at the end"},
@@ -89,7 +89,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_NO_REBOOT]  = {"no-reboot", 0, NULL, "end where the guest would restart"},
 	[O_DISPLAY]    = {"display", 0, "WHERE", "the screen: sdl or sdl,full-screen (a window here), vnc:127.0.0.1:PORT or vnc:unix:PATH (VNC clients and browsers), then perhaps ,password-file=PATH; none (default)"},
 	[O_GPU]        = {"gpu", 0, "KIND", "graphics adapter: vga (default on a pc), virtio, none"},
-	[O_USB]        = {"usb", 0, NULL, "a pc with a USB keyboard and tablet (UHCI)"},
+	[O_USB]        = {"usb", 0, "[xhci|uhci]", "a pc with a USB keyboard and tablet, on that controller (default uhci; xhci for disks with if=usb)"},
 	[O_SOUND]      = {"sound", 0, "CARD", "sound card of a pc: hda (default with --audio), ac97, sb16, none"},
 	[O_AUDIO]      = {"audio", 0, "WHERE", "where sound goes: none (default), wav:PATH, alsa, alsa:DEVICE"},
 	[O_NAME]       = {"name", 0, "NAME", "name of the VM: other bothy commands reach it by this"},
@@ -158,6 +158,7 @@ static int set_disk_bus(const char *word, enum machine_disk_kind *kind)
 		{"ide", MACHINE_DISK_IDE, MACHINE_DISK_CDROM},
 		{"nvme", MACHINE_DISK_NVME, MACHINE_DISK_KIND_COUNT},
 		{"scsi", MACHINE_DISK_SCSI, MACHINE_DISK_SCSI_CDROM},
+		{"usb", MACHINE_DISK_USB, MACHINE_DISK_KIND_COUNT},
 	};
 	const char *names[ARRAY_SIZE(buses) + 1];
 	bool cdrom = machine_disk_is_cdrom(*kind);
@@ -566,6 +567,29 @@ static int set_gpu(struct run_config *rc, const char *value)
 	return bad_word("graphics adapter", value, names);
 }
 
+/* Without a controller's name it is settled at the end. */
+static int set_usb(struct run_config *rc, const char *value)
+{
+	rc->vm.usb_hid = true;
+	for (unsigned i = MACHINE_USB_NONE + 1; value && i < MACHINE_USB_COUNT; i++)
+		if (!strcmp(value, machine_usb_name((enum machine_usb)i)))
+			rc->vm.usb = (enum machine_usb)i;
+	return 0;
+}
+
+static int settle_usb(struct vm_config *c)
+{
+	bool disks = false;
+
+	for (unsigned i = 0; i < c->n_disks; i++)
+		disks = disks || c->disk[i].kind == MACHINE_DISK_USB;
+	if (disks && c->usb == MACHINE_USB_UHCI)
+		return cli_die(EXIT_USAGE, "USB disks need --usb xhci");
+	if (c->usb == MACHINE_USB_NONE && (disks || c->usb_hid))
+		c->usb = disks ? MACHINE_USB_XHCI : MACHINE_USB_UHCI;
+	return 0;
+}
+
 static int set_flag(struct run_config *rc, int option)
 {
 	switch (option) {
@@ -573,7 +597,6 @@ static int set_flag(struct run_config *rc, int option)
 	case O_TESTDEV: rc->vm.testdev = true; break;
 	case O_NO_REBOOT: rc->vm.no_reboot = true; break;
 	case O_DETERMINISTIC: rc->vm.deterministic = true; break;
-	case O_USB: rc->vm.usb = true; break;
 	case O_STATS: rc->stats = true; break;
 	case O_VERBOSE: rc->verbose++; break;
 	case O_HELP: rc->help = true; break;
@@ -588,6 +611,7 @@ static int set_option(struct run_config *rc, int option, const char *value)
 	case O_INITRD: rc->vm.initrd = value; return 0;
 	case O_APPEND: rc->vm.append = value; return 0;
 	case O_MODULE: return add_module(rc, value);
+	case O_USB: return set_usb(rc, value);
 	case O_DISK: return add_disk(rc, value, MACHINE_DISK_VIRTIO);
 	case O_CDROM: return add_disk(rc, value, MACHINE_DISK_CDROM);
 	case O_FLOPPY: return add_disk(rc, value, MACHINE_DISK_FLOPPY);
@@ -763,6 +787,8 @@ static int settle(struct run_config *rc)
 		c->engine = "auto";
 	if ((c->record || c->replay) && !c->deterministic)
 		return cli_die(EXIT_USAGE, "--record and --replay need --deterministic");
+	if (settle_usb(c))
+		return EXIT_USAGE;
 	if ((c->nic_io || c->nic_irq) && c->nic != MACHINE_NIC_NE2K_ISA)
 		return cli_die(EXIT_USAGE, "io= and irq= are for --net ...,model=ne2k_isa");
 	if (c->nic != MACHINE_NIC_VIRTIO && !machine_is_pc(c->machine))

@@ -59,8 +59,11 @@ enum machine_disk_kind {
 	MACHINE_DISK_AHCI_CDROM,
 	MACHINE_DISK_SCSI, /* virtio-scsi */
 	MACHINE_DISK_SCSI_CDROM,
+	MACHINE_DISK_USB,
 	MACHINE_DISK_KIND_COUNT
 };
+
+enum machine_usb { MACHINE_USB_NONE, MACHINE_USB_UHCI, MACHINE_USB_XHCI, MACHINE_USB_COUNT };
 
 /* What the network card is to the guest. All but virtio need the "pc" machine. */
 enum machine_nic_model {
@@ -156,11 +159,12 @@ struct machine_config {
 	unsigned n_consoles;
 	struct chr *debugcon; /* port e9h; NULL = none */
 	bool debug_exit, testdev, rng, balloon;
-	bool viewer_input;   /* virtio keyboard and tablet for `display` */
-	bool usb;            /* pc: a USB controller with keyboard and tablet for `display` */
-	bool virtio_gpu;     /* a virtio graphics adapter for `display` */
-	bool vga;            /* pc only */
-	const void *vga_rom; /* borrowed by machine_new(): the video BIOS; NULL = none */
+	bool viewer_input;    /* virtio keyboard and tablet for `display` */
+	enum machine_usb usb; /* pc only */
+	bool usb_hid;         /* with keyboard and tablet for `display`; UHCI always has them */
+	bool virtio_gpu;      /* a virtio graphics adapter for `display` */
+	bool vga;             /* pc only */
+	const void *vga_rom;  /* borrowed by machine_new(): the video BIOS; NULL = none */
 	size_t vga_rom_size;
 	enum machine_sound sound;
 	struct audio *audio;      /* NULL = nobody hears it */
@@ -267,6 +271,8 @@ int machine_load(struct machine *m, struct state_reader *r, struct error *err) M
 
 /** machine_memory_map() - what firmware would report. */
 void machine_memory_map(const struct machine *m, struct e820 *ret_map);
+/** machine_usb_name() - "xhci". */
+const char *machine_usb_name(enum machine_usb kind);
 /** machine_nic_name() - "virtio", "e1000". machine_nic_rom() - the model in the name of its option
  * ROM's file; NULL: it has none. */
 const char *machine_nic_name(enum machine_nic_model model);

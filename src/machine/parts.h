@@ -58,7 +58,7 @@ int parts_input(struct machine *m, struct error *err) MUST_CHECK;
 /** parts_fw_cfg() - the device; firmware_files() fills it. */
 /** parts_viewer_input() - let viewers type and point through @kbc. */
 void parts_viewer_input(struct machine *m, struct i8042 *kbc);
-int parts_usb(struct machine *m, struct error *err) MUST_CHECK;   /* video.c */
+int parts_usb(struct machine *m, struct error *err) MUST_CHECK;   /* usb.c */
 int parts_sound(struct machine *m, struct error *err) MUST_CHECK; /* sound.c */
 int parts_vga(struct machine *m, struct error *err) MUST_CHECK;   /* video.c */
 int parts_fw_cfg(struct machine *m, struct error *err) MUST_CHECK;

@@ -6,7 +6,6 @@
 #include <errno.h>
 
 #include "device/input/i8042.h"
-#include "device/usb/uhci.h"
 #include "device/video/vga.h"
 #include "machine/parts.h"
 
@@ -35,18 +34,6 @@ void parts_viewer_input(struct machine *m, struct i8042 *kbc)
 	m->kbc_input = (struct display_input){
 		.key = kbc_key, .pointer = kbc_pointer, .room = kbc_room, .ctx = kbc};
 	display_add_input(m->cfg.display, &m->kbc_input);
-}
-
-int parts_usb(struct machine *m, struct error *err)
-{
-	struct uhci *u;
-
-	if (!m->cfg.usb)
-		return 0;
-	u = (struct uhci *)dev_new(&uhci_class, "usb", &m->sv);
-	u->bus = m->pci;
-	u->display = m->cfg.display;
-	return parts_add(m, &u->dev, err);
 }
 
 int parts_vga(struct machine *m, struct error *err)

@@ -398,7 +398,8 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 	mc.virtio_gpu = cfg->virtio_gpu;
 	mc.sound = cfg->sound;
 	mc.audio = vm->audio;
-	mc.usb = cfg->usb && machine_is_pc(cfg->machine);
+	mc.usb = machine_is_pc(cfg->machine) ? cfg->usb : MACHINE_USB_NONE;
+	mc.usb_hid = cfg->usb_hid;
 	if (mc.vga || mc.virtio_gpu) {
 		r = display_new(vm->loop, &vm->display, err);
 		if (r < 0)

@@ -73,8 +73,9 @@ struct vm_config {
 	const char *debugcon;
 	bool no_vga; /* pc: leave the VGA out */
 	enum machine_sound sound;
-	const char *audio;   /* audio_open() spec; NULL = "none" */
-	bool usb;            /* pc: USB keyboard and tablet */
+	const char *audio; /* audio_open() spec; NULL = "none" */
+	enum machine_usb usb;
+	bool usb_hid;        /* with keyboard and tablet */
 	bool virtio_gpu;     /* a virtio graphics adapter */
 	const char *name;    /* NULL: none was given */
 	const char *display; /* "vnc:...", "sdl"; NULL or "none": nobody looks */

@@ -128,7 +128,7 @@ static struct usb_hid *find_device(struct uhci *u, unsigned address)
 {
 	for (unsigned i = 0; i < UHCI_PORTS; i++)
 		if ((u->s.port[i] & PORT_ENABLE) && !(u->s.port[i] & (PORT_RESET | PORT_SUSPEND)) &&
-		    u->s.hid[i].address == address)
+		    u->s.hid[i].ctl.address == address)
 			return &u->hid[i];
 	return NULL;
 }
@@ -157,7 +157,7 @@ static bool transact(struct walk *w, uint32_t *ctrl, uint32_t token, uint32_t bu
 		w->sts |= STS_ERROR;
 		return false;
 	}
-	n = usb_hid_packet(h, pid, token >> 15 & 15, buf, want);
+	n = usb_packet(&h->dev, pid, token >> 15 & 15, buf, want);
 	if (n == USB_NAK) {
 		*ctrl |= TD_NAK;
 		return false;
@@ -292,7 +292,7 @@ static void host_reset(struct uhci *u)
 	u->s.sofmod = SOFMOD_RESET;
 	for (unsigned i = 0; i < UHCI_PORTS; i++) {
 		u->s.port[i] = PORT_CONNECT | PORT_CONNECT_CHANGE;
-		usb_hid_reset(&u->hid[i]);
+		usb_reset(&u->hid[i].dev);
 	}
 	arm(u);
 	update_irq(u);
@@ -307,7 +307,7 @@ static void write_cmd(struct uhci *u, uint16_t val)
 		return;
 	}
 	for (unsigned i = 0; i < UHCI_PORTS && (val & CMD_GRESET); i++) {
-		usb_hid_reset(&u->hid[i]);
+		usb_reset(&u->hid[i].dev);
 		u->s.port[i] &= (uint16_t)~PORT_ENABLE;
 	}
 	u->s.cmd = val & CMD_MASK;
@@ -330,7 +330,7 @@ static void write_port(struct uhci *u, unsigned n, uint16_t val)
 	now &= (uint16_t) ~(val & (PORT_CONNECT_CHANGE | PORT_ENABLE_CHANGE));
 	if (val & PORT_RESET) {
 		now &= (uint16_t)~PORT_ENABLE;
-		usb_hid_reset(&u->hid[n]);
+		usb_reset(&u->hid[n].dev);
 	}
 	u->s.port[n] = now;
 }
@@ -416,7 +416,7 @@ static int uhci_realize(struct dev *d, struct error *err)
 
 	vtimer_init(&u->timer, d->sv->clock, on_timer, u);
 	for (unsigned i = 0; i < UHCI_PORTS; i++)
-		u->hid[i] = (struct usb_hid){.s = &u->s.hid[i], .tablet = i == 1};
+		usb_hid_init(&u->hid[i], &u->s.hid[i], i == 1, USB_FULL);
 	if (!u->bus)
 		return error_set(err, -EINVAL, "'%s': wire 'bus' before realizing", d->id);
 	pci_func_init(&u->f, d, &u->s.pci, &ids);
@@ -478,13 +478,10 @@ static int uhci_loaded(struct dev *d, struct error *err)
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < UHCI_PORTS; i++) {
-		struct usb_hid_regs *h = &u->s.hid[i];
-
 		u->s.port[i] = (u->s.port[i] & PORT_STATE) | PORT_CONNECT;
-		if (h->reply_at > h->reply_len)
-			return error_set(err, -EINVAL, "port %u: reply of %u bytes, %u sent", i,
-					 h->reply_len, h->reply_at);
-		memset(h->report + h->n * USB_REPORT, 0, (size_t)(USB_REPORTS - h->n) * USB_REPORT);
+		r = usb_hid_loaded(&u->hid[i], err);
+		if (r < 0)
+			return r;
 	}
 	u->s.flbase &= ~0xfffu;
 	u->s.frame_ns = u->s.cmd & CMD_RS ? MIN(u->s.frame_ns, now) : 0;
@@ -507,7 +504,7 @@ static const struct state_field uhci_fields[] = {
 	STATE_PAD(struct uhci_regs, pad_),
 	STATE_END};
 
-static const struct state_desc uhci_state = STATE_DESC("uhci", 1, struct uhci_regs, uhci_fields);
+static const struct state_desc uhci_state = STATE_DESC("uhci", 2, struct uhci_regs, uhci_fields);
 /* clang-format on */
 
 const struct dev_class uhci_class = {

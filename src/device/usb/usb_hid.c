@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Full-speed USB keyboard and tablet. Universal Serial Bus Specification 2.0, chapters 8 and 9
+ * USB keyboard and tablet, full or high speed. Universal Serial Bus Specification 2.0, chapters 8
+ * and 9
  * ("USB"); Device Class Definition for HID 1.11 ("HID"); HID Usage Tables 1.12, 10.
  *
  * Endpoint 0 runs control transfers, endpoint 1 gives reports. The keyboard's report is that of the
@@ -17,26 +18,13 @@
 
 #include "base/bits.h"
 
-enum stage { IDLE, DATA_IN, DATA_OUT, STATUS_IN, STATUS_OUT, STALLED, STAGE_COUNT };
 enum {
-	REQ_GET_STATUS = 0,
-	REQ_CLEAR_FEATURE = 1,
-	REQ_SET_FEATURE = 3,
-	REQ_SET_ADDRESS = 5,
-	REQ_GET_DESCRIPTOR = 6,
-	REQ_GET_CONFIGURATION = 8,
-	REQ_SET_CONFIGURATION = 9,
-	REQ_GET_INTERFACE = 10,
-	REQ_SET_INTERFACE = 11,
 	HID_GET_REPORT = 1,
 	HID_GET_IDLE = 2,
 	HID_GET_PROTOCOL = 3,
 	HID_SET_REPORT = 9,
 	HID_SET_IDLE = 10,
 	HID_SET_PROTOCOL = 11,
-	DESC_DEVICE = 1,
-	DESC_CONFIG = 2,
-	DESC_STRING = 3,
 	DESC_HID = 0x21,
 	DESC_REPORT = 0x22,
 	TABLET_REPORT = 6,
@@ -88,6 +76,11 @@ static const struct {
 
 /* ------------------------------------------------------------------ reports */
 
+static struct usb_hid *to_hid(struct usb_dev *u)
+{
+	return CONTAINER_OF(u, struct usb_hid, dev);
+}
+
 static unsigned report_size(const struct usb_hid *h)
 {
 	return h->tablet ? TABLET_REPORT : USB_REPORT;
@@ -99,11 +92,12 @@ static void put_report(struct usb_hid *h, const uint8_t report[USB_REPORT], bool
 	struct usb_hid_regs *s = h->s;
 
 	memcpy(s->last, report, USB_REPORT);
-	if (!s->config)
+	if (!s->ctl.config)
 		return;
 	if (s->n && (s->n == USB_REPORTS || merge))
 		s->n--;
 	memcpy(s->report + s->n++ * USB_REPORT, report, USB_REPORT);
+	usb_wake(&h->dev);
 }
 
 void usb_hid_key(struct usb_hid *h, uint8_t code, bool down)
@@ -159,33 +153,10 @@ void usb_hid_pointer(struct usb_hid *h, const struct display_pointer *p)
 
 bool usb_hid_ready(const struct usb_hid *h)
 {
-	return h->s->config != 0;
-}
-
-void usb_hid_reset(struct usb_hid *h)
-{
-	memset(h->s, 0, sizeof(*h->s));
-	h->s->protocol = 1;
+	return h->s->ctl.config != 0;
 }
 
 /* ------------------------------------------------------------------ descriptors */
-
-static void put_string(struct usb_hid_regs *s, const char *text)
-{
-	unsigned n = 2;
-
-	for (; *text && n + 2 <= USB_REPLY_MAX; text++, n += 2)
-		st_le16(s->reply + n, (uint8_t)*text);
-	s->reply[0] = (uint8_t)n;
-	s->reply[1] = DESC_STRING;
-	s->reply_len = (uint8_t)n;
-}
-
-static void put_bytes(struct usb_hid_regs *s, const uint8_t *p, size_t len)
-{
-	memcpy(s->reply + s->reply_len, p, len);
-	s->reply_len = (uint8_t)(s->reply_len + len);
-}
 
 static void hid_descriptor(const struct usb_hid *h, uint8_t d[9])
 {
@@ -195,14 +166,31 @@ static void hid_descriptor(const struct usb_hid *h, uint8_t d[9])
 	memcpy(d, bytes, 9);
 }
 
-/* USB, 9.4.3; HID, 7.1. False: there is none such. */
-static bool get_descriptor(struct usb_hid *h)
+/* USB, 9.4.3; HID, 7.1. */
+static bool descriptor(struct usb_dev *u, uint8_t type, uint8_t index)
 {
-	struct usb_hid_regs *s = h->s;
-	const uint8_t device[18] = {
-		18, DESC_DEVICE, 0x10, 0x01, 0, 0, 0, 8, 0xf4, 0x1a, (uint8_t)(h->tablet ? 2 : 1),
-		0,  0,           1,    1,    2, 0, 1};
-	const uint8_t config[9] = {9, DESC_CONFIG, CONFIG_LEN, 0, 1, 1, 0, 0xa0, 50};
+	struct usb_hid *h = to_hid(u);
+	struct usb_ctl_regs *c = u->ctl;
+	bool high = u->speed >= USB_HIGH;
+	const uint8_t device[18] = {18,
+				    USB_DESC_DEVICE,
+				    high ? 0x00 : 0x10,
+				    high ? 0x02 : 0x01,
+				    0,
+				    0,
+				    0,
+				    (uint8_t)usb_ctl_packet(u),
+				    0xf4,
+				    0x1a,
+				    (uint8_t)(h->tablet ? 2 : 1),
+				    0,
+				    0,
+				    1,
+				    1,
+				    2,
+				    0,
+				    1};
+	const uint8_t config[9] = {9, USB_DESC_CONFIG, CONFIG_LEN, 0, 1, 1, 0, 0xa0, 50};
 	const uint8_t interface[9] = {9,
 				      4,
 				      0,
@@ -212,34 +200,27 @@ static bool get_descriptor(struct usb_hid *h)
 				      (uint8_t)!h->tablet, /* boot interface: keyboard */
 				      (uint8_t)!h->tablet,
 				      0};
-	const uint8_t endpoint[7] = {7, 5, 0x81, 3, USB_REPORT, 0, 8 /* ms */};
+	/* 8 ms: in frames, or as a power of two of microframes (USB, 9.6.6) */
+	const uint8_t endpoint[7] = {7, 5, 0x81, 3, USB_REPORT, 0, high ? 7 : 8};
 	uint8_t hid[9];
 
 	hid_descriptor(h, hid);
-	switch (s->setup[3]) {
-	case DESC_DEVICE: put_bytes(s, device, 18); return true;
-	case DESC_CONFIG:
-		put_bytes(s, config, 9);
-		put_bytes(s, interface, 9);
-		put_bytes(s, hid, 9);
-		put_bytes(s, endpoint, 7);
+	switch (type) {
+	case USB_DESC_DEVICE: usb_ctl_put(c, device, 18); return true;
+	case USB_DESC_CONFIG:
+		usb_ctl_put(c, config, 9);
+		usb_ctl_put(c, interface, 9);
+		usb_ctl_put(c, hid, 9);
+		usb_ctl_put(c, endpoint, 7);
 		return true;
-	case DESC_STRING:
-		if (s->setup[2] == 0)
-			put_bytes(s, (const uint8_t[]){4, DESC_STRING, 0x09, 0x04}, 4);
-		else if (s->setup[2] == 1)
-			put_string(s, "bothy");
-		else if (s->setup[2] == 2)
-			put_string(s, h->tablet ? "USB tablet" : "USB keyboard");
-		else
-			return false;
-		return true;
-	case DESC_HID: put_bytes(s, hid, 9); return true;
+	case USB_DESC_STRING:
+		return usb_ctl_string(c, index, h->tablet ? "USB tablet" : "USB keyboard", NULL);
+	case DESC_HID: usb_ctl_put(c, hid, 9); return true;
 	case DESC_REPORT:
 		if (h->tablet)
-			put_bytes(s, tablet_report_desc, sizeof(tablet_report_desc));
+			usb_ctl_put(c, tablet_report_desc, sizeof(tablet_report_desc));
 		else
-			put_bytes(s, keyboard_report_desc, sizeof(keyboard_report_desc));
+			usb_ctl_put(c, keyboard_report_desc, sizeof(keyboard_report_desc));
 		return true;
 	default: return false;
 	}
@@ -247,133 +228,52 @@ static bool get_descriptor(struct usb_hid *h)
 
 /* ------------------------------------------------------------------ control transfers */
 
-/* Standard requests (USB, 9.4). False: STALL. */
-static bool standard(struct usb_hid *h, uint8_t req)
-{
-	struct usb_hid_regs *s = h->s;
-	uint8_t type = s->setup[0];
-
-	switch (req) {
-	case REQ_GET_STATUS:
-		s->reply_len = 2;
-		s->reply[0] = (type & 0x1f) == 2 && s->setup[4] == 0x81 && s->halted;
-		return true;
-	case REQ_CLEAR_FEATURE:
-	case REQ_SET_FEATURE:
-		if ((type & 0x1f) == 2 && s->setup[4] == 0x81)
-			s->halted = req == REQ_SET_FEATURE;
-		return true;
-	case REQ_SET_ADDRESS: return true; /* takes effect after the status stage */
-	case REQ_GET_DESCRIPTOR: return get_descriptor(h);
-	case REQ_GET_CONFIGURATION:
-		s->reply_len = 1;
-		s->reply[0] = s->config;
-		return true;
-	case REQ_SET_CONFIGURATION:
-		if (s->setup[2] > 1)
-			return false;
-		s->config = s->setup[2];
-		s->halted = false;
-		s->n = 0;
-		memset(s->report, 0, sizeof(s->report));
-		return true;
-	case REQ_GET_INTERFACE: s->reply_len = 1; return true;
-	case REQ_SET_INTERFACE: return s->setup[2] == 0;
-	default: return false;
-	}
-}
-
 /* Class requests (HID, 7.2). */
-static bool class_request(struct usb_hid *h, uint8_t req)
+static bool class_request(struct usb_dev *u)
 {
+	struct usb_hid *h = to_hid(u);
 	struct usb_hid_regs *s = h->s;
+	struct usb_ctl_regs *c = u->ctl;
 
-	switch (req) {
-	case HID_GET_REPORT: put_bytes(s, s->last, report_size(h)); return true;
-	case HID_GET_IDLE: put_bytes(s, &s->idle, 1); return true;
-	case HID_GET_PROTOCOL: put_bytes(s, &s->protocol, 1); return true;
+	switch (c->setup[1]) {
+	case HID_GET_REPORT: usb_ctl_put(c, s->last, report_size(h)); return true;
+	case HID_GET_IDLE: usb_ctl_put(c, &s->idle, 1); return true;
+	case HID_GET_PROTOCOL: usb_ctl_put(c, &s->protocol, 1); return true;
 	case HID_SET_REPORT: return true; /* the data stage brings it */
-	case HID_SET_IDLE: s->idle = s->setup[3]; return true;
-	case HID_SET_PROTOCOL: s->protocol = s->setup[2] & 1; return true;
+	case HID_SET_IDLE: s->idle = c->setup[3]; return true;
+	case HID_SET_PROTOCOL: s->protocol = c->setup[2] & 1; return true;
 	default: return false;
 	}
 }
 
-static void setup(struct usb_hid *h)
+static void received(struct usb_dev *u, const uint8_t *buf, unsigned len)
 {
-	struct usb_hid_regs *s = h->s;
-	unsigned want = ld_le16(s->setup + 6);
-	bool ok;
-
-	memset(s->reply, 0, sizeof(s->reply));
-	s->reply_len = s->reply_at = 0;
-	ok = (s->setup[0] & 0x60) == 0x20 ? class_request(h, s->setup[1])
-	     : s->setup[0] & 0x60         ? false
-					  : standard(h, s->setup[1]);
-	if (!ok)
-		s->stage = STALLED;
-	else if ((s->setup[0] & 0x80) && want)
-		s->stage = DATA_IN;
-	else
-		s->stage = want ? DATA_OUT : STATUS_IN;
-	s->reply_len = (uint8_t)MIN((unsigned)s->reply_len, want);
+	if (u->ctl->setup[0] == 0x21 && u->ctl->setup[1] == HID_SET_REPORT && len)
+		to_hid(u)->s->leds = buf[0] & 0x1f;
 }
 
-static int control_in(struct usb_hid *h, uint8_t *buf, unsigned len)
+static void configured(struct usb_dev *u)
 {
+	struct usb_hid_regs *s = to_hid(u)->s;
+
+	s->halted = false;
+	s->n = 0;
+	memset(s->report, 0, sizeof(s->report));
+}
+
+static bool *halted(struct usb_dev *u, uint8_t endpoint)
+{
+	return endpoint == 0x81 ? &to_hid(u)->s->halted : NULL;
+}
+
+/* Endpoint 1 */
+static int transfer(struct usb_dev *u, unsigned pid, unsigned endpoint, uint8_t *buf, unsigned len)
+{
+	struct usb_hid *h = to_hid(u);
 	struct usb_hid_regs *s = h->s;
 	unsigned n;
 
-	switch (s->stage) {
-	case DATA_IN:
-		n = MIN(len, 8u);
-		n = MIN(n, (unsigned)(s->reply_len - s->reply_at));
-		memcpy(buf, s->reply + s->reply_at, n);
-		s->reply_at = (uint8_t)(s->reply_at + n);
-		if (n < 8) /* a short packet ends the stage */
-			s->stage = STATUS_OUT;
-		return (int)n;
-	case DATA_OUT: /* the host ends it early */
-	case STATUS_IN:
-		if (s->setup[0] == 0 && s->setup[1] == REQ_SET_ADDRESS)
-			s->address = s->setup[2] & 0x7f;
-		s->stage = IDLE;
-		return 0;
-	default: return USB_STALL;
-	}
-}
-
-static int control_out(struct usb_hid *h, const uint8_t *buf, unsigned len)
-{
-	struct usb_hid_regs *s = h->s;
-
-	switch (s->stage) {
-	case DATA_OUT:
-		if (s->setup[0] == 0x21 && s->setup[1] == HID_SET_REPORT && len)
-			s->leds = buf[0] & 0x1f;
-		s->stage = STATUS_IN;
-		return (int)len;
-	case DATA_IN: /* all that was wanted has come, or the host ends it early */
-	case STATUS_OUT: s->stage = IDLE; return 0;
-	default: return USB_STALL;
-	}
-}
-
-int usb_hid_packet(struct usb_hid *h, unsigned pid, unsigned endpoint, uint8_t *buf, unsigned len)
-{
-	struct usb_hid_regs *s = h->s;
-	unsigned n;
-
-	if (pid == USB_PID_SETUP) {
-		if (endpoint || len != 8)
-			return USB_STALL;
-		memcpy(s->setup, buf, 8);
-		setup(h);
-		return 8;
-	}
-	if (endpoint == 0)
-		return pid == USB_PID_IN ? control_in(h, buf, len) : control_out(h, buf, len);
-	if (endpoint != 1 || pid != USB_PID_IN || !s->config || s->halted)
+	if (endpoint != 1 || pid != USB_PID_IN || !s->ctl.config || s->halted)
 		return USB_STALL;
 	if (!s->n)
 		return USB_NAK;
@@ -385,14 +285,40 @@ int usb_hid_packet(struct usb_hid *h, unsigned pid, unsigned endpoint, uint8_t *
 	return (int)n;
 }
 
+static void bus_reset(struct usb_dev *u)
+{
+	struct usb_hid_regs *s = to_hid(u)->s;
+
+	memset(s, 0, sizeof(*s));
+	s->protocol = 1;
+}
+
+void usb_hid_init(struct usb_hid *h, struct usb_hid_regs *s, bool tablet, enum usb_speed speed)
+{
+	static const struct usb_ops ops = {.descriptor = descriptor,
+					   .class_request = class_request,
+					   .received = received,
+					   .configured = configured,
+					   .halted = halted,
+					   .transfer = transfer,
+					   .reset = bus_reset};
+
+	*h = (struct usb_hid){
+		.dev = {.ops = &ops, .ctl = &s->ctl, .speed = speed}, .s = s, .tablet = tablet};
+}
+
+int usb_hid_loaded(struct usb_hid *h, struct error *err)
+{
+	struct usb_hid_regs *s = h->s;
+	int r = usb_ctl_loaded(&h->dev, err);
+
+	if (r == 0)
+		memset(s->report + s->n * USB_REPORT, 0, (size_t)(USB_REPORTS - s->n) * USB_REPORT);
+	return r;
+}
+
 const struct state_field usb_hid_fields[] = {
-	STATE_BYTES_OF(struct usb_hid_regs, setup),
-	STATE_BYTES_OF(struct usb_hid_regs, reply),
-	STATE_VAL(struct usb_hid_regs, reply_len, .max = USB_REPLY_MAX),
-	STATE_VAL(struct usb_hid_regs, reply_at, .max = USB_REPLY_MAX),
-	STATE_VAL(struct usb_hid_regs, stage, .max = STAGE_COUNT - 1),
-	STATE_VAL(struct usb_hid_regs, address, .max = 127),
-	STATE_VAL(struct usb_hid_regs, config, .max = 1),
+	STATE_STRUCT(struct usb_hid_regs, ctl, usb_ctl_fields),
 	STATE_VAL(struct usb_hid_regs, protocol, .max = 1),
 	STATE_VAL(struct usb_hid_regs, idle),
 	STATE_VAL(struct usb_hid_regs, leds, .max = 0x1f),

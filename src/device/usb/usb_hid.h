@@ -5,21 +5,13 @@
 #ifndef DEVICE_USB_USB_HID_H
 #define DEVICE_USB_USB_HID_H
 
-#include "base/base.h"
+#include "device/usb/usb_dev.h"
 #include "display/display.h"
-#include "state/state.h"
 
-enum { USB_PID_IN = 0x69, USB_PID_OUT = 0xe1, USB_PID_SETUP = 0x2d }; /* USB 2.0, 8.3.1 */
-enum { USB_NAK = -1, USB_STALL = -2 };
-enum { USB_REPLY_MAX = 128, USB_REPORT = 8, USB_REPORTS = 32 };
+enum { USB_REPORT = 8, USB_REPORTS = 32 };
 
 struct usb_hid_regs {
-	uint8_t setup[8];             /* of the control transfer going on */
-	uint8_t reply[USB_REPLY_MAX]; /* its data stage, device to host */
-	uint8_t reply_len, reply_at;
-	uint8_t stage;      /* of endpoint 0: enum in usb_hid.c */
-	uint8_t address;    /* 0: the default one */
-	uint8_t config;     /* 0: not configured */
+	struct usb_ctl_regs ctl;
 	uint8_t protocol;   /* keyboard: 0 boot, 1 report; the reports are the same */
 	uint8_t idle, leds; /* as the host set them */
 	bool halted;        /* endpoint 1 */
@@ -33,18 +25,15 @@ struct usb_hid_regs {
 extern const struct state_field usb_hid_fields[];
 
 struct usb_hid {
+	struct usb_dev dev;
 	struct usb_hid_regs *s; /* borrowed: inside the controller's *_regs */
 	bool tablet;            /* else a keyboard */
 };
 
-/** usb_hid_reset() - the bus was reset, or power came on. */
-void usb_hid_reset(struct usb_hid *h);
-/**
- * usb_hid_packet() - one transaction
- * @buf: data from the host (@len bytes), or where data for the host go (at most @len).
- * Return: bytes moved, USB_NAK, USB_STALL.
- */
-int usb_hid_packet(struct usb_hid *h, unsigned pid, unsigned endpoint, uint8_t *buf, unsigned len);
+/** usb_hid_init() - a keyboard, or a tablet, with its state in @s. */
+void usb_hid_init(struct usb_hid *h, struct usb_hid_regs *s, bool tablet, enum usb_speed speed);
+/** usb_hid_loaded() - after state load. 0 or -EINVAL with text. */
+int usb_hid_loaded(struct usb_hid *h, struct error *err) MUST_CHECK;
 /** usb_hid_ready() - configured: a driver listens. */
 bool usb_hid_ready(const struct usb_hid *h);
 /** usb_hid_key(), usb_hid_pointer() - what a viewer did (display/display.h). */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The USB controller of a "pc", and what is plugged in: keyboard and tablet for viewers, disks.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "device/usb/uhci.h"
+#include "device/usb/xhci.h"
+#include "machine/firmware.h"
+
+static const char *const names[MACHINE_USB_COUNT] = {
+	[MACHINE_USB_NONE] = "none",
+	[MACHINE_USB_UHCI] = "uhci",
+	[MACHINE_USB_XHCI] = "xhci",
+};
+
+const char *machine_usb_name(enum machine_usb kind)
+{
+	return kind < MACHINE_USB_COUNT ? names[kind] : "?";
+}
+
+static int add_uhci(struct machine *m, struct error *err)
+{
+	struct uhci *u = (struct uhci *)dev_new(&uhci_class, "usb", &m->sv);
+
+	u->bus = m->pci;
+	u->display = m->cfg.display;
+	return parts_add(m, &u->dev, err);
+}
+
+/* The disks for a controller's ports: made before it, so that it finds them. */
+static int add_disks(struct machine *m, unsigned ports, enum usb_speed speed, struct usb_msc **disk,
+		     unsigned *ret_n, struct error *err)
+{
+	unsigned n = 0;
+	int r = 0;
+
+	for (unsigned i = 0; i < m->cfg.n_disks && r == 0; i++) {
+		const struct machine_disk *d = &m->cfg.disk[i];
+		struct usb_disk *k;
+		char id[16];
+
+		if (d->kind != MACHINE_DISK_USB)
+			continue;
+		if (n == ports)
+			return error_set(err, -ENOSPC,
+					 "there are %u USB disks at most; give the others as "
+					 "--disk FILE,if=virtio",
+					 ports);
+		snprintf(id, sizeof(id), "disk%u", i & 0xff);
+		k = (struct usb_disk *)dev_new(&usb_disk_class, id, &m->sv);
+		k->block = d->block;
+		k->speed = speed;
+		snprintf(k->serial, sizeof(k->serial), "%s", d->serial[0] ? d->serial : id);
+		r = parts_add(m, &k->dev, err);
+		if (r == 0)
+			disk[n++] = &k->msc;
+	}
+	*ret_n = n;
+	return r;
+}
+
+static int add_xhci(struct machine *m, struct error *err)
+{
+	struct usb_msc *disk[XHCI_DISKS] = {0};
+	unsigned n = 0;
+	struct xhci *x;
+	int r = add_disks(m, XHCI_DISKS, USB_SUPER, disk, &n, err);
+
+	if (r < 0)
+		return r;
+	x = (struct xhci *)dev_new(&xhci_class, "usb", &m->sv);
+	x->bus = m->pci;
+	x->display = m->cfg.display;
+	x->hid_present = m->cfg.usb_hid;
+	for (unsigned i = 0; i < n; i++)
+		x->disk[i] = disk[i];
+	r = parts_add(m, &x->dev, err);
+	for (unsigned i = 0; i < n && r == 0; i++)
+		firmware_boot_path(m, 'c', "/pci@i0cf8/usb@%x/storage@%x/*@0/*@0,0", x->devfn >> 3,
+				   XHCI_PORTS2 + 1 + i);
+	return r;
+}
+
+int parts_usb(struct machine *m, struct error *err)
+{
+	switch (m->cfg.usb) {
+	case MACHINE_USB_UHCI: return add_uhci(m, err);
+	case MACHINE_USB_XHCI: return add_xhci(m, err);
+	default: return 0;
+	}
+}
