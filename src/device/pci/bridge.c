@@ -4,8 +4,10 @@
  * Architecture Specification rev. 1.2, chapter 3.
  *
  * An access goes down through a bridge when it is inside one of its three windows and COMMAND has
- * the decode bit set; an access or message goes up when COMMAND has bus mastering
- * (pci_bus_master()). Both are checked where BARs are mapped and messages are sent, not on the way.
+ * the decode bit set, which is checked where BARs are mapped.
+ *
+ * ERRATUM: what goes up (DMA, messages) doesn't need bus mastering of the bridges on the way
+ * (3.2.5.1), only of the function: SeaBIOS never sets it on bridges.
  *
  * UNMODELLED: the ISA and VGA enable bits of Bridge Control (stored only); I/O above 64 KiB.
  */

@@ -262,8 +262,6 @@ static inline uint16_t pci_command(const struct pci_func *f)
 /** pci_bus_master() - may the function do DMA and send messages? */
 static inline bool pci_bus_master(const struct pci_func *f)
 {
-	while ((pci_command(f) & PCI_COMMAND_MASTER) && f->bus && f->bus->bridge)
-		f = f->bus->bridge->f;
 	return pci_command(f) & PCI_COMMAND_MASTER;
 }
 
