@@ -55,7 +55,20 @@ part_stress() {
 	dmesg | grep -E 'BUG:|Oops|WARNING: CPU|unable to handle|soft lockup|general protection' && say "kernel complains"
 }
 
-# sed, built on the host: COPIES runs of its test suite at once, each in a directory of its own, not as
+# zlib, built on the host: copies=N runs of its test suite at once.
+part_copies() {
+	local i copies
+	copies=$(sed -n 's/.*copies=\([0-9]*\).*/\1/p' /proc/cmdline)
+	for ((i = 1; i <= ${copies:-1}; i++)); do
+		(cp -a $here/zlib $build/zlib$i && cd $build/zlib$i && make -s test 2>&1 | grep '[*] zlib' | sort >$build/zlib$i.result) &
+	done
+	wait
+	for ((i = 1; i <= ${copies:-1}; i++)); do cat $build/zlib$i.result; echo; done |
+		awk -v RS= '!seen[$0]++ { n++ } END { print "work: zlib: " n " different lists of results" }'
+	while read -r line; do say "zlib: $line"; done <$build/zlib1.result
+}
+
+# sed, built on the host: copies=N runs of its test suite at once, each in a directory of its own, not as
 # root, whom one of its tests does not expect.
 one_suite() { # directory
 	rm -rf "$1"
@@ -66,7 +79,7 @@ one_suite() { # directory
 	(cd "$1" && grep -H '^:test-result:' testsuite/*.trs) | sort >"$1.result"
 }
 
-part_copies() {
+part_suites() {
 	local i copies
 	copies=$(sed -n 's/.*copies=\([0-9]*\).*/\1/p' /proc/cmdline)
 	mkdir -p $build/copies
