@@ -117,6 +117,7 @@ static enum where routine(const struct translator *t, const uint8_t *rx)
 	START(t->ras_miss, RETURN);
 	START(t->ras_empty, RETURN);
 	START(t->light, GLUE);
+	STARTS(t->mapped, FAR);
 	STARTS(t->refill, MISS);
 	STARTS(t->miss, MISS);
 	STARTS(t->string, STRING);

@@ -260,10 +260,11 @@ static struct block *commit(struct vcpu *v, const struct draft *d, uint64_t rip,
 	unsigned n = d->n + 1;
 	size_t size = sizeof(struct block) + n * (sizeof(struct uop) + sizeof(struct uop_cold)) +
 		      d->n_bytes;
-	struct block *b = (struct block *)(ic->pool + ic->pool_used);
+	struct block *b;
 	uint64_t end = rip + d->n_bytes;
 
 	check(ic->pool_used + size <= ic->pool_size);
+	b = (struct block *)(ic->pool + ic->pool_used);
 	ic->pool_used += align_up(size, 16);
 	*b = (struct block){.rip = rip,
 			    .key = key,
@@ -597,7 +598,7 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 	if (!b)
 		return NULL;
 	if (b->inst)
-		b->inst->used = ic->turn;
+		*b->inst->used = ic->turn;
 	link_block(ic, b);
 	if (b->flags & BLOCK_TWO_PAGES && b->native)
 		ic->hooks->crossing(v, b);

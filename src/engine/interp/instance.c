@@ -49,6 +49,22 @@ static void set_base(struct instance *i, uint64_t base)
 	i->base2 = i->key & X86_MODE_CS64 ? base + 0x1000 : (uint32_t)(base + 0x1000);
 }
 
+bool instance_list_add(struct interp_cpu *ic, struct instance_list **head, void *p)
+{
+	struct instance_list *l = *head;
+
+	if (!l || l->n == ARRAY_SIZE(l->p)) {
+		l = block_pool_alloc(ic, sizeof(*l));
+		if (!l)
+			return false;
+		l->next = *head;
+		l->n = 0;
+		*head = l;
+	}
+	l->p[l->n++] = p;
+	return true;
+}
+
 void instance_add(struct interp_cpu *ic, struct block *b)
 {
 	struct instance **head = bucket(ic, b->page, b->key), *i;
@@ -67,13 +83,14 @@ void instance_add(struct interp_cpu *ic, struct block *b)
 				       .key = b->key,
 				       .off = off,
 				       .before = NEVER_MOVED,
-				       .used = ++ic->turn};
+				       .gen = b->gen,
+				       .own_used = ++ic->turn};
+		i->used = &i->own_used;
 		set_base(i, base);
 		*head = i;
 	}
 	b->inst = i;
-	b->sibling = i->blocks;
-	i->blocks = b;
+	check(instance_list_add(ic, &i->blocks, b)); /* the same */
 }
 
 /* Is every target that code at @base can name canonical, or below 4 GiB without wrapping? */
@@ -86,17 +103,25 @@ static bool is_inner(uint64_t base, uint32_t key)
 }
 
 /* Do the blocks still hold what is in the page? */
-static bool is_current(struct interp_cpu *ic, const struct instance *i,
-		       const struct x86_tlb_entry *e)
+static bool is_current(struct interp_cpu *ic, struct instance *i, const struct x86_tlb_entry *e)
 {
-	for (struct block *b = i->blocks; b; b = b->sibling) {
-		if (b->meta2 && b->gen2 != atomic_load(&b->meta2->gen))
-			return false;
-		if (block_valid(b))
-			continue;
-		if (b->meta2 || !block_unchanged(ic, b, e))
-			return false;
-	}
+	const struct block *first = i->blocks->p[0];
+	uint64_t gen = atomic_load(&first->meta->gen);
+
+	if (i->gen == gen && i->off == INSTANCE_PAGE)
+		return true;
+	for (const struct instance_list *l = i->blocks; l; l = l->next)
+		for (unsigned k = 0; k < l->n; k++) {
+			struct block *b = l->p[k];
+
+			if (b->meta2 && b->gen2 != atomic_load(&b->meta2->gen))
+				return false;
+			if (block_valid(b))
+				continue;
+			if (b->meta2 || !block_unchanged(ic, b, e))
+				return false;
+		}
+	i->gen = gen;
 	return true;
 }
 
@@ -109,8 +134,9 @@ static void retire(struct interp_cpu *ic, struct instance *i)
 	while (*at != i)
 		at = &(*at)->next;
 	*at = i->next;
-	for (struct block *b = i->blocks; b; b = b->sibling)
-		block_unhash(ic, b);
+	for (const struct instance_list *l = i->blocks; l; l = l->next)
+		for (unsigned k = 0; k < l->n; k++)
+			block_unhash(ic, l->p[k]);
 }
 
 static void move(struct vcpu *v, struct instance *i, uint64_t base)
@@ -121,20 +147,14 @@ static void move(struct vcpu *v, struct instance *i, uint64_t base)
 	ic->link = NULL; /* it may be one of these */
 	if (ic->tr)
 		x87_resolve(v); /* while its instruction has the RIP that it ran at */
-	for (struct block *b = i->blocks; b; b = b->sibling) {
-		struct block **jump = &ic->jump[jump_slot(b->rip)];
-		bool had = *jump == b;
-
-		block_shift(b, delta);
-		ic->moved++;
-		if (!had)
-			continue;
-		*jump = NULL;
-		ic->jump[jump_slot(b->rip)] = b;
+	for (const struct instance_list *l = i->blocks; l; l = l->next) {
+		for (unsigned k = 0; k < l->n; k++)
+			block_shift(l->p[k], delta);
+		ic->moved += l->n;
 	}
 	i->before = i->base;
 	set_base(i, base);
-	i->used = ++ic->turn;
+	*i->used = ++ic->turn;
 	if (ic->hooks)
 		ic->hooks->moved(v, i, delta);
 }
@@ -157,7 +177,7 @@ static bool bring(struct vcpu *v, const struct x86_tlb_entry *e, uint64_t base, 
 			return false;
 		n++;
 		back |= i->before == base;
-		if (!*oldest || i->used < (*oldest)->used)
+		if (!*oldest || ic->turn - *i->used > ic->turn - *(*oldest)->used)
 			*oldest = i;
 	}
 	if (back && n < INSTANCES_MOST)

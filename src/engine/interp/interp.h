@@ -79,6 +79,14 @@ enum {
 	BLOCK_ONCE = 8, /* of engine/lockstep; neither = not known yet */
 };
 
+/* Pointers that are looked at one after the other: in pieces, so that the processor need not wait
+ * for one to find the next. */
+struct instance_list {
+	struct instance_list *next;
+	unsigned n;
+	void *p[30];
+};
+
 /*
  * The blocks of one page at one linear address in one mode. When the page turns up at another
  * address, which under address-space randomization it does whenever a program starts, all of them
@@ -90,15 +98,16 @@ struct instance {
 	const uint8_t *page2; /* of instructions across two pages: where they end */
 	uint64_t base, base2; /* RIP of the first byte of the page, of the next page */
 	uint64_t before;      /* where it was moved from; 1: it was not */
-	uint64_t used;        /* interp_cpu.turn when it was looked up last */
-	struct block *blocks; /* by block.sibling */
+	uint64_t gen;         /* of the page when all blocks were known to be valid */
+	struct instance_list *blocks;
+	uint32_t *used; /* interp_cpu.turn when it was looked up last: here or the translator's */
+	uint32_t own_used;
 	uint32_t key;
 	uint16_t off; /* of the one instruction across two pages, or INSTANCE_PAGE */
 	bool fixed;   /* cannot be moved */
 	/* of the translator */
-	struct tr_block *tr;            /* all code, by tr_block.sibling */
-	uint64_t *epoch;                /* writable; in which it was found mapped. NULL: none yet */
-	struct x86_tlb_entry *entry[2]; /* where the soft TLB has its pages */
+	struct instance_list *tr;   /* all code: struct tr_block */
+	struct tr_mapping *mapping; /* NULL: it has no code yet */
 };
 #define INSTANCE_PAGE 0xffffu
 
@@ -108,13 +117,13 @@ struct block {
 	const uint8_t *page; /* host pointer of the page that holds the first byte */
 	struct interp_page *meta;
 	uint64_t gen; /* of the page when the bytes were read */
-	struct block *succ[2];
 	uint32_t key;
 	uint16_t n_insns, n_bytes;
 	uint16_t page_off;
 	uint8_t flags;
 	uint8_t succ_far; /* bit i: succ[i] is in another page */
 	bool rip_rel;     /* some uops have their RIP in them */
+	struct block *succ[2];
 	/* second page of BLOCK_TWO_PAGES */
 	const uint8_t *page2;
 	struct interp_page *meta2;
@@ -122,7 +131,6 @@ struct block {
 	struct uop_cold *cold; /* n_insns + 1 */
 	uint8_t *bytes;
 	struct instance *inst; /* NULL: it is never moved */
-	struct block *sibling; /* of the same instance */
 	/* of the translator (engine/translate) */
 	void *native;        /* where translated code is entered, NULL if there is none */
 	struct tr_block *tr; /* with it */
@@ -268,7 +276,7 @@ struct interp_cpu {
 	struct block *jump[JUMP_CACHE];
 	struct block *hash[BLOCK_HASH];
 	struct instance *instance[INSTANCE_HASH];
-	uint64_t turn; /* counts what makes an instance older than others */
+	uint32_t turn; /* counts what makes an instance older than others */
 	uint8_t *pool;
 	size_t pool_size, pool_used;
 	struct thunk_arena thunks;
@@ -418,6 +426,8 @@ static inline bool key_can_move(uint32_t key)
 {
 	return key & X86_MODE_FLAT;
 }
+/** instance_list_add() - false: the block pool is full. */
+bool instance_list_add(struct interp_cpu *ic, struct instance_list **head, void *p) MUST_CHECK;
 /** instance_add() - @b, which is complete, belongs to the blocks of its page and place. */
 void instance_add(struct interp_cpu *ic, struct block *b);
 /** instance_bring() - no block was found at @rip, which the page of @e is mapped at: if blocks of

@@ -496,7 +496,7 @@ static void put_find_mapped(struct xlat *x, const struct stub *s)
 {
 	struct emit *m = &x->m;
 
-	tr_imm64(m, S2, (uintptr_t)x->b->inst);
+	tr_imm64(m, S2, (uintptr_t)x->b->inst->mapping);
 	tr_jump_to(m, 0xe8, x->rx, x->t->mapped[x->b->flags & BLOCK_TWO_PAGES ? 1 : 0]);
 	EMIT(m, 0x0f, 0x84); /* je back */
 	emit32(m, s->back - (m->n + 4));
@@ -513,7 +513,7 @@ static void put_far_check(struct xlat *x)
 
 	if (!x->b->inst)
 		return;
-	epoch = (const uint8_t *)x->b->inst->epoch - x->t->map.rw + x->t->map.rx;
+	epoch = (const uint8_t *)&x->b->inst->mapping->epoch - x->t->map.rw + x->t->map.rx;
 	tr_gs(&x->m, true, 0x8b, S1, tr_word(W_EPOCH));
 	EMIT(&x->m, 0x4c, 0x3b, 0x15); /* cmp r10, [rip + epoch] */
 	emit32(&x->m, (uint32_t)(epoch - (x->rx + x->m.n + 4)));
@@ -913,15 +913,18 @@ static bool keep_lists(struct xlat *x)
 	return xlat_keep_relocs(x, tb);
 }
 
+/* The code belongs to its instance; then it must be kept. */
+static bool enlist(struct xlat *x)
+{
+	struct instance *i = x->b->inst;
+
+	return !i || instance_list_add(x->ic, &i->tr, x->tb);
+}
+
 static void keep_code(struct xlat *x)
 {
 	struct translator *t = x->t;
-	struct instance *i = x->b->inst;
 
-	if (i) {
-		x->tb->sibling = i->tr;
-		i->tr = x->tb;
-	}
 	x->tb->n_exits = (uint8_t)x->n_exits;
 	x->tb->size = x->hot_end;
 	t->used += align_up(x->hot_end, 16);
@@ -1018,7 +1021,7 @@ bool xlat_code(struct xlat *x)
 	begin_cold(x);
 	for (unsigned i = 0; i < x->n_stubs; i++)
 		put_stub(x, &x->stub[i]);
-	if (!keep_lists(x)) {
+	if (!keep_lists(x) || !enlist(x)) {
 		x->ic->flush_wanted = true;
 		return false;
 	}
@@ -1076,7 +1079,7 @@ bool tr_translate(struct vcpu *v, struct block *b)
 	xlat_groups_done(&x);
 	if (!worth_it(&x))
 		return false;
-	if (!keep_lists(&x) || (x.n_groups && !keep_parts(&x))) {
+	if (!keep_lists(&x) || (x.n_groups && !keep_parts(&x)) || !enlist(&x)) {
 		ic->flush_wanted = true;
 		return false;
 	}

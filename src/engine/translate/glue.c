@@ -141,33 +141,32 @@ enum { CC_B = 2, CC_E = 4, CC_NE = 5, CC_A = 7 };
 /* translator.mapped[@two] */
 static void put_mapped(struct emit *m, const struct interp_cpu *ic, bool two)
 {
-	const size_t page[2] = {offsetof(struct instance, page), offsetof(struct instance, page2)};
-	const size_t base[2] = {offsetof(struct instance, base), offsetof(struct instance, base2)};
 	unsigned leave[3], tags[2], n = 0;
 
 	tr_gs(m, true, 0x89, RAX, tr_word(W_TMP));
-	tr_mem(m, false, 0x8b, S1, S2, NO_REG, 0, (int32_t)offsetof(struct instance, key));
+	tr_mem(m, false, 0x8b, S1, S2, NO_REG, 0, (int32_t)offsetof(struct tr_mapping, key));
 	tr_gs(m, false, 0x3b, S1, tr_word(W_KEY));
 	leave[n++] = jcc(m, CC_NE);
 	for (unsigned i = 0; i <= two; i++) {
 		tr_mem(m, true, 0x8b, RAX, S2, NO_REG, 0,
-		       (int32_t)(offsetof(struct instance, entry) + 8 * i));
-		tr_mem(m, true, 0x8b, S1, S2, NO_REG, 0, (int32_t)base[i]);
+		       (int32_t)(offsetof(struct tr_mapping, entry) + 8 * i));
+		tr_mem(m, true, 0x8b, S1, S2, NO_REG, 0,
+		       (int32_t)(offsetof(struct tr_mapping, base) + 8 * i));
 		tr_gs(m, true, 0x03, S1, tr_word(W_GEN));
 		tr_mem(m, true, 0x3b, S1, RAX, NO_REG, 0,
 		       (int32_t)offsetof(struct x86_tlb_entry, tag_exec));
 		tags[i] = jcc(m, CC_NE);
-		tr_mem(m, true, 0x8b, S1, S2, NO_REG, 0, (int32_t)page[i]);
+		tr_mem(m, true, 0x8b, S1, S2, NO_REG, 0,
+		       (int32_t)(offsetof(struct tr_mapping, page) + 8 * i));
 		tr_mem(m, true, 0x3b, S1, RAX, NO_REG, 0,
 		       (int32_t)offsetof(struct x86_tlb_entry, host));
 		leave[n++] = jcc(m, CC_NE);
 	}
 	tr_imm64(m, S1, (uintptr_t)&ic->turn);
-	tr_mem(m, true, 0x8b, S1, S1, NO_REG, 0, 0);
-	tr_mem(m, true, 0x89, S1, S2, NO_REG, 0, (int32_t)offsetof(struct instance, used));
-	tr_mem(m, true, 0x8b, RAX, S2, NO_REG, 0, (int32_t)offsetof(struct instance, epoch));
+	tr_mem(m, false, 0x8b, S1, S1, NO_REG, 0, 0);
+	tr_mem(m, false, 0x89, S1, S2, NO_REG, 0, (int32_t)offsetof(struct tr_mapping, used));
 	tr_gs(m, true, 0x8b, S1, tr_word(W_EPOCH));
-	tr_mem(m, true, 0x89, S1, RAX, NO_REG, 0, 0);
+	tr_mem(m, true, 0x89, S1, S2, NO_REG, 0, (int32_t)offsetof(struct tr_mapping, epoch));
 	tr_gs(m, true, 0x8b, RAX, tr_word(W_TMP));
 	tr_rr(m, true, 0x39, S1, S1); /* ZF */
 	emit8(m, 0xc3);

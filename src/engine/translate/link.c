@@ -236,6 +236,7 @@ void tr_link(struct tr_exit *x, struct tr_block *to, enum tr_entry i)
 		if (x->next)
 			x->next->at = x->at;
 		x->linked = NULL;
+		x->tb->n_out--;
 	}
 	if (to->b->inst != x->tb->b->inst) {
 		x->linked = to;
@@ -245,6 +246,7 @@ void tr_link(struct tr_exit *x, struct tr_block *to, enum tr_entry i)
 		if (x->next)
 			x->next->at = &x->next;
 		to->in = x;
+		x->tb->n_out++;
 	}
 	lead(x, to->entry[i]);
 }
@@ -259,26 +261,31 @@ void tr_relink(const struct tr_exit *x)
 
 /* ---- moving ---- */
 
-static void find_entries(struct vcpu *v, struct instance *i)
+static void set_mapping(struct vcpu *v, const struct instance *i)
 {
 	struct x86_tlb_entry *tab =
 		v->tlb->e[i->key & X86_MODE_USER ? X86_TLB_USER : X86_TLB_SUPER];
 
-	i->entry[0] = &tab[(i->base >> 12) & (X86_TLB_SIZE - 1)];
-	i->entry[1] = &tab[(i->base2 >> 12) & (X86_TLB_SIZE - 1)];
+	*i->mapping = (struct tr_mapping){.epoch = ~0ull,
+					  .base = {i->base, i->base2},
+					  .page = {i->page, i->page2},
+					  .entry = {&tab[(i->base >> 12) & (X86_TLB_SIZE - 1)],
+						    &tab[(i->base2 >> 12) & (X86_TLB_SIZE - 1)]},
+					  .key = i->key,
+					  .used = *i->used};
 }
 
 bool tr_instance(struct vcpu *v, struct instance *i)
 {
 	struct translator *t = icpu(v)->tr;
 
-	if (!i || i->epoch)
+	if (!i || i->mapping)
 		return true;
-	if (t->n_epochs == TR_BLOCKS)
+	if (t->n_mappings == TR_MAPPINGS)
 		return false;
-	i->epoch = (uint64_t *)(void *)(t->map.rw + t->code_size) + t->n_epochs++;
-	*i->epoch = ~0ull;
-	find_entries(v, i);
+	i->mapping = (struct tr_mapping *)(void *)(t->map.rw + t->code_size) + t->n_mappings++;
+	set_mapping(v, i);
+	i->used = &i->mapping->used;
 	return true;
 }
 
@@ -314,20 +321,25 @@ static void move_code(struct translator *t, struct tr_block *tb, uint64_t delta)
 		}
 }
 
+static void relink_all(const struct tr_block *tb)
+{
+	for (unsigned k = 0; tb->n_out && k < tb->n_exits; k++)
+		tr_relink(&tb->exit[k]);
+	for (const struct tr_exit *x = tb->in; x; x = x->next)
+		tr_relink(x);
+}
+
 void tr_moved(struct vcpu *v, struct instance *i, uint64_t delta)
 {
 	struct translator *t = icpu(v)->tr;
 
-	if (!i->epoch)
+	if (!i->mapping)
 		return;
-	*i->epoch = ~0ull;
-	find_entries(v, i);
-	for (struct tr_block *tb = i->tr; tb; tb = tb->sibling)
-		move_code(t, tb, delta);
-	for (struct tr_block *tb = i->tr; tb; tb = tb->sibling) {
-		for (unsigned k = 0; k < tb->n_exits; k++)
-			tr_relink(&tb->exit[k]);
-		for (const struct tr_exit *x = tb->in; x; x = x->next)
-			tr_relink(x);
-	}
+	set_mapping(v, i);
+	for (const struct instance_list *l = i->tr; l; l = l->next)
+		for (unsigned k = 0; k < l->n; k++)
+			move_code(t, l->p[k], delta);
+	for (const struct instance_list *l = i->tr; l; l = l->next)
+		for (unsigned k = 0; k < l->n; k++)
+			relink_all(l->p[k]);
 }

@@ -20,7 +20,7 @@
 
 #define CODE_LEAST       (64 * MIB)
 #define CODE_MOST        (256 * MIB)
-#define DATA_SIZE        (TR_BLOCKS * sizeof(uint64_t))
+#define DATA_SIZE        (TR_MAPPINGS * sizeof(struct tr_mapping))
 #define RAS_BYTES        (2 * (TR_RAS_EACH + TR_RAS_ABOVE))
 #define HOT              16u
 #define HWCAP2_FSGSBASE_ 2u /* asm/hwcap2.h: HWCAP2_FSGSBASE */
@@ -79,7 +79,7 @@ static void on_flush(struct vcpu *v)
 	t->ras[0].sp = t->ras[0].base;
 	t->ras[1].sp = t->ras[1].base;
 	v->word[W_NSP] = v->word[W_RBASE];
-	t->n_blocks = t->n_epochs = 0;
+	t->n_blocks = t->n_mappings = 0;
 	t->dropped++;
 	t->smp = icpu(v)->ivm->smp;
 	clear_jumps(t);

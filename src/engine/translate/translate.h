@@ -87,7 +87,7 @@ enum tr_type {
 
 struct tr_exit {
 	struct block *b;
-	const struct tr_block *tb;
+	struct tr_block *tb;
 	uint64_t to;   /* target, relative to the block's page: tr_exit_rip() */
 	uint8_t *site; /* of the rel32, in the writable view; NULL = never linked */
 	uint8_t *stub; /* executable: where it leads when it is not linked */
@@ -113,6 +113,17 @@ struct tr_relocs {
 };
 #define RELOC_32 (1u << 31)
 
+/* Where an instance is, and whether it is there: one cache line. */
+struct tr_mapping {
+	uint64_t epoch; /* W_EPOCH in which it was found mapped */
+	uint64_t base[2];
+	const uint8_t *page[2];
+	struct x86_tlb_entry *entry[2]; /* where the soft TLB has its pages */
+	uint32_t key;
+	uint32_t used; /* instance.used */
+};
+static_assert(sizeof(struct tr_mapping) == 64, "a cache line");
+
 /* An instruction that can fault on the host: where it is and where its slow path is. */
 struct tr_fault {
 	uint32_t at, stub; /* from tr_block.rx */
@@ -134,8 +145,7 @@ enum tr_entry {
 struct tr_block {
 	struct block *b;
 	struct translator *t;
-	struct tr_block *sibling; /* of the same instance */
-	struct tr_exit *in;       /* exits of other instances that lead here, by tr_exit.next */
+	struct tr_exit *in; /* exits of other instances that lead here, by tr_exit.next */
 	struct tr_relocs *relocs;
 	uint8_t *rx;   /* first byte */
 	uint8_t *cold; /* first byte of what is not on the fast path */
@@ -154,7 +164,7 @@ struct tr_block {
 	} node[2];
 	struct tr_exit *exit;
 	uint16_t n_faults;
-	uint8_t n_exits;
+	uint8_t n_exits, n_out; /* exits; those linked to other instances */
 	struct tr_fault *fault;
 };
 
@@ -168,9 +178,10 @@ static inline unsigned tr_jump_slot(uint64_t rip)
 {
 	return (unsigned)rip & (TR_JUMPS - 1);
 }
-#define TR_BLOCKS 262144u
-#define TR_ROOM   65536u /* bytes of code that the largest block can need */
-#define TR_PAGES  4096u  /* hash of pages with translated code */
+#define TR_BLOCKS   262144u
+#define TR_MAPPINGS 65536u
+#define TR_ROOM     65536u /* bytes of code that the largest block can need */
+#define TR_PAGES    4096u  /* hash of pages with translated code */
 
 /* Routines of string instructions with REP; E and NE: REPE and REPNE. */
 enum tr_string_op { TR_MOVS, TR_STOS, TR_SCAS_E, TR_SCAS_NE, TR_CMPS_E, TR_CMPS_NE, TR_STRING_OPS };
@@ -181,8 +192,7 @@ enum slot_kind { SLOT_SMALL, SLOT_BIG, SLOT_GROUP, SLOT_KINDS };
 
 struct translator {
 	struct code_map map;
-	/* Code, then data it addresses by RIP: for each instance the W_EPOCH in which TR_FAR was
-	 * good. */
+	/* Code, then data it addresses by RIP: struct tr_mapping[TR_MAPPINGS] */
 	/* Blocks are in [first, used), behind the fixed routines, and what leads out of them and
 	 * is rarely run in [cold_first, cold), so that the former is dense. */
 	size_t code_size, used, first, cold, cold_first;
@@ -193,8 +203,8 @@ struct translator {
 	uint8_t *call_plain;
 	uint8_t *light; /* S2 = function of light.c, S1 = its uop */
 	uint8_t *tail;  /* the same, leaving native code for good */
-	/* S2 = instance (of one page, of two): is it mapped? ZF: yes, and noted; else CF: no, or
-	 * in another mode; else the soft TLB does not know. Clobbers S1. */
+	/* S2 = struct tr_mapping (of one page, of two): is it mapped? ZF: yes, and noted; else CF:
+	 * no, or in another mode; else the soft TLB does not know. Clobbers S1. */
 	uint8_t *mapped[2];
 	uint8_t *vec_load;                    /* clobbers nothing but flags */
 	uint8_t *string[TR_STRING_OPS][4][2]; /* by log2 of the element; 32-, 64-bit addresses */
@@ -214,7 +224,7 @@ struct translator {
 	struct tr_node *page[TR_PAGES];
 	struct tr_exit *last_exit; /* that was not linked */
 	uint64_t translated, dropped;
-	unsigned n_blocks, n_epochs;
+	unsigned n_blocks, n_mappings;
 	struct tr_block **blocks; /* [TR_BLOCKS], by address */
 	struct tr_at {
 		uint32_t rx, cold; /* of blocks[], as offsets in the code map */
