@@ -63,10 +63,11 @@ struct x86_tlb {
 	uint32_t next_gen; /* generation handed out last */
 	/* Steps whenever code that was fetched may be mapped elsewhere now although the generation
 	 * has stayed, or when generations begin anew: mode, generation and this together say that
-	 * links between pages of code still hold. exec_seen: hashed pages fetched from since the
-	 * last tlb_clear(). */
-	uint64_t exec_seq, exec_seen[512];
-	/* The same as one number, for supervisor and user code. That of supervisor code stays when
+	 * links between pages of code still hold. [0]: supervisor code, [1]: user code. exec_seen:
+	 * hashed pages, fetched from since all their generations were new; exec_n: how many. */
+	uint64_t exec_seq[2], exec_seen[2][1024];
+	unsigned exec_n[2];
+	/* The same as one number. That of supervisor code stays when
 	 * CR3 is written as long as all it was fetched from are global pages (exec_local: not). */
 	uint64_t exec_id[2];
 	bool exec_local;

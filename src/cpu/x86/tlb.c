@@ -33,6 +33,7 @@
 #define TAG_NONE  (~0ull)
 #define GEN_MAX   0xffeu /* 0xfff would make the top page's tag equal TAG_NONE */
 #define ASID_FREE (~0ull)
+#define EXEC_MOST 2048u /* pages in exec_seen: one INVLPG in 16 is mistaken then */
 #define PAGE(lin) ((lin) & ~0xfffull)
 #define SLOT(lin) (((lin) >> 12) & (X86_TLB_SIZE - 1))
 
@@ -197,11 +198,31 @@ static void entry_drop(struct x86_tlb_entry *e)
 	e->tag_read = e->tag_write = e->tag_exec = TAG_NONE;
 }
 
-static void exec_step(struct x86_tlb *t)
+/* Code of user mode (@user) or not that was fetched may be mapped elsewhere now. */
+static void exec_step(struct x86_tlb *t, bool user)
 {
-	t->exec_seq++;
-	t->exec_id[0] = t->exec_seq << 12;
-	t->exec_id[1] = t->exec_seq << 12 | t->generation;
+	uint64_t seq = ++t->exec_seq[user];
+
+	t->exec_id[user] = seq << 12 | (user ? t->generation : 0);
+}
+
+static void exec_step_both(struct x86_tlb *t)
+{
+	exec_step(t, false);
+	exec_step(t, true);
+}
+
+/* Bit of the page of @lin in exec_seen: the halves of the address space apart. */
+static uint64_t exec_bit(gva_t lin)
+{
+	return (lin >> 12 & 0x7fff) | (lin >> 47 & 1) << 15;
+}
+
+static void exec_clear(struct x86_tlb *t, bool user)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(t->exec_seen[user]); i++)
+		t->exec_seen[user][i] = 0;
+	t->exec_n[user] = 0;
 }
 
 /* The pieces of 64 entries of a table that are in use: of the first level, then of the second. */
@@ -233,9 +254,9 @@ void x86_tlb_clear(struct x86_tlb *t)
 		t->large_4m[i] = 0;
 	for (unsigned i = 0; i < ARRAY_SIZE(t->large_1g); i++)
 		t->large_1g[i] = 0;
-	for (unsigned i = 0; i < ARRAY_SIZE(t->exec_seen); i++)
-		t->exec_seen[i] = 0;
-	exec_step(t);
+	exec_clear(t, false);
+	exec_clear(t, true);
+	exec_step_both(t);
 }
 
 static uint16_t gen_take(struct vcpu *v)
@@ -280,10 +301,17 @@ static void gen_use(struct vcpu *v, bool fresh)
 	slots_flush(v, 0);
 	if (v->slots.local)
 		slots_flush(v, 1);
+	/* Programs at random addresses fill the map; then any INVLPG would seem to concern code.
+	 * No entry of a fresh generation says yet that its page can be executed. */
+	if (UNLIKELY(t->exec_n[1] > EXEC_MOST)) {
+		for (unsigned i = 0; i < ARRAY_SIZE(t->asid); i++)
+			t->asid[i].key = ASID_FREE;
+		exec_clear(t, true);
+	}
 	t->generation = gen_of_space(v, fresh);
 	if (t->exec_local)
-		exec_step(t);
-	t->exec_id[1] = t->exec_seq << 12 | t->generation;
+		exec_step(t, false);
+	t->exec_id[1] = t->exec_seq[1] << 12 | t->generation;
 }
 
 void x86_tlb_new_space(struct vcpu *v)
@@ -332,7 +360,7 @@ void x86_tlb_forget(struct vcpu *v)
 	t->run.len = 0;
 	globals_flush(v);
 	t->exec_local = false;
-	exec_step(t);
+	exec_step_both(t);
 	gen_use(v, true);
 }
 
@@ -368,6 +396,18 @@ static void bit_set(uint64_t *map, size_t words, uint64_t n)
 {
 	n %= words * 64;
 	map[n / 64] |= BIT(n % 64);
+}
+
+/* A page is fetched from through @table. */
+static void exec_note(struct x86_tlb *t, unsigned table, gva_t lin)
+{
+	bool user = table == X86_TLB_USER;
+	uint64_t *seen = t->exec_seen[user];
+
+	if (bit_test(seen, ARRAY_SIZE(t->exec_seen[0]), exec_bit(lin)))
+		return;
+	bit_set(seen, ARRAY_SIZE(t->exec_seen[0]), exec_bit(lin));
+	t->exec_n[user]++;
 }
 
 static unsigned second_index(gva_t lin)
@@ -410,14 +450,15 @@ void x86_tlb_flush_page(struct vcpu *v, gva_t lin)
 	/* Entries cut from a large page can be anywhere. */
 	if (bit_test(t->large_1g, ARRAY_SIZE(t->large_1g), region_1g(lin)) ||
 	    bit_test(t->large_4m, ARRAY_SIZE(t->large_4m), region_4m(lin))) {
-		exec_step(t);
+		exec_step_both(t);
 		globals_flush(v);
 		gen_use(v, true);
 		return;
 	}
 	slots_drop(v, PAGE(lin));
-	if (bit_test(t->exec_seen, ARRAY_SIZE(t->exec_seen), lin >> 12))
-		exec_step(t);
+	for (unsigned i = 0; i < 2; i++)
+		if (bit_test(t->exec_seen[i], ARRAY_SIZE(t->exec_seen[i]), exec_bit(lin)))
+			exec_step(t, i);
 	for (unsigned i = 0; i < X86_TLB_ALIGN; i++) {
 		if (entry_page(&t->e[i][SLOT(lin)]) == PAGE(lin))
 			entry_drop(&t->e[i][SLOT(lin)]);
@@ -539,7 +580,7 @@ bool x86_tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access,
 	note_large(t, lin, w->page_size);
 	if (access & X86_ACC_EXEC) {
 		e->tag_exec = tag;
-		bit_set(t->exec_seen, ARRAY_SIZE(t->exec_seen), lin >> 12);
+		exec_note(t, table, lin);
 		t->exec_local |= table == X86_TLB_SUPER && !w->global;
 	}
 	if (x86_page_watched(v, PAGE(lin)))
@@ -551,7 +592,8 @@ bool x86_tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access,
 }
 
 /* Does the entry allow @access to the page @lin? Those of global pages do in any address space. */
-static bool entry_allows(const struct vcpu *v, struct x86_tlb_entry *e, gva_t lin, unsigned access)
+static bool entry_allows(const struct vcpu *v, unsigned table, struct x86_tlb_entry *e, gva_t lin,
+			 unsigned access)
 {
 	uint64_t *tag = access & X86_ACC_WRITE  ? &e->tag_write
 			: access & X86_ACC_EXEC ? &e->tag_exec
@@ -563,6 +605,8 @@ static bool entry_allows(const struct vcpu *v, struct x86_tlb_entry *e, gva_t li
 	if (*tag == TAG_NONE || PAGE(*tag) != PAGE(lin) || (e->gpa & 0xfff) != v->slots.global_gen)
 		return false;
 	*tag = want;
+	if (access & X86_ACC_EXEC)
+		exec_note(v->tlb, table, lin);
 	return true;
 }
 
@@ -573,7 +617,7 @@ static bool entry_back(const struct vcpu *v, unsigned table, gva_t lin, unsigned
 	struct x86_tlb_entry *e = &t->e[table][SLOT(lin)], *s = second(t, table, lin);
 	struct x86_tlb_entry old;
 
-	if (entry_page(s) != PAGE(lin) || t->watch || !entry_allows(v, s, lin, access) ||
+	if (entry_page(s) != PAGE(lin) || t->watch || !entry_allows(v, table, s, lin, access) ||
 	    entry_page(e) == PAGE(lin))
 		return false;
 	old = *e;
@@ -589,7 +633,7 @@ struct x86_tlb_entry *x86_tlb_cached(struct vcpu *v, unsigned table, gva_t lin, 
 {
 	struct x86_tlb_entry *e = &v->tlb->e[table][SLOT(lin)];
 
-	if (LIKELY(entry_allows(v, e, lin, access)) || entry_back(v, table, lin, access))
+	if (LIKELY(entry_allows(v, table, e, lin, access)) || entry_back(v, table, lin, access))
 		return e;
 	return NULL;
 }
