@@ -20,6 +20,7 @@ STACK3 equ 0x320000
 SCRATCH equ 0x400000 ; the blob's pages, not in order
 SCRATCH32 equ 0x410000
 STAIRS equ 0x420000
+ONE equ 0x430000 ; three pages
 N_PAGES equ 4
 
 K64 equ 0x08
@@ -125,6 +126,7 @@ in64:	mov ax, U_DS
 	call t_spaces
 	call t_together
 	call t_rewritten
+	call t_many
 	SAY "moved, 64 bits: ok"
 	mov dword [cpl], 0
 	call t_32
@@ -562,6 +564,48 @@ stairs:	call .up + 0x1000
 .up:	lea rax, [rel .up]
 	ret
 stairs_end:
+
+; ---- more pages of user code than anybody keeps count of; then INVLPG must still be seen ----
+
+MANY equ 2200
+t_many:	mov dword [ONE], 0x000001b8  ; mov eax, 1; ret
+	mov dword [ONE + 4], 0xc300
+	mov dword [ONE + 0x1000], 0x000002b8
+	mov dword [ONE + 0x1004], 0xc300
+	mov dword [ONE + 0x2000], 0x000ffbe8 ; call to the next page's start; ret
+	mov dword [ONE + 0x2004], 0xc300
+	xor edi, edi
+	mov rbx, 0x6000000000
+	mov r12d, MANY
+.page:	mov r8, rbx
+	mov r10d, ONE | 7
+	call map
+	call run
+	cmp rax, 1
+	CHECK e
+	add rbx, 0x1000
+	dec r12d
+	jnz .page
+	call space
+	mov r8, rbx ; the caller, then one of two pages
+	mov r10d, (ONE + 0x2000) | 7
+	call map
+	mov r12d, 60
+.swap:	lea r8, [rbx + 0x1000]
+	mov r10d, r12d
+	and r10d, 1
+	shl r10d, 12
+	add r10d, ONE | 7
+	call map
+	call run
+	mov ecx, r12d
+	and ecx, 1
+	inc ecx
+	cmp rax, rcx
+	CHECK e
+	dec r12d
+	jnz .swap
+	ret
 
 ; ---- compatibility mode ----
 
