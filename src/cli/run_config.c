@@ -89,7 +89,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_NO_REBOOT]  = {"no-reboot", 0, NULL, "end where the guest would restart"},
 	[O_DISPLAY]    = {"display", 0, "WHERE", "the screen: sdl or sdl,full-screen (a window here), vnc:127.0.0.1:PORT or vnc:unix:PATH (VNC clients and browsers), then perhaps ,password-file=PATH; none (default)"},
 	[O_GPU]        = {"gpu", 0, "KIND", "graphics adapter: vga (default on a pc), virtio, none"},
-	[O_USB]        = {"usb", 0, "[xhci|uhci]", "a pc with a USB keyboard and tablet, on that controller (default uhci; xhci for disks with if=usb)"},
+	[O_USB]        = {"usb", 0, "[xhci|ehci|uhci]", "a pc with a USB keyboard and tablet, on that controller (default uhci; xhci for disks with if=usb)"},
 	[O_SOUND]      = {"sound", 0, "CARD", "sound card of a pc: hda (default with --audio), ac97, sb16, none"},
 	[O_AUDIO]      = {"audio", 0, "WHERE", "where sound goes: none (default), wav:PATH, alsa, alsa:DEVICE"},
 	[O_NAME]       = {"name", 0, "NAME", "name of the VM: other bothy commands reach it by this"},
@@ -584,7 +584,7 @@ static int settle_usb(struct vm_config *c)
 	for (unsigned i = 0; i < c->n_disks; i++)
 		disks = disks || c->disk[i].kind == MACHINE_DISK_USB;
 	if (disks && c->usb == MACHINE_USB_UHCI)
-		return cli_die(EXIT_USAGE, "USB disks need --usb xhci");
+		return cli_die(EXIT_USAGE, "USB disks need --usb xhci or ehci");
 	if (c->usb == MACHINE_USB_NONE && (disks || c->usb_hid))
 		c->usb = disks ? MACHINE_USB_XHCI : MACHINE_USB_UHCI;
 	return 0;

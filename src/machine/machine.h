@@ -63,7 +63,13 @@ enum machine_disk_kind {
 	MACHINE_DISK_KIND_COUNT
 };
 
-enum machine_usb { MACHINE_USB_NONE, MACHINE_USB_UHCI, MACHINE_USB_XHCI, MACHINE_USB_COUNT };
+enum machine_usb {
+	MACHINE_USB_NONE,
+	MACHINE_USB_UHCI,
+	MACHINE_USB_EHCI,
+	MACHINE_USB_XHCI,
+	MACHINE_USB_COUNT
+};
 
 /* What the network card is to the guest. All but virtio need the "pc" machine. */
 enum machine_nic_model {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "device/usb/ehci.h"
 #include "device/usb/uhci.h"
 #include "device/usb/xhci.h"
 #include "machine/firmware.h"
@@ -12,6 +13,7 @@
 static const char *const names[MACHINE_USB_COUNT] = {
 	[MACHINE_USB_NONE] = "none",
 	[MACHINE_USB_UHCI] = "uhci",
+	[MACHINE_USB_EHCI] = "ehci",
 	[MACHINE_USB_XHCI] = "xhci",
 };
 
@@ -61,6 +63,28 @@ static int add_disks(struct machine *m, unsigned ports, enum usb_speed speed, st
 	return r;
 }
 
+static int add_ehci(struct machine *m, struct error *err)
+{
+	struct usb_msc *disk[EHCI_DISKS] = {0};
+	unsigned n = 0;
+	struct ehci *e;
+	int r = add_disks(m, EHCI_DISKS, USB_HIGH, disk, &n, err);
+
+	if (r < 0)
+		return r;
+	e = (struct ehci *)dev_new(&ehci_class, "usb", &m->sv);
+	e->bus = m->pci;
+	e->display = m->cfg.display;
+	e->hid_present = m->cfg.usb_hid;
+	for (unsigned i = 0; i < n; i++)
+		e->disk[i] = disk[i];
+	r = parts_add(m, &e->dev, err);
+	for (unsigned i = 0; i < n && r == 0; i++)
+		firmware_boot_path(m, 'c', "/pci@i0cf8/usb@%x/storage@%x/*@0/*@0,0", e->devfn >> 3,
+				   3 + i);
+	return r;
+}
+
 static int add_xhci(struct machine *m, struct error *err)
 {
 	struct usb_msc *disk[XHCI_DISKS] = {0};
@@ -87,6 +111,7 @@ int parts_usb(struct machine *m, struct error *err)
 {
 	switch (m->cfg.usb) {
 	case MACHINE_USB_UHCI: return add_uhci(m, err);
+	case MACHINE_USB_EHCI: return add_ehci(m, err);
 	case MACHINE_USB_XHCI: return add_xhci(m, err);
 	default: return 0;
 	}

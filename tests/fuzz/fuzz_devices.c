@@ -35,6 +35,7 @@
 #include "device/timer/hpet.h"
 #include "device/timer/i8254.h"
 #include "device/timer/mc146818.h"
+#include "device/usb/ehci.h"
 #include "device/usb/uhci.h"
 #include "device/video/vga.h"
 
@@ -484,6 +485,59 @@ static void poke_sb16(struct world *w, unsigned what)
 	bus_lock(&w->env->bus);
 }
 
+static void wire_ehci(struct world *w, struct dev *d)
+{
+	pci_bus_init(&w->pci, &w->env->bus, route, w);
+	((struct ehci *)d)->bus = &w->pci;
+	((struct ehci *)d)->hid_present = true;
+}
+
+/* Likewise: queue heads at 4000h, descriptors behind them. */
+static void poke_ehci(struct world *w, unsigned what)
+{
+	uint8_t *qh = w->env->ram->host + 0x4000;
+
+	switch (what & 3) {
+	case 0:
+		pci_bus_config_write(&w->pci, PCI_DEVFN(2, 0), PCI_BAR0, 4, 0xe0000000);
+		pci_bus_config_write(&w->pci, PCI_DEVFN(2, 0), PCI_COMMAND, 2, what & 4 ? 2 : 6);
+		break;
+	case 1: usb_hid_key(&DEV(ehci)->hid[0], (uint8_t)take(w, 1), what & 4); break;
+	case 2:
+		bus_unlock(&w->env->bus);
+		for (unsigned at = 0x64; at < 0x6c; at += 4) {
+			bus_mmio_write(&w->env->bus, 0xe0000000 + at, 4, 0x1100);
+			bus_mmio_write(&w->env->bus, 0xe0000000 + at, 4, 0x1000 | (what & 4));
+		}
+		bus_mmio_write(&w->env->bus, 0xe0000034, 4, 0x5000);
+		bus_mmio_write(&w->env->bus, 0xe0000038, 4, 0x4000);
+		bus_mmio_write(&w->env->bus, 0xe0000020, 4, 0x80031);
+		bus_lock(&w->env->bus);
+		break;
+	default:
+		for (unsigned i = 0; i < 1024; i++)
+			st_le32(w->env->ram->host + 0x5000 + 4 * i, 0x4002);
+		st_le32(qh, what & 4 ? 0x4002 : 0x4042);
+		st_le32(qh + 0x40, 0x4002);
+		st_le32(qh + 4, 0x400000 | 0x2000 | (uint32_t)take(w, 1) << 7);
+		st_le32(qh + 16, 0x4080);
+		st_le32(qh + 20, 1);
+		st_le32(qh + 24, 0);
+		for (unsigned i = 0; i < 4; i++) {
+			uint8_t *td = qh + 0x80 + 32 * i;
+
+			st_le32(td, 0x4080 + 32 * ((uint32_t)take(w, 1) & 3));
+			st_le32(td + 4, 1);
+			st_le32(td + 8, 0x80 | (uint32_t)take(w, 2) << 15 |
+						((uint32_t)take(w, 1) & 0xb) << 8);
+			st_le32(td + 12, 0x4100 + (uint32_t)take(w, 1));
+			st_le32(td + 16, 0x6000);
+		}
+		for (unsigned i = 0; i < 8; i++)
+			qh[0x100 + i] = (uint8_t)take(w, 1);
+	}
+}
+
 /* clang-format off */
 static const struct target targets[] = {
 	{&i8259_class,       {{0x20, 2}, {0xa0, 2}, {0x4d0, 2}}, wire_pic, poke_pic},
@@ -508,6 +562,7 @@ static const struct target targets[] = {
 	{&hda_class,         {{0xe0000000, 0x180, true}, {0xe0000000, 0x2200, true}}, wire_hda, poke_hda},
 	{&sb16_class,        {{0x224, 12}, {0x00, 16}, {0xd0, 16}}, wire_sb16, poke_sb16},
 	{&uhci_class,        {{0xc000, 0x20}}, wire_uhci, poke_uhci},
+	{&ehci_class,        {{0xe0000000, 0x80, true}}, wire_ehci, poke_ehci},
 	{&vga_class,         {{0x3b0, 0x30}, {0x1ce, 4}, {0x3c0, 16}}, wire_vga, poke_vga},
 };
 /* clang-format on */
