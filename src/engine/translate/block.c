@@ -709,6 +709,8 @@ static void put_stub(struct xlat *x, const struct stub *s)
 		x->fault[tb->n_faults++] = (struct tr_fault){.at = s->at, .stub = m->n};
 	if (s->rcx)
 		tr_rr(m, true, 0x89, S1, RCX);
+	if (s->kind == STUB_STORED || s->kind == STUB_STORED_GO)
+		tr_gs(m, true, 0x89, S1, tr_word(W_PTR)); /* which what follows may use */
 	if (s->recipe)
 		xlat_recipe(x, s->recipe);
 	if (s->save || s->recipe)

@@ -12,7 +12,8 @@
  * where reg changes by a constant each turn and has zeros in the bits of mask once in exactly as
  * many turns as the checks are for (the step's odd part does not matter: it permutes the residues).
  * So from one run of the first copy to the next there are never more turns than were checked.
- * Accesses that are in no such group have their own checks in both copies.
+ * Accesses that are in no such group have their own checks in both copies; then the second saves
+ *the polling and the flags.
  *
  * The flags at the jump are mostly those of a comparison that can be done again (flags.c), so
  * nothing saves them; where they cannot, each turn does.
@@ -23,9 +24,10 @@
  */
 #include "engine/translate/xlat.h"
 
-#define WINDOW     128 /* bytes that a pointer moves between two checks, at most */
-#define TURNS_MOST 64u
-#define STEP_MOST  65536
+#define WINDOW      128 /* bytes that a pointer moves between two checks, at most */
+#define STRIDE_MOST (WINDOW / 2)
+#define TURNS_MOST  64u
+#define STEP_MOST   65536
 /* the stubs of both copies have room */
 #define LOOP_INSNS (BLOCK_MAX_INSNS / 2)
 
@@ -46,7 +48,7 @@ bool xlat_step(const struct xlat *x, const struct access *a, int64_t *ret_step)
 			return false;
 		*ret_step += l->step[g] * (i ? 1 << a->scale : 1);
 	}
-	return true;
+	return *ret_step <= STRIDE_MOST && *ret_step >= -STRIDE_MOST;
 }
 
 /* What instruction @in adds to the low 32 bits of @g, which it writes; false: something else. */
@@ -147,10 +149,11 @@ static bool jumps_to_start(const struct xlat *x)
 	return in->special == SP_JMP_REL || !(((uint64_t)u.disp ^ x->b->rip) & ~0xfffull);
 }
 
-/* How many turns a check can be good for: by the fastest of the pointers that move steadily. */
+/* How many turns a check can be good for: by the fastest of the pointers that move steadily.
+ * Without any, the second copy still saves polling and flags. */
 static unsigned find_turns(const struct xlat *x)
 {
-	unsigned turns = TURNS_MOST, steady = 0;
+	unsigned turns = TURNS_MOST;
 	int64_t most = 0, step;
 
 	for (unsigned i = 0; i < x->b->n_insns; i++) {
@@ -158,11 +161,8 @@ static unsigned find_turns(const struct xlat *x)
 
 		if (!a->size || (a->write && x->t->smp) || !xlat_step(x, a, &step))
 			continue;
-		steady++;
 		most = MAX(most, step < 0 ? -step : step);
 	}
-	if (!steady || most > WINDOW / 2)
-		return 0;
 	while (most * turns > WINDOW)
 		turns /= 2;
 	return turns;
@@ -186,10 +186,10 @@ void xlat_plan_loop(struct xlat *x, const uint16_t id[16], const int64_t off[16]
 			l->step[g] = off[g];
 		}
 	l->turns = find_turns(x);
-	if (l->turns && !find_mask(x))
-		l->turns = 0;
-	if (l->turns)
+	if (find_mask(x))
 		l->recipe = xlat_loop_recipe(x);
+	else
+		l->turns = 0;
 }
 
 void xlat_loop_again(struct xlat *x)

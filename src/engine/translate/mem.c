@@ -547,17 +547,19 @@ void xlat_stored(struct xlat *x, unsigned kind)
 
 	if (!x->t->smp)
 		return;
-	tr_gs(m, true, 0x89, S1, tr_word(W_PTR));
-	if (!x->m_ok) {
+	if (x->e && !x->m_ok) {
+		tr_gs(m, true, 0x89, S1, tr_word(W_PTR));
 		need_m(x); /* uses S1 */
 		tr_gs(m, true, 0x8b, S1, tr_word(W_PTR));
 	}
 	x->e = false;
+	x->s2_group = 0;
+	tr_rr(m, true, 0x89, S1, S2);
 	if (!x->s1_offset)
-		tr_gs(m, true, 0x2b, S1, SLOT(x, host));
-	EMIT(m, 0x49, 0xc1, 0xea, MEM_PAGE_SHIFT); /* shr r10, 12 */
-	tr_gs(m, true, 0x03, S1, xlat_slot_code(x->slot));
-	EMIT(m, 0x41, 0x80, 0x3a, 0, 0x0f, 0x85); /* cmp byte [r10], 0; jne stub */
+		tr_gs(m, true, 0x2b, S2, SLOT(x, host));
+	EMIT(m, 0x49, 0xc1, 0xeb, MEM_PAGE_SHIFT); /* shr r11, 12 */
+	tr_gs(m, true, 0x03, S2, xlat_slot_code(x->slot));
+	EMIT(m, 0x41, 0x80, 0x3b, 0, 0x0f, 0x85); /* cmp byte [r11], 0; jne stub */
 	emit32(m, 0);
 	s = xlat_stub(x, kind);
 	s->slot_host = x->s1_offset ? (uint16_t)(x->slot + 1) : 0;

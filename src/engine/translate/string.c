@@ -448,6 +448,30 @@ static struct stub *check_code(struct xlat *x, unsigned slot)
 	return s;
 }
 
+/* Up to FEW elements one by one, which leaves nothing for the REP MOVS that follows: that alone
+ * takes as long as ten of them. Flags and S1 are free. */
+static void put_few(struct xlat *x, unsigned log2)
+{
+	enum { FEW = 12 };
+	struct emit *m = &x->m;
+	unsigned many, none, loop;
+
+	EMIT(m, 0x83, 0xf9, FEW, 0x77, 0); /* cmp ecx, FEW; ja many */
+	many = m->n;
+	EMIT(m, 0x85, 0xc9, 0x74, 0); /* test ecx, ecx; je none */
+	none = m->n;
+	loop = m->n;
+	tr_mem(m, log2 == 3, 0x8b, S1, RSI, NO_REG, 0, 0);
+	tr_mem(m, log2 == 3, 0x89, S1, RDI, NO_REG, 0, 0);
+	tr_mem(m, true, 0x8d, RSI, RSI, NO_REG, 0, 1 << log2);
+	tr_mem(m, true, 0x8d, RDI, RDI, NO_REG, 0, 1 << log2);
+	EMIT(m, 0xff, 0xc9, 0x75, 0); /* dec ecx; jne loop */
+	m->buf[m->n - 1] = (uint8_t)(loop - m->n);
+	m->buf[none - 1] = (uint8_t)(m->n - none);
+	EMIT(m, 0xeb, log2 == 3 ? 3 : 2); /* jmp over the REP MOVS */
+	m->buf[many - 1] = (uint8_t)(m->n - many);
+}
+
 /*
  * MOVS and STOS upwards over memory that is in slots: in place, with nothing that the host's
  * instruction has to wait for. Everything else is the routine's. The stubs fill the slots and go to
@@ -481,6 +505,8 @@ static void put_rep_inline(struct xlat *x, enum tr_string_op op, unsigned log2, 
 	if (op == TR_MOVS)
 		tr_gs(m, true, 0x03, RSI, SLOT_FIELD(from, delta));
 	tr_gs(m, true, 0x03, RDI, SLOT_FIELD(to, delta));
+	if (op == TR_MOVS && log2 >= 2 && !x->t->smp)
+		put_few(x, log2);
 	rep_insn(&r);
 	if (op == TR_MOVS)
 		tr_gs(m, true, 0x2b, RSI, SLOT_FIELD(from, delta));
