@@ -115,6 +115,22 @@ static void put_pointer_op(struct seq *s)
 	}
 }
 
+/* As a prologue or epilogue does; pushes and pops of RSP too. */
+static void put_run(struct seq *s)
+{
+	unsigned pop = below(s, 2) * 8;
+
+	for (unsigned n = 2 + below(s, 5); n; n--) {
+		unsigned r = below(s, 16) ? other(s) : X86_RSP;
+
+		if (r >= 8)
+			put8(s, 0x41);
+		put8(s, 0x50 + pop + (r & 7));
+		if (below(s, 8) == 0)
+			pop ^= 8;
+	}
+}
+
 static void put_one(struct seq *s)
 {
 	/* op; | 0x0f00; | prefix << 16 */
@@ -133,6 +149,8 @@ static void put_one(struct seq *s)
 		s->code[n - 1] = (uint8_t)(s->n - n);
 	} else if (kind == 1) {
 		put_rr(s, below(s, 2) ? 0x01 : 0x11, other(s), other(s));
+	} else if (kind == 6 && below(s, 2)) {
+		put_run(s);
 	} else if (kind < 5) {
 		put_pointer_op(s);
 	} else if (kind == 5) { /* mulsd, which can raise nothing but needs the vector registers */

@@ -97,6 +97,28 @@ static bool goes_on(const struct xlat *x)
 	return x->i + 1u == x->first[x->now + 1] && x->now + 1 < x->n_parts;
 }
 
+/* An exit to another page, which wants flags in memory: they get there out of line. */
+static void far_exit_site(struct xlat *x, unsigned which, uint64_t rip)
+{
+	struct stub *s = xlat_stub(x, STUB_FAR_EXIT);
+
+	s->save = true;
+	s->part = (uint8_t)x->now;
+	s->which = (uint8_t)which;
+	s->rip = rip;
+}
+
+static void put_far_exit(struct xlat *x, const struct stub *s)
+{
+	x->e = false;
+	x->m_ok = true;
+	x->x87_due = 0;
+	x->now = s->part;
+	emit8(&x->m, 0xe9);
+	emit32(&x->m, 0);
+	exit_site(x, s->which, s->rip, false);
+}
+
 static void put_jcc(struct xlat *x, const struct insn *in, uint64_t to, uint64_t next)
 {
 	bool on = goes_on(x), swap = on && x->part[x->now + 1]->rip == to;
@@ -105,11 +127,12 @@ static void put_jcc(struct xlat *x, const struct insn *in, uint64_t to, uint64_t
 
 	swap |= loop;
 	need_e(x);
-	if (is_far(x, out) || (!on && is_far(x, next)))
-		need_m(x);
 	EMIT(&x->m, 0x0f, (uint8_t)(0x80 | ((in->opcode & 15) ^ (swap ? 1 : 0))));
 	emit32(&x->m, 0);
-	exit_site(x, swap ? 1 : 0, out, out <= rip_now(x));
+	if (is_far(x, out) && !x->m_ok)
+		far_exit_site(x, swap ? 1 : 0, out);
+	else
+		exit_site(x, swap ? 1 : 0, out, out <= rip_now(x));
 	if (loop)
 		xlat_loop_end(x);
 	else if (!on)
@@ -131,7 +154,20 @@ static const struct ea stack_top = {.base = X86_RSP, .index = NO_REG, .seg = NO_
 
 static void move_sp(struct xlat *x, int by)
 {
+	by += x->sp_moved;
+	x->sp_moved = 0;
 	tr_mem(&x->m, x->is64, 0x8d, tr_host[X86_RSP], tr_host[X86_RSP], NO_REG, 0, by);
+}
+
+/* After a push or pop with slow path @slow: with what the next ones add, if none of them needs a
+ * check.
+ */
+static void move_sp_soon(struct xlat *x, int by, const struct stub *slow)
+{
+	if (slow == &x->none && xlat_group_next(x))
+		x->sp_moved += by;
+	else
+		move_sp(x, by);
 }
 
 /* S1 = host pointer of the w bytes below (@write) or at the stack pointer. */
@@ -291,7 +327,7 @@ static void put_push(struct xlat *x, const struct insn *in)
 			x->s2_group = 0;
 		xlat_op_mem(x, x->is64, 0x89, reg);
 	}
-	move_sp(x, -(int)x->w);
+	move_sp_soon(x, -(int)x->w, slow);
 	xlat_stored(x, STUB_STORED);
 	slow->restore = x->e;
 	slow->back = x->m.n;
@@ -316,7 +352,7 @@ static void put_pop(struct xlat *x, const struct insn *in)
 	stack_operand(x, false, STUB_SLOW, &slow);
 	if (tr_host[in->rm] != NO_REG && in->rm != X86_RSP) {
 		xlat_op_mem(x, x->is64, 0x8b, tr_host[in->rm]);
-		move_sp(x, (int)x->w);
+		move_sp_soon(x, (int)x->w, slow);
 	} else {
 		xlat_op_mem(x, x->is64, 0x8b, S1);
 		move_sp(x, (int)x->w);
@@ -734,6 +770,7 @@ static void put_stub(struct xlat *x, const struct stub *s)
 		xlat_stored_stub(x, s);
 		call_back(x, s, s->kind == STUB_STORED ? tr_stored : tr_stored_go);
 		break;
+	case STUB_FAR_EXIT: put_far_exit(x, s); break;
 	case STUB_EXIT: tail_to(x, (uintptr_t)&tb->exit[s->insn], tr_chain); break;
 	case STUB_FAR: put_find_mapped(x, s); break;
 	case STUB_LATER: put_later(x); break;

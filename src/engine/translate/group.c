@@ -383,11 +383,36 @@ static void load(struct xlat *x, struct group *g, unsigned reg)
 		x->s2_group = (uint8_t)(n + 1);
 }
 
-bool xlat_group(struct xlat *x, const struct ea *a, unsigned size, bool write, bool s2_free)
+bool xlat_group_next(struct xlat *x)
+{
+	unsigned k = x->i + 1u;
+	const struct access *c = &x->access[k];
+	const struct insn *in = &x->in[k];
+	struct uop u = {0};
+
+	if (x->ungrouped || k >= x->b->n_insns || uop_fn_ends(x->b->cold[k].fn) || !c->size ||
+	    (c->write && x->t->smp) ||
+	    !branch_handler(x->b->key, in, x->b->rip + x->b->cold[k].off, &u))
+		return false;
+	switch (in->special) {
+	case SP_PUSH_REG:
+	case SP_POP_REG:
+		if (in->rm == X86_RSP)
+			return false;
+		break;
+	case SP_PUSH_IMM:
+	case SP_CALL_REL:
+	case SP_RET: break;
+	default: return false;
+	}
+	return find_group(x, c);
+}
+
+bool xlat_group(struct xlat *x, const struct ea *ea, unsigned size, bool write, bool s2_free)
 {
 	const struct access *c = &x->access[x->i];
+	struct ea moved = *ea, *a = &moved;
 	unsigned r = a->base != NO_REG ? a->base : a->index, reg = s2_free ? S2 : S1;
-	int32_t disp = (int32_t)a->disp;
 	struct emit *m = &x->m;
 	struct group *g;
 
@@ -398,6 +423,8 @@ bool xlat_group(struct xlat *x, const struct ea *a, unsigned size, bool write, b
 		g = new_group(x, a, c);
 	if (!g)
 		return false;
+	if (a->base == X86_RSP)
+		a->disp += x->sp_moved;
 	m->mem = (uint8_t)reg;
 	m->mem_sib = true;
 	m->mem_scale = 0;
@@ -411,7 +438,7 @@ bool xlat_group(struct xlat *x, const struct ea *a, unsigned size, bool write, b
 		load(x, g, S2);
 		m->mem_index = tr_host[r];
 		m->mem_scale = a->base != NO_REG ? 0 : a->scale;
-		m->mem_disp = disp;
+		m->mem_disp = (int32_t)a->disp;
 	} else {
 		if (a->base != NO_REG && a->index != NO_REG && tr_host[a->base] == NO_REG &&
 		    tr_host[a->index] == NO_REG)

@@ -111,6 +111,19 @@ void xlat_ensure_vec(struct xlat *x)
 	x->vec = true;
 }
 
+/* Does @in write all of register @g without reading it: MOV, MOVZX, MOVSX, MOVSXD? */
+static bool replaces(const struct insn *in, unsigned g)
+{
+	if (in->enc != ENC_LEGACY || in->opsize < 4 || in->gpr_read & 1u << g)
+		return false;
+	if (in->map == MAP_0F)
+		return in->opcode == 0xb6 || in->opcode == 0xb7 || in->opcode == 0xbe ||
+		       in->opcode == 0xbf;
+	return in->map == MAP_1 &&
+	       (in->opcode == 0x89 || in->opcode == 0x8b || in->opcode == 0x63 ||
+		in->opcode == 0xc7 || (in->opcode >= 0xb8 && in->opcode <= 0xbf));
+}
+
 /* With the operands that live in memory around it. */
 unsigned xlat_put_copy(struct xlat *x, const struct insn *in, const struct copy_plan *p)
 {
@@ -127,7 +140,8 @@ unsigned xlat_put_copy(struct xlat *x, const struct insn *in, const struct copy_
 		m->map[g] = (uint8_t)h;
 		if (h == S2)
 			x->s2_group = 0;
-		tr_gs(m, true, 0x8b, h, offsetof(struct vcpu, s.gpr) + 8 * g);
+		if (!replaces(in, g))
+			tr_gs(m, true, 0x8b, h, offsetof(struct vcpu, s.gpr) + 8 * g);
 	}
 	if (p->via_rdi) {
 		tr_gs(m, true, 0x89, RDI, tr_word(W_STR_A));

@@ -145,8 +145,7 @@ static bool jumps_to_start(const struct xlat *x)
 	if ((in->special != SP_JCC && in->special != SP_JMP_REL) ||
 	    !branch_handler(x->b->key, in, rip, &u) || u.imm != x->b->rip)
 		return false;
-	/* the way out must not need flags in memory */
-	return in->special == SP_JMP_REL || !(((uint64_t)u.disp ^ x->b->rip) & ~0xfffull);
+	return true;
 }
 
 /* How many turns a check can be good for: by the fastest of the pointers that move steadily.

@@ -18,6 +18,7 @@ enum stub_kind {
 	STUB_STRING_STORED, /* the same through tr_string_stored() */
 	STUB_STRING_FILL,   /* xlat_string_fill() */
 	STUB_EXIT,          /* an exit that is not linked */
+	STUB_FAR_EXIT,      /* of a conditional jump to another page: flags to memory first */
 	STUB_LEAVE,         /* leave at the block's first instruction: flags in M, E, */
 	STUB_LEAVE_E,
 	STUB_FAR,   /* is the block mapped in this epoch? */
@@ -57,8 +58,10 @@ struct stub {
 	unsigned check, hit,
 		after; /* offsets: its first byte; after its jump; after what a hit does */
 	struct ea ea;
-	bool live;          /* there are groups that a flush of slots would end */
-	uint8_t s2_group;   /* xlat.s2_group there */
+	bool live;           /* there are groups that a flush of slots would end */
+	uint8_t s2_group;    /* xlat.s2_group there */
+	uint8_t part, which; /* STUB_FAR_EXIT: xlat.now there; the exit */
+	uint64_t rip;
 	uint16_t slot_host; /* STUB_STORED: W_PTR is an offset in the range of this one */
 };
 
@@ -100,8 +103,8 @@ struct loop {
 };
 
 #define XLAT_PARTS 12 /* blocks translated as one */
-/* an instruction has up to four, a block up to 16 more */
-#define XLAT_STUBS  (BLOCK_MAX_INSNS * 4 + 16)
+/* an instruction has up to four, a block up to 48 more */
+#define XLAT_STUBS  (BLOCK_MAX_INSNS * 4 + 48)
 #define XLAT_RELOCS 512
 #define LATER_MOST  5 /* instructions that are worth repeating for STUB_LATER */
 
@@ -126,6 +129,7 @@ struct xlat {
 	uint8_t s2_group;     /* S2 is what this group needs, + 1; 0 = something else */
 	unsigned first_group, n_groups; /* those in between may be used */
 	struct group group[X86_GROUPS];
+	int sp_moved; /* by pushes and pops, not added to RSP yet: the next instruction does */
 	struct loop loop_plan;
 	bool s1_offset; /* S1 is the offset in the slot, not the host pointer */
 	unsigned w;     /* 8 or 4: width of the stack and of near branches */
@@ -273,6 +277,8 @@ bool xlat_groups_live(const struct xlat *x);
 /** xlat_group() - the operand in x->m.mem* by the check of a group, which cannot fault at this
  * instruction; false: it needs its own. S1 is lost, and S2, EFLAGS are if there was a check. */
 bool xlat_group(struct xlat *x, const struct ea *a, unsigned size, bool write, bool s2_free);
+/** xlat_group_next() - will the stack access of the instruction after x->i need no check? */
+bool xlat_group_next(struct xlat *x);
 /** xlat_group_load() - S2 = what xlat.s2_group was @group for. */
 void xlat_group_load(struct xlat *x, unsigned group);
 /** xlat_group_failed() - the stub of a check that failed, flags in memory. */
