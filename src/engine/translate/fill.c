@@ -12,12 +12,13 @@
 #include "engine/translate/translate.h"
 
 /*
- * Misses of one slot in quick succession: the instruction uses memory all over the place, or shares
- * its slot. True when there were so many that it had better look by page number. The cost of a
- * wrong guess is small either way. The clock is looked at every eighth time.
+ * Misses of one slot that follow each other within a millisecond or so: the instruction uses memory
+ * all over the place, or shares its slot. True when there were so many that it had better look by
+ * page number, which costs three instructions and two jumps a time; a miss costs a hundred cycles.
+ * The clock is looked at every eighth time.
  */
 #define HOT_EACH   8u
-#define HOT_TSC    4000u
+#define HOT_TSC    2000000u
 #define HOT_MISSES (3 * HOT_EACH)
 static bool too_hot(struct x86_slots *t, unsigned n)
 {

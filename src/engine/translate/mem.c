@@ -97,8 +97,9 @@ bool xlat_disp_fits(const struct ea *a, int64_t more)
 
 /* ---- slots ---- */
 
-/* Slots of each class: the stack, FS, GS, known addresses by page, everything else in turn. */
-enum { SLOT_STACK, SLOT_FS, SLOT_GS, SLOT_KNOWN };
+/* Slots of each class: the stack, FS, GS, known addresses by page, everything else in turn. The
+ * stack has several, by where the code is: a caller and what it calls are often on two pages. */
+enum { SLOT_STACK, STACK_SLOTS = 8, SLOT_FS = STACK_SLOTS, SLOT_GS, SLOT_KNOWN };
 
 static unsigned slot_number(struct xlat *x, const struct ea *a, unsigned n)
 {
@@ -109,7 +110,7 @@ static unsigned slot_number(struct xlat *x, const struct ea *a, unsigned n)
 	if (a->seg == X86_FS || a->seg == X86_GS)
 		return a->seg == X86_FS ? SLOT_FS : SLOT_GS;
 	if (a->base == X86_RSP)
-		return SLOT_STACK;
+		return SLOT_STACK + (unsigned)(x->b->rip >> 9 ^ x->b->rip >> 12) % STACK_SLOTS;
 	if (a->base == NO_REG && a->index == NO_REG) /* in a segment: its page as good as known */
 		return SLOT_KNOWN + (unsigned)((page * 0x9e3779b97f4a7c15ull) >> 32) % known;
 	if (r == NO_REG)
