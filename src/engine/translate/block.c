@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Translating a block: layout, entries, control flow, stubs. A block in the code cache:
+ * Translating a block: layout, control flow, stubs. A block in the code cache:
  *
- *	entries (enum tr_entry): is it still this mode and mapping? requests; flags to where the
- *	body wants them
+ *	entries (head.c)
  *	body, stubs
  *
  * Exits to a known address are jumps that lead to a stub first and, once the successor has code, to
  * the successor (tr_chain(), link.c). Inside a page nothing is checked: what was mapped when this
- *block was entered still is, because whatever changes mappings leaves native code. Jumps to other
- *pages, through the jump table and from return sites go to TR_FAR, which compares W_EPOCH with the
- *one in which the block was last found mapped.
+ * block was entered still is, because whatever changes mappings leaves native code. Jumps to other
+ * pages, through the jump table and from return sites go to TR_FAR, which compares W_EPOCH with the
+ * one in which the block was last found mapped.
  *
  * Requests are looked at by jumps backwards, by calls and by everything that enters at TR_FAR. A
  * loop must contain one of these: jumps forwards and returns to return sites end.
@@ -92,7 +91,7 @@ void xlat_jump(struct xlat *x, unsigned which, uint64_t rip)
 }
 
 /* Does the code of the next part follow? Then the branch at the end of this one goes there. */
-static bool goes_on(const struct xlat *x)
+bool xlat_goes_on(const struct xlat *x)
 {
 	return x->i + 1u == x->first[x->now + 1] && x->now + 1 < x->n_parts;
 }
@@ -121,7 +120,7 @@ static void put_far_exit(struct xlat *x, const struct stub *s)
 
 static void put_jcc(struct xlat *x, const struct insn *in, uint64_t to, uint64_t next)
 {
-	bool on = goes_on(x), swap = on && x->part[x->now + 1]->rip == to;
+	bool on = xlat_goes_on(x), swap = on && x->part[x->now + 1]->rip == to;
 	bool loop = xlat_is_loop_end(x, to);
 	uint64_t out = swap || loop ? next : to;
 
@@ -396,9 +395,9 @@ static bool put_special(struct xlat *x, const struct insn *in)
 	case SP_PUSH_IMM: put_push(x, in); return false;
 	case SP_POP_REG: put_pop(x, in); return false;
 	case SP_LEAVE: put_leave(x); return false;
-	case SP_JCC: put_jcc(x, in, u.imm, (uint64_t)u.disp); return !goes_on(x);
+	case SP_JCC: put_jcc(x, in, u.imm, (uint64_t)u.disp); return !xlat_goes_on(x);
 	case SP_JMP_REL:
-		if (goes_on(x))
+		if (xlat_goes_on(x))
 			return false;
 		if (xlat_is_loop_end(x, u.imm))
 			xlat_loop_end(x);
@@ -438,7 +437,7 @@ static bool put_one(struct xlat *x)
 	return false;
 }
 
-static void find_part(struct xlat *x)
+void xlat_find_part(struct xlat *x)
 {
 	while (x->now + 1 < x->n_parts && x->i >= x->first[x->now + 1])
 		x->now++;
@@ -450,7 +449,7 @@ static void put_body(struct xlat *x)
 	uint64_t end = b->rip + b->cold[b->n_insns].off;
 
 	for (; x->i < b->n_insns; x->i++) {
-		find_part(x);
+		xlat_find_part(x);
 		if (put_one(x)) {
 			if (!x->loop_plan.turned)
 				return;
@@ -470,210 +469,6 @@ static void put_body(struct xlat *x)
 	tail_uop(x, b->n_insns);
 }
 
-/* ---- entries ---- */
-
-/* What the first instruction that has to do with flags does: TR_TYPE_, or -1 = nothing. */
-static int flag_event(struct xlat *x, const struct insn *in)
-{
-	if (uop_fn_ends(x->b->cold[x->i].fn))
-		return TR_TYPE_M;
-	if (in->special == SP_JCC)
-		return x->b->key & X86_MODE_FLAT ? TR_TYPE_E : TR_TYPE_M;
-	if (in->special == SP_JMP_REL && goes_on(x))
-		return -1;
-	if (in->special == SP_LEA || in->special == SP_NOP_MEM) {
-		struct uop u = {0};
-
-		return branch_handler(x->b->key, in, x->b->rip, &u) ? -1 : TR_TYPE_M;
-	}
-	if (in->special != SP_NONE)
-		return TR_TYPE_M;
-	if (insn_is_nop(in))
-		return -1;
-	if (in->flags & (INSN_MEM | INSN_SSE | INSN_AVX) || insn_may_fault(in) ||
-	    !xlat_copy_ok(x, in))
-		return TR_TYPE_M;
-	if (insn_flags_needed(in))
-		return TR_TYPE_E;
-	return in->rflags_written & X86_ARITH ? TR_TYPE_D : -1;
-}
-
-static unsigned choose_type(struct xlat *x)
-{
-	for (x->i = x->now = 0; x->i < x->b->n_insns; x->i++) {
-		int t;
-
-		find_part(x);
-		t = flag_event(x, &x->in[x->i]);
-		x->first_write = x->i;
-		if (t >= 0)
-			return (unsigned)t;
-	}
-	return TR_TYPE_M;
-}
-
-/* jne to a stub */
-static void jne_stub(struct xlat *x, unsigned kind)
-{
-	EMIT(&x->m, 0x0f, 0x85);
-	emit32(&x->m, 0);
-	xlat_stub(x, kind);
-}
-
-static void cmp_gs_imm32(struct emit *m, size_t off, uint32_t imm)
-{
-	EMIT(m, 0x65, 0x81, 0x3c, 0x25);
-	emit32(m, (uint32_t)off);
-	emit32(m, imm);
-}
-
-/* Out of line: mode and mapping may be what they were all the same. */
-static void put_find_mapped(struct xlat *x, const struct stub *s)
-{
-	struct emit *m = &x->m;
-
-	tr_imm64(m, S2, (uintptr_t)x->b->inst->mapping);
-	tr_jump_to(m, 0xe8, x->rx, x->t->mapped[x->b->flags & BLOCK_TWO_PAGES ? 1 : 0]);
-	EMIT(m, 0x0f, 0x84); /* je back */
-	emit32(m, s->back - (m->n + 4));
-	EMIT(m, 0x0f, 0x82); /* jb leave */
-	emit32(m, (uint32_t)(x->tb->leave[0] - (x->rx + m->n + 4)));
-	tr_imm64(m, S1, (uintptr_t)x->part[0]);
-	tr_imm64(m, S2, (uintptr_t)tr_far);
-	tr_jump_to(m, 0xe8, x->rx, x->t->call_plain);
-}
-
-static void put_far_check(struct xlat *x)
-{
-	const uint8_t *epoch;
-
-	if (!x->b->inst)
-		return;
-	epoch = (const uint8_t *)&x->b->inst->mapping->epoch - x->t->map.rw + x->t->map.rx;
-	tr_gs(&x->m, true, 0x8b, S1, tr_word(W_EPOCH));
-	EMIT(&x->m, 0x4c, 0x3b, 0x15); /* cmp r10, [rip + epoch] */
-	emit32(&x->m, (uint32_t)(epoch - (x->rx + x->m.n + 4)));
-	jne_stub(x, STUB_FAR);
-	x->stub[x->n_stubs - 1].back = x->m.n;
-}
-
-static void put_poll(struct xlat *x, unsigned kind)
-{
-	cmp_gs_imm32(&x->m, offsetof(struct vcpu, request), 0);
-	jne_stub(x, kind);
-}
-
-/* The same without touching EFLAGS. */
-static void put_poll_e(struct xlat *x)
-{
-	struct emit *m = &x->m;
-
-	tr_rr(m, true, 0x89, RCX, S2);
-	tr_gs(m, false, 0x8b, RCX, offsetof(struct vcpu, request));
-	EMIT(m, 0xe3, 8); /* jrcxz over */
-	tr_rr(m, true, 0x89, S2, RCX);
-	emit8(m, 0xe9);
-	emit32(m, 0);
-	xlat_stub(x, STUB_LEAVE_E);
-	tr_rr(m, true, 0x89, S2, RCX);
-}
-
-static uint8_t *here(const struct xlat *x)
-{
-	return (uint8_t *)(uintptr_t)x->rx + x->m.n;
-}
-
-/* jmp rel32, to be landed by the caller */
-static unsigned jump_over(struct emit *m)
-{
-	EMIT(m, 0xe9);
-	emit32(m, 0);
-	return m->n;
-}
-
-static void land(struct emit *m, unsigned from)
-{
-	st_le32(m->buf + from - 4, m->n - from);
-}
-
-/* TR_TYPE_D: nothing looks at the flags before they are written by the instruction that
- * x->first_write counts. */
-static void put_head_d(struct xlat *x)
-{
-	uint8_t **entry = x->tb->entry;
-	unsigned over;
-
-	put_far_check(x);
-	entry[TR_M_POLL] = here(x);
-	put_poll(x, STUB_LEAVE);
-	entry[TR_M] = here(x);
-	over = jump_over(&x->m);
-	entry[TR_E_POLL] = here(x);
-	if (x->first_write < LATER_MOST)
-		put_poll(x, STUB_LATER);
-	else
-		put_poll_e(x);
-	entry[TR_E] = here(x);
-	land(&x->m, over);
-	x->e = true;
-}
-
-/* A block of two pages is always entered from another one (tr_crossing()). */
-static void put_head_two(struct xlat *x)
-{
-	uint8_t **entry = x->tb->entry;
-
-	x->tb->type = TR_TYPE_M;
-	entry[TR_E] = entry[TR_E_POLL] = here(x);
-	tr_flags_save(&x->m);
-	entry[TR_FAR] = here(x);
-	put_far_check(x);
-	entry[TR_M_POLL] = here(x);
-	put_poll(x, STUB_LEAVE);
-	entry[TR_M] = here(x);
-	x->m_ok = true;
-}
-
-static void put_head(struct xlat *x)
-{
-	uint8_t **entry = x->tb->entry;
-	struct emit *m = &x->m;
-	unsigned over;
-
-	if (x->b->flags & BLOCK_TWO_PAGES) {
-		put_head_two(x);
-		return;
-	}
-	entry[TR_FAR] = here(x);
-	switch (x->tb->type) {
-	case TR_TYPE_M:
-		put_far_check(x);
-		over = jump_over(m);
-		entry[TR_E] = entry[TR_E_POLL] = here(x);
-		tr_flags_save(m);
-		land(m, over);
-		entry[TR_M_POLL] = here(x);
-		put_poll(x, STUB_LEAVE);
-		entry[TR_M] = here(x);
-		x->m_ok = true;
-		break;
-	case TR_TYPE_E:
-		put_far_check(x);
-		entry[TR_M_POLL] = here(x);
-		put_poll(x, STUB_LEAVE);
-		entry[TR_M] = here(x);
-		tr_flags_restore(m);
-		over = jump_over(m);
-		entry[TR_E_POLL] = here(x);
-		put_poll_e(x);
-		land(m, over);
-		entry[TR_E] = here(x);
-		x->e = true;
-		break;
-	default: put_head_d(x); break;
-	}
-}
-
 /* ---- stubs ---- */
 
 /* Slots were emptied by instruction @i, so that groups that others have checked may be bad now. */
@@ -687,7 +482,7 @@ static void leave_if_flushed(struct xlat *x, unsigned i)
 	emit32(&x->m, 0);
 	same = x->m.n;
 	tail_to(x, (uintptr_t)&x->b->uop[i + 1], tr_leave);
-	land(&x->m, same);
+	xlat_land(&x->m, same);
 }
 
 static void call_back(struct xlat *x, const struct stub *s, const void *fn)
@@ -722,7 +517,7 @@ static void put_later(struct xlat *x)
 	x->e = true;
 	x->m_ok = false;
 	for (x->i = x->now = 0; x->i <= x->first_write; x->i++) {
-		find_part(x);
+		xlat_find_part(x);
 		check(!put_one(x));
 	}
 	x->vec = vec;
@@ -738,7 +533,7 @@ static void put_stub(struct xlat *x, const struct stub *s)
 	if (s->site)
 		st_le32(m->buf + s->site, m->n - (s->site + 4));
 	if (s->kind == STUB_EXIT)
-		tb->exit[s->insn].stub = here(x);
+		tb->exit[s->insn].stub = xlat_here(x);
 	if (s->slot)
 		xlat_try(x, s);
 	if (s->at)
@@ -772,7 +567,7 @@ static void put_stub(struct xlat *x, const struct stub *s)
 		break;
 	case STUB_FAR_EXIT: put_far_exit(x, s); break;
 	case STUB_EXIT: tail_to(x, (uintptr_t)&tb->exit[s->insn], tr_chain); break;
-	case STUB_FAR: put_find_mapped(x, s); break;
+	case STUB_FAR: xlat_find_mapped(x, s); break;
 	case STUB_LATER: put_later(x); break;
 	case STUB_GROUP: xlat_group_failed(x, s); break;
 	default: tr_jump_to(m, 0xe9, x->rx, x->tb->leave[s->kind == STUB_LEAVE_E]); break;
@@ -782,9 +577,9 @@ static void put_stub(struct xlat *x, const struct stub *s)
 /* Leaving at the head; flags are in E, in M. */
 static void put_leaves(struct xlat *x)
 {
-	x->tb->leave[1] = here(x);
+	x->tb->leave[1] = xlat_here(x);
 	tr_flags_save(&x->m);
-	x->tb->leave[0] = here(x);
+	x->tb->leave[0] = xlat_here(x);
 	tail_to(x, (uintptr_t)x->b->uop, tr_leave);
 }
 
@@ -1105,10 +900,10 @@ bool tr_translate(struct vcpu *v, struct block *b)
 	begin_code(&x);
 	for (unsigned i = 1; i <= x.b->n_insns; i++)
 		x.b->cold[i].fn = x.b->uop[i].fn;
-	x.tb->type = (uint8_t)choose_type(&x);
+	x.tb->type = (uint8_t)xlat_head_type(&x);
 	xlat_plan_groups(&x);
 	x.i = x.now = 0;
-	put_head(&x);
+	xlat_head(&x);
 	xlat_loop_again(&x);
 	put_body(&x);
 	begin_cold(&x);

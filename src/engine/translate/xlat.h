@@ -346,4 +346,37 @@ void xlat_push_word(struct xlat *x, unsigned word);
 /** xlat_jump() - leave the block by exit @which (0, 1) for @rip, a direct target. */
 void xlat_jump(struct xlat *x, unsigned which, uint64_t rip);
 
+/* ---- Head of a block (head.c) ---- */
+
+/** xlat_head_type() - TR_TYPE_ of a block: what its first instruction that has to do with flags
+ * wants of them; x->first_write is that instruction. */
+unsigned xlat_head_type(struct xlat *x);
+/** xlat_head() - emit the entries. */
+void xlat_head(struct xlat *x);
+/** xlat_find_mapped() - out of line of a far check that failed: mode and mapping may be what they
+ * were all the same. */
+void xlat_find_mapped(struct xlat *x, const struct stub *s);
+/** xlat_find_part() - x->now: the part that has instruction x->i. */
+void xlat_find_part(struct xlat *x);
+/** xlat_goes_on() - does a jump lead to the next instruction of this translation? */
+bool xlat_goes_on(const struct xlat *x);
+
+static inline uint8_t *xlat_here(const struct xlat *x)
+{
+	return (uint8_t *)(uintptr_t)x->rx + x->m.n;
+}
+
+/* jmp rel32, to be landed by the caller */
+static inline unsigned xlat_jump_over(struct emit *m)
+{
+	EMIT(m, 0xe9);
+	emit32(m, 0);
+	return m->n;
+}
+
+static inline void xlat_land(struct emit *m, unsigned from)
+{
+	st_le32(m->buf + from - 4, m->n - from);
+}
+
 #endif
