@@ -65,7 +65,7 @@ struct vdrv {
 	struct pci_bus bus;  /* for pci */
 	gpa_t bar;           /* for pci */
 	unsigned pirq_rises; /* INTx edges seen on any PIRQ */
-	bool pirq[4];
+	bool pirq[PCI_PIRQS];
 	struct vring ring[8];
 };
 

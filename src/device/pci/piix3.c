@@ -90,7 +90,9 @@ static void piix3_pirq(void *ctx, unsigned n, bool level)
 {
 	struct piix3 *p = ctx;
 
-	p->s.pirq[n & 3] = level;
+	if (n >= ARRAY_SIZE(p->s.pirq))
+		return; /* a bus can have eight; this router has four */
+	p->s.pirq[n] = level;
 	isa_update(p);
 }
 
