@@ -509,28 +509,6 @@ static void mmio_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 	update_irq(e);
 }
 
-/* ------------------------------------------------------------------ viewers */
-
-static void on_key(void *ctx, uint8_t code, bool down)
-{
-	usb_hid_key(ctx, code, down);
-}
-
-static void on_pointer(void *ctx, const struct display_pointer *p)
-{
-	usb_hid_pointer(ctx, p);
-}
-
-static bool on_ready(void *ctx)
-{
-	return usb_hid_ready(ctx);
-}
-
-static bool on_room(void *ctx)
-{
-	return !((struct usb_hid *)ctx)->s->n;
-}
-
 /* ------------------------------------------------------------------ life cycle */
 
 static int add_function(struct ehci *e, struct error *err)
@@ -588,15 +566,8 @@ static int ehci_realize(struct dev *d, struct error *err)
 		if (e->disk[i])
 			plug(e, 2 + i, &e->disk[i]->dev);
 	r = add_function(e, err);
-	for (unsigned i = 0; i < 2 && r == 0 && e->display && e->hid_present; i++) {
-		e->input[i] = (struct display_input){.key = i ? NULL : on_key,
-						     .pointer = i ? on_pointer : NULL,
-						     .ready = on_ready,
-						     .room = on_room,
-						     .absolute = i == 1,
-						     .ctx = &e->hid[i]};
-		display_add_input(e->display, &e->input[i]);
-	}
+	for (unsigned i = 0; i < 2 && r == 0 && e->display && e->hid_present; i++)
+		usb_hid_attach(&e->hid[i], e->display, &e->input[i]);
 	return r;
 }
 
@@ -605,8 +576,7 @@ static void ehci_unrealize(struct dev *d)
 	struct ehci *e = to_ehci(d);
 
 	for (unsigned i = 0; i < 2; i++)
-		if (e->input[i].ctx)
-			display_del_input(e->display, &e->input[i]);
+		usb_hid_detach(e->display, &e->input[i]);
 	for (unsigned i = 0; i < EHCI_PORTS; i++)
 		if (e->port[i])
 			e->port[i]->wake = NULL;

@@ -378,28 +378,6 @@ static void io_write(void *ctx, uint64_t off, unsigned size, uint64_t v)
 	update_irq(u);
 }
 
-/* ------------------------------------------------------------------ viewers */
-
-static void on_key(void *ctx, uint8_t code, bool down)
-{
-	usb_hid_key(ctx, code, down);
-}
-
-static void on_pointer(void *ctx, const struct display_pointer *p)
-{
-	usb_hid_pointer(ctx, p);
-}
-
-static bool on_ready(void *ctx)
-{
-	return usb_hid_ready(ctx);
-}
-
-static bool on_room(void *ctx)
-{
-	return !((struct usb_hid *)ctx)->s->n;
-}
-
 /* ------------------------------------------------------------------ life cycle */
 
 static int uhci_realize(struct dev *d, struct error *err)
@@ -437,15 +415,8 @@ static int uhci_realize(struct dev *d, struct error *err)
 		u->devfn = PCI_DEVFN((unsigned)r, 0);
 	}
 	r = pci_func_add(&u->f, u->bus, u->devfn, err);
-	for (unsigned i = 0; i < UHCI_PORTS && r == 0 && u->display; i++) {
-		u->input[i] = (struct display_input){.key = i ? NULL : on_key,
-						     .pointer = i ? on_pointer : NULL,
-						     .ready = on_ready,
-						     .room = on_room,
-						     .absolute = i == 1,
-						     .ctx = &u->hid[i]};
-		display_add_input(u->display, &u->input[i]);
-	}
+	for (unsigned i = 0; i < UHCI_PORTS && r == 0 && u->display; i++)
+		usb_hid_attach(&u->hid[i], u->display, &u->input[i]);
 	return r;
 }
 
@@ -454,8 +425,7 @@ static void uhci_unrealize(struct dev *d)
 	struct uhci *u = to_uhci(d);
 
 	for (unsigned i = 0; i < UHCI_PORTS; i++)
-		if (u->input[i].ctx)
-			display_del_input(u->display, &u->input[i]);
+		usb_hid_detach(u->display, &u->input[i]);
 	if (u->timer.clock)
 		vtimer_cancel(&u->timer);
 	pci_func_done(&u->f);

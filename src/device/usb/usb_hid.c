@@ -332,3 +332,43 @@ const struct state_field usb_hid_fields[] = {
 	STATE_PAD(struct usb_hid_regs, pad_),
 	STATE_END,
 };
+
+/* ------------------------------------------------------------------ viewers */
+
+static void on_key(void *ctx, uint8_t code, bool down)
+{
+	usb_hid_key(ctx, code, down);
+}
+
+static void on_pointer(void *ctx, const struct display_pointer *p)
+{
+	usb_hid_pointer(ctx, p);
+}
+
+static bool on_ready(void *ctx)
+{
+	return usb_hid_ready(ctx);
+}
+
+static bool on_room(void *ctx)
+{
+	return !((struct usb_hid *)ctx)->s->n;
+}
+
+void usb_hid_attach(struct usb_hid *h, struct display *d, struct display_input *in)
+{
+	*in = (struct display_input){.key = h->tablet ? NULL : on_key,
+				     .pointer = h->tablet ? on_pointer : NULL,
+				     .ready = on_ready,
+				     .room = on_room,
+				     .absolute = h->tablet,
+				     .ctx = h};
+	display_add_input(d, in);
+}
+
+void usb_hid_detach(struct display *d, struct display_input *in)
+{
+	if (in->ctx)
+		display_del_input(d, in);
+	in->ctx = NULL;
+}

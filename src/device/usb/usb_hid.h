@@ -39,5 +39,9 @@ bool usb_hid_ready(const struct usb_hid *h);
 /** usb_hid_key(), usb_hid_pointer() - what a viewer did (display/display.h). */
 void usb_hid_key(struct usb_hid *h, uint8_t code, bool down);
 void usb_hid_pointer(struct usb_hid *h, const struct display_pointer *p);
+/** usb_hid_attach() - let viewers of @d type or point here; @in is the controller's and lives until
+ * usb_hid_detach(), which is harmless without. Bus lock held. */
+void usb_hid_attach(struct usb_hid *h, struct display *d, struct display_input *in);
+void usb_hid_detach(struct display *d, struct display_input *in);
 
 #endif

@@ -621,28 +621,6 @@ static void mmio_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 	update_irq(x);
 }
 
-/* ------------------------------------------------------------------ viewers */
-
-static void on_key(void *ctx, uint8_t code, bool down)
-{
-	usb_hid_key(ctx, code, down);
-}
-
-static void on_pointer(void *ctx, const struct display_pointer *p)
-{
-	usb_hid_pointer(ctx, p);
-}
-
-static bool on_ready(void *ctx)
-{
-	return usb_hid_ready(ctx);
-}
-
-static bool on_room(void *ctx)
-{
-	return !((struct usb_hid *)ctx)->s->n;
-}
-
 /* ------------------------------------------------------------------ life cycle */
 
 static void plug(struct xhci *x, unsigned port, struct usb_dev *u)
@@ -707,15 +685,8 @@ static int xhci_realize(struct dev *d, struct error *err)
 		if (x->disk[i])
 			plug(x, XHCI_PORTS2 + i, &x->disk[i]->dev);
 	r = add_function(x, err);
-	for (unsigned i = 0; i < 2 && r == 0 && x->display && x->hid_present; i++) {
-		x->input[i] = (struct display_input){.key = i ? NULL : on_key,
-						     .pointer = i ? on_pointer : NULL,
-						     .ready = on_ready,
-						     .room = on_room,
-						     .absolute = i == 1,
-						     .ctx = &x->hid[i]};
-		display_add_input(x->display, &x->input[i]);
-	}
+	for (unsigned i = 0; i < 2 && r == 0 && x->display && x->hid_present; i++)
+		usb_hid_attach(&x->hid[i], x->display, &x->input[i]);
 	return r;
 }
 
@@ -724,8 +695,7 @@ static void xhci_unrealize(struct dev *d)
 	struct xhci *x = to_xhci(d);
 
 	for (unsigned i = 0; i < 2; i++)
-		if (x->input[i].ctx)
-			display_del_input(x->display, &x->input[i]);
+		usb_hid_detach(x->display, &x->input[i]);
 	for (unsigned i = 0; i < XHCI_PORTS; i++)
 		if (x->port[i])
 			x->port[i]->wake = NULL;
