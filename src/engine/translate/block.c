@@ -647,9 +647,11 @@ static struct block *next_part(struct xlat *x, struct block *b, bool more)
 	if (in->special == SP_JMP_REL)
 		return to;
 	next = follower(x, b, (uint64_t)u.disp);
-	/* a loop that turns is translated alone (loop.c) */
+	/* a loop that turns is translated alone (loop.c); one that counts will, if it has not yet
+	 */
 	if (u.imm == x->part[0]->rip &&
-	    (x->t->hot == 1 || heat_of(x->t, x->part[0]) > 2 * heat_of(x->t, next)))
+	    (x->t->hot == 1 || heat_of(x->t, x->part[0]) > 2 * heat_of(x->t, next) ||
+	     xlat_counts(x, last + 1)))
 		return NULL;
 	if (to == next)
 		return NULL;

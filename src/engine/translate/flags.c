@@ -13,7 +13,7 @@
  *	AND, OR, XOR: TEST of the result with itself.
  *
  * Only instructions on registers that are in host registers, and only while nothing but simple
- * instructions (COPY, LEA, PUSH, POP) follows; anything else gets its flags as ever.
+ * instructions (COPY, x87, LEA, PUSH, POP) follows; anything else gets its flags as ever.
  */
 #include "engine/translate/xlat.h"
 
@@ -110,14 +110,17 @@ static bool is_simple(struct xlat *x, unsigned k)
 	struct uop u = {0};
 	bool ok;
 
-	if (uop_fn_ends(x->b->cold[k].fn) || in->flags & (INSN_FPU | INSN_MMX))
+	if (uop_fn_ends(x->b->cold[k].fn))
 		return false;
 	switch (in->special) {
 	case SP_NONE:
 		x->i = k;
-		ok = insn_is_nop(in) ||
-		     (xlat_copy_ok(x, in) &&
-		      (in->flags & (INSN_MEM | INSN_SSE | INSN_AVX) || !insn_may_fault(in)));
+		if (in->flags & (INSN_FPU | INSN_MMX))
+			ok = xlat_x87_ok(x, in);
+		else
+			ok = insn_is_nop(in) || (xlat_copy_ok(x, in) &&
+						 (in->flags & (INSN_MEM | INSN_SSE | INSN_AVX) ||
+						  !insn_may_fault(in)));
 		x->i = now;
 		return ok;
 	case SP_LEA:
@@ -135,6 +138,35 @@ static bool is_jump(const struct xlat *x, unsigned k)
 	unsigned special = x->in[k].special;
 
 	return special == SP_JCC || special == SP_JMP_REL;
+}
+
+/* Instruction @k overwrites what the recipe is made of. Does nobody look at the flags from there on
+ * until they are written again? Its own access still finds the recipe as it was. */
+static bool is_last_look(struct xlat *x, unsigned k)
+{
+	if (x->in[k].special != SP_NONE || x->in[k].flags & INSN_MEM_WRITE)
+		return false;
+	while (++k < x->b->n_insns) {
+		const struct insn *in = &x->in[k];
+
+		if (!is_simple(x, k) || in->flags & (INSN_SSE | INSN_AVX | INSN_FPU | INSN_MMX))
+			return false;
+		if (in->special == SP_LEA)
+			continue;
+		if (in->special != SP_NONE || in->flags & INSN_MEM || insn_flags_needed(in))
+			return false;
+		if (in->rflags_written & X86_ARITH)
+			return true;
+	}
+	return false;
+}
+
+static bool overwrites(const struct insn *in, unsigned regs)
+{
+	bool stack = in->special == SP_PUSH_REG || in->special == SP_PUSH_IMM ||
+		     in->special == SP_POP_REG;
+
+	return (in->gpr_written | (stack ? 1u << X86_RSP : 0)) & regs;
 }
 
 /* The instruction whose flags EFLAGS hold, + 1, if it can be their recipe until they are written
@@ -161,10 +193,8 @@ static unsigned find_recipe(struct xlat *x)
 			if (in->rflags_written & X86_ARITH)
 				return j + 1;
 		}
-		if (in->gpr_written & regs || in->special == SP_PUSH_REG ||
-		    in->special == SP_PUSH_IMM || in->special == SP_POP_REG)
-			if ((in->gpr_written | 1u << X86_RSP) & regs)
-				return 0;
+		if (overwrites(in, regs))
+			return k >= x->i && is_last_look(x, k) ? j + 1 : 0;
 	}
 	return j + 1;
 }
@@ -176,14 +206,12 @@ static bool holds_from_start(struct xlat *x, unsigned n)
 
 	for (unsigned k = 0; k < n - 1; k++) {
 		const struct insn *in = &x->in[k];
-		bool stack = in->special == SP_PUSH_REG || in->special == SP_PUSH_IMM ||
-			     in->special == SP_POP_REG;
 
 		if (!is_simple(x, k) || (in->special == SP_NONE &&
 					 (insn_flags_needed(in) || in->rflags_written & X86_ARITH)))
 			return true;
-		if ((in->gpr_written | (stack ? 1u << X86_RSP : 0)) & regs)
-			return false;
+		if (overwrites(in, regs))
+			return is_last_look(x, k);
 	}
 	return true;
 }

@@ -102,8 +102,7 @@ void xlat_ensure_vec(struct xlat *x)
 
 	if (x->vec)
 		return;
-	need_m(x);
-	x->e = false;
+	xlat_flags_free(x);
 	EMIT(m, 0x65, 0x80, 0x3c, 0x25); /* cmp byte gs:[W_VEC], 0 */
 	emit32(m, (uint32_t)tr_word(W_VEC));
 	EMIT(m, 0x00, 0x75, 5); /* jne over */
@@ -213,7 +212,6 @@ bool xlat_copy(struct xlat *x, const struct insn *in)
 	struct stub *s = NULL;
 
 	if (is_x87(in)) {
-		x->s2_group = 0;
 		xlat_x87(x, in);
 		return true;
 	}

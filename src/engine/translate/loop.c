@@ -72,13 +72,13 @@ static bool adds(const struct insn *in, unsigned g, int32_t *ret_step)
 	return ext == 0 || ext == (in->opcode == 0xff ? 1 : 5);
 }
 
-/* What a turn adds to the low 32 bits of @g, 0 = it does something else. */
-static int32_t total_step(const struct xlat *x, unsigned g)
+/* What a turn of @n instructions adds to the low 32 bits of @g, 0 = it does something else. */
+static int32_t total_step(const struct xlat *x, unsigned n, unsigned g)
 {
 	uint32_t total = 0;
 	int32_t step;
 
-	for (unsigned i = 0; i < x->b->n_insns; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		const struct insn *in = &x->in[i];
 
 		if (!(in->gpr_written & 1u << g) && !(in->special == SP_LEA && in->reg == g))
@@ -90,23 +90,41 @@ static int32_t total_step(const struct xlat *x, unsigned g)
 	return (int32_t)total;
 }
 
-static bool find_mask(struct xlat *x)
+/* A register that the first @n instructions move by a constant, which is returned. 0: none. */
+static int32_t find_counter(const struct xlat *x, unsigned n, unsigned *ret_g)
 {
-	struct loop *l = &x->loop_plan;
-
 	for (unsigned g = 0; g < 16; g++) {
 		int32_t step;
 
 		if (tr_host[g] == NO_REG || g == X86_RSP)
 			continue;
-		step = total_step(x, g);
+		step = total_step(x, n, g);
 		if (!step || step > STEP_MOST || step < -STEP_MOST)
 			continue;
-		l->reg = tr_host[g];
-		l->mask = (l->turns - 1) * ((uint32_t)step & -(uint32_t)step);
-		return true;
+		*ret_g = g;
+		return step;
 	}
-	return false;
+	return 0;
+}
+
+bool xlat_counts(const struct xlat *x, unsigned n)
+{
+	unsigned g;
+
+	return n <= LOOP_INSNS && find_counter(x, n, &g);
+}
+
+static bool find_mask(struct xlat *x)
+{
+	struct loop *l = &x->loop_plan;
+	unsigned g;
+	int32_t step = find_counter(x, x->b->n_insns, &g);
+
+	if (!step)
+		return false;
+	l->reg = tr_host[g];
+	l->mask = (l->turns - 1) * ((uint32_t)step & -(uint32_t)step);
+	return true;
 }
 
 /* Instructions that both copies may have. */
@@ -116,12 +134,15 @@ static bool is_plain(struct xlat *x, unsigned i)
 	struct uop u = {0};
 	bool ok;
 
-	if (in->flags & (INSN_FPU | INSN_MMX | INSN_FWAIT) || uop_fn_ends(x->b->cold[i].fn))
+	if (uop_fn_ends(x->b->cold[i].fn))
 		return false;
 	switch (in->special) {
 	case SP_NONE:
 		x->i = i;
-		ok = insn_is_nop(in) || xlat_copy_ok(x, in);
+		if (in->flags & (INSN_FPU | INSN_MMX))
+			ok = xlat_x87_ok(x, in);
+		else
+			ok = insn_is_nop(in) || xlat_copy_ok(x, in);
 		x->i = 0;
 		return ok;
 	case SP_LEA:

@@ -64,18 +64,23 @@ static void ensure_x87(struct xlat *x)
 
 	if (x->x87)
 		return;
-	need_m(x);
-	x->e = false;
+	xlat_flags_free(x);
 	EMIT(m, 0x65, 0x80, 0x3c, 0x25); /* cmp byte gs:[live], X87_CHECKED */
 	emit32(m, (uint32_t)offsetof(struct vcpu, x87.live));
 	EMIT(m, X87_CHECKED, 0x74, 0); /* je over */
 	over = m->n;
+	if (!x->m_ok) { /* for tr_x87_load(), which may leave; the recipe stays good */
+		xlat_recipe(x, x->recipe);
+		tr_flags_save(m);
+	}
 	xlat_x87_store(x, x->x87_due);
 	x->x87_due = 0;
 	tr_imm64(m, S1, (uintptr_t)&x->b->uop[x->i]);
 	tr_imm64(m, S2, (uintptr_t)tr_x87_load);
 	tr_jump_to(m, 0xe8, x->rx, x->t->call);
+	check(m->n - over < 128);
 	m->buf[over - 1] = (uint8_t)(m->n - over);
+	x->s2_group = 0;
 	x->x87 = true;
 }
 
@@ -165,6 +170,7 @@ static void check_control_word(struct xlat *x, struct stub **ret_s)
 {
 	struct emit *m = &x->m;
 
+	x->s2_group = 0;
 	EMIT(m, 0x45, 0x0f, 0xb6, 0x1a); /* movzx r11d, byte [r10] */
 	EMIT(m, 0x41, 0xf6, 0xd3);       /* not r11b */
 	EMIT(m, 0x41, 0xf6, 0xc3, 0x3f); /* test r11b, 0x3f */
@@ -217,6 +223,13 @@ static bool can(const struct xlat *x, const struct insn *in, struct copy_plan *p
 	if (p->n_mem_gprs) /* MOVD's register in memory besides the pointer */
 		return false;
 	return xlat_operand_ok(x, in);
+}
+
+bool xlat_x87_ok(const struct xlat *x, const struct insn *in)
+{
+	struct copy_plan p;
+
+	return can(x, in, &p) && !is_fldcw(in);
 }
 
 static void put_reg(struct xlat *x, const struct insn *in, const struct copy_plan *p)

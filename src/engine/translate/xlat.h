@@ -293,6 +293,8 @@ void xlat_groups_turn(struct xlat *x);
 /* loop.c */
 /** xlat_plan_loop() - after xlat_plan_groups(), which has filled @id and @off at the end. */
 void xlat_plan_loop(struct xlat *x, const uint16_t id[16], const int64_t off[16]);
+/** xlat_counts() - do the first @n instructions, if they are a loop, move a register steadily? */
+bool xlat_counts(const struct xlat *x, unsigned n);
 /** xlat_step() - what is added each turn to the address of @a; false: not known. */
 bool xlat_step(const struct xlat *x, const struct access *a, int64_t *ret_step);
 /** xlat_loop_again() - where the jump comes back to. After the block's entries. */
@@ -332,6 +334,8 @@ bool xlat_operand_ok(const struct xlat *x, const struct insn *in);
 /* x87.c */
 /** xlat_x87() - an x87 or MMX instruction, or FWAIT; the interpreter's handler if need be. */
 void xlat_x87(struct xlat *x, const struct insn *in);
+/** xlat_x87_ok() - is it done in place, and nothing that could change the control word? */
+bool xlat_x87_ok(const struct xlat *x, const struct insn *in);
 /** xlat_x87_store() - store the place of x87 instruction @due - 1, if @due is not 0. */
 void xlat_x87_store(struct xlat *x, unsigned due);
 
