@@ -16,6 +16,7 @@
 #include "base/bits.h"
 #include "cli/image.h"
 #include "host/meminfo.h"
+#include "tpm/tpm.h"
 
 enum {
 	O_KERNEL,
@@ -52,6 +53,8 @@ enum {
 	O_USB,
 	O_SOUND,
 	O_AUDIO,
+	O_TPM,
+	O_TPM_STATE,
 	O_GDB,
 	O_DEBUG,
 	O_STATS,
@@ -92,6 +95,8 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_USB]        = {"usb", 0, "[xhci|ehci|uhci]", "a pc with a USB keyboard and tablet, on that controller (default uhci; xhci for disks with if=usb)"},
 	[O_SOUND]      = {"sound", 0, "CARD", "sound card of a pc: hda (default with --audio), ac97, sb16, none"},
 	[O_AUDIO]      = {"audio", 0, "WHERE", "where sound goes: none (default), wav:PATH, alsa, alsa:DEVICE"},
+	[O_TPM]        = {"tpm", 0, "[tis|crb]", "a TPM 2.0 (swtpm's), with the FIFO (default) or the CRB interface"},
+	[O_TPM_STATE]  = {"tpm-state", 0, "WHERE", "folder of the TPM's state, made if it isn't there; or unix:SOCKET, the control socket of an swtpm that runs. Default: beside a disk that is written to, else it is gone at the end"},
 	[O_NAME]       = {"name", 0, "NAME", "name of the VM: other bothy commands reach it by this"},
 	[O_DETERMINISTIC] = {"deterministic", 0, NULL, "runs that can be repeated to the bit: time counts instructions; one processor, no network"},
 	[O_RECORD]     = {"record", 0, "FILE", "with --deterministic: write inputs (keys, power button) there"},
@@ -543,6 +548,16 @@ static int settle_sound(struct run_config *rc)
 	return 0;
 }
 
+static int set_tpm_state(struct run_config *rc, const char *value)
+{
+	rc->vm.tpm = true;
+	rc->vm.tpm_at = value;
+	if (tpm_spec_ok(value))
+		return 0;
+	return cli_die(EXIT_USAGE, "--tpm-state: unknown place '%s'; use a folder or unix:SOCKET",
+		       value);
+}
+
 static int set_display(struct run_config *rc, const char *value)
 {
 	rc->vm.display = value;
@@ -636,6 +651,11 @@ static int set_option(struct run_config *rc, int option, const char *value)
 	case O_GPU: return set_gpu(rc, value);
 	case O_SOUND: return set_sound(rc, value);
 	case O_AUDIO: return set_audio(rc, value);
+	case O_TPM:
+		rc->vm.tpm = true;
+		rc->vm.tpm_crb = value && !strcmp(value, "crb");
+		return 0;
+	case O_TPM_STATE: return set_tpm_state(rc, value);
 	case O_GDB: return set_gdb(rc, value);
 	case O_DEBUG: return set_masks(rc, value);
 	case O_IN_PLACE: rc->in_place = true; return 0;
@@ -663,22 +683,46 @@ static uint64_t default_memory(void)
 	return align_down(MAX(MIN(quarter, 2 * GIB), 128 * MIB), MIB);
 }
 
-/* The guest's changes of EFI variables, such as what an installer wants started, belong to the disk
- * they are made on: a disk that keeps what is written to it has them in a file beside it. */
-static void default_efi_vars(struct run_config *rc)
+/* A disk that keeps what is written to it; NULL: there is none. */
+static const char *kept_disk(const struct vm_config *c)
 {
-	struct vm_config *c = &rc->vm;
-
 	for (unsigned i = 0; i < c->n_disks; i++) {
 		const struct vm_disk *d = &c->disk[i];
 
-		if (!d->path || d->read_only || d->overlay || d->kind == MACHINE_DISK_FLOPPY ||
-		    !strncmp(d->path, "/dev/", 5) || !strncmp(d->path, "/proc/", 6))
-			continue;
-		c->efi_vars = own(rc, xasprintf("%s.efi-vars", d->path));
-		cli_die(0, "EFI variables are kept in %s", c->efi_vars);
-		return;
+		if (d->path && !d->read_only && !d->overlay && d->kind != MACHINE_DISK_FLOPPY &&
+		    strncmp(d->path, "/dev/", 5) && strncmp(d->path, "/proc/", 6))
+			return d->path;
 	}
+	return NULL;
+}
+
+/* The guest's changes of EFI variables, such as what an installer wants started, belong to the disk
+ * they are made on, and so do the keys a TPM has for it: a disk that keeps what is written to it
+ * has them in a file, and in a folder, beside it. */
+static void default_efi_vars(struct run_config *rc)
+{
+	const char *disk = kept_disk(&rc->vm);
+
+	if (!disk)
+		return;
+	rc->vm.efi_vars = own(rc, xasprintf("%s.efi-vars", disk));
+	cli_die(0, "EFI variables are kept in %s", rc->vm.efi_vars);
+}
+
+static int settle_tpm(struct run_config *rc)
+{
+	const char *disk = kept_disk(&rc->vm);
+
+	if (!rc->vm.tpm)
+		return 0;
+	if (rc->vm.deterministic)
+		return cli_die(EXIT_USAGE,
+			       "--deterministic: a TPM has random numbers; leave --tpm out");
+	if (rc->vm.tpm_at || !disk)
+		return 0;
+	rc->vm.tpm_at = own(rc, xasprintf("%s.tpm", disk));
+	cli_die(0, "the TPM's state is kept in %s", rc->vm.tpm_at);
+	return 0;
 }
 
 /* A kernel needs no firmware, everything else does. */
@@ -787,7 +831,7 @@ static int settle(struct run_config *rc)
 		c->engine = "auto";
 	if ((c->record || c->replay) && !c->deterministic)
 		return cli_die(EXIT_USAGE, "--record and --replay need --deterministic");
-	if (settle_usb(c))
+	if (settle_usb(c) || settle_tpm(rc))
 		return EXIT_USAGE;
 	if ((c->nic_io || c->nic_irq) && c->nic != MACHINE_NIC_NE2K_ISA)
 		return cli_die(EXIT_USAGE, "io= and irq= are for --net ...,model=ne2k_isa");

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "device/tpm/tpm_crb.h"
+#include "device/tpm/tpm_tis.h"
 #include "machine/acpi_aml.h"
 
 #define HDR_LEN  36u
@@ -295,6 +297,27 @@ static size_t add_mcfg(struct blob *b, const struct acpi_config *cfg)
 	return off;
 }
 
+/* TCG ACPI Specification 1.3, 7.3: start methods 6 (FIFO) and 7 (CRB) */
+enum { TPM2_CONTROL = 40, TPM2_START = 48, TPM2_LOG_LEN = 64, TPM2_LOG_AT = 68, TPM2_LEN = 76 };
+
+static size_t add_tpm2(struct blob *b, const struct acpi_config *cfg)
+{
+	size_t off = piece(b, TPM2_LEN, 16);
+	uint8_t *t = b->bytes + off;
+
+	if (b->full)
+		return 0;
+	st_le64(t + TPM2_CONTROL, cfg->tpm_crb ? TPM_BASE + TPM_CRB_CTRL : 0);
+	st_le32(t + TPM2_START, cfg->tpm_crb ? 7 : 6);
+	if (cfg->tpm_log) {
+		st_le32(t + TPM2_LOG_LEN, cfg->tpm_log);
+		b->out->log_at = (uint32_t)off + TPM2_LOG_AT;
+		note_sum(b, off, TPM2_LEN, off + 9);
+	}
+	seal(t, "TPM2", 4, TPM2_LEN);
+	return off;
+}
+
 static size_t add_waet(struct blob *b)
 {
 	size_t off = piece(b, 40, 16);
@@ -341,6 +364,8 @@ int acpi_build(const struct acpi_config *cfg, uint64_t base, size_t room,
 		tables[n++] = add_hpet(&b, cfg);
 	if (cfg->mcfg_base)
 		tables[n++] = add_mcfg(&b, cfg);
+	if (cfg->tpm)
+		tables[n++] = add_tpm2(&b, cfg);
 	tables[n++] = add_waet(&b);
 	rsdt = add_sdt(&b, "RSDT", 4, tables, n);
 	xsdt = add_sdt(&b, "XSDT", 8, tables, n);

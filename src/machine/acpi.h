@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ACPI tables of our machines: RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT, HPET, MCFG, WAET. ACPI
- * Specification 6.4; IA-PC HPET 1.0a, 3.2.4; Windows ACPI Emulated Devices Table.
+ * ACPI tables of our machines: RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT, HPET, MCFG, TPM2, WAET.
+ * ACPI Specification 6.4; IA-PC HPET 1.0a, 3.2.4; TCG ACPI Specification 1.3, table 9; Windows ACPI
+ * Emulated Devices Table.
  *
  * The tables are one blob built for a fixed guest-physical address; the RSDP stands first, on a
  * 16-byte boundary, so that a scan of 0xe0000-0xfffff finds it (5.2.5.1).
@@ -44,6 +45,8 @@ struct acpi_config {
 	uint64_t mcfg_base;  /* configuration space; 0 = none */
 	uint64_t mcfg_size;  /* bytes: 1 MiB a bus */
 	uint32_t rcba;       /* 16 KiB of chip set registers; 0 = none */
+	bool tpm, tpm_crb;   /* a TPM at FED40000h, and with which interface */
+	uint32_t tpm_log;    /* bytes for its log where firmware is to place one; 0 = none */
 	unsigned n_virtio;
 	struct acpi_virtio virtio[ACPI_VIRTIO_MAX];
 };
@@ -66,6 +69,7 @@ struct acpi_tables {
 	size_t len;
 	uint64_t rsdp;             /* guest-physical address of the RSDP: the blob's base */
 	size_t dsdt_off, dsdt_len; /* for tests */
+	uint32_t log_at;           /* offset of the 8-byte address of the TPM's log; 0: none */
 	size_t rsdp_len;           /* bytes of the RSDP; the next table starts on 64 */
 	struct acpi_reloc reloc[ACPI_RELOCS_MAX];
 	unsigned n_relocs;

@@ -14,6 +14,8 @@
 
 #include <stdio.h>
 
+#include "device/tpm/tpm_crb.h"
+#include "device/tpm/tpm_tis.h"
 #include "machine/acpi_aml.h"
 #include "machine/acpi_express.h"
 
@@ -209,6 +211,19 @@ static void hpet_device(struct aml *a, const struct acpi_config *cfg)
 	aml_close(a);
 }
 
+/* TCG ACPI Specification 1.3, 8.2: the device object of a TPM 2.0 */
+static void tpm_device(struct aml *a, const struct acpi_config *cfg)
+{
+	aml_open_device(a, "TPM");
+	aml_name_string(a, "_HID", "MSFT0101");
+	aml_name_int(a, "_STA", 0x0f);
+	aml_name(a, "_CRS");
+	aml_open_resources(a);
+	aml_res_memory32(a, TPM_BASE, cfg->tpm_crb ? TPM_CRB_SIZE : TPM_TIS_SIZE, true);
+	aml_close(a);
+	aml_close(a);
+}
+
 static void virtio_device(struct aml *a, unsigned n, const struct acpi_virtio *v)
 {
 	char name[16];
@@ -284,6 +299,8 @@ void acpi_dsdt(struct aml *a, const struct acpi_config *cfg)
 		isa_devices(a, cfg);
 	if (cfg->hpet_addr)
 		hpet_device(a, cfg);
+	if (cfg->tpm)
+		tpm_device(a, cfg);
 	for (unsigned i = 0; i < cfg->n_virtio; i++)
 		virtio_device(a, i, &cfg->virtio[i]);
 	aml_close(a);

@@ -158,6 +158,7 @@ enum { ZONE_HIGH = 1, ZONE_FSEG = 2 };
 #define FILE_LEN    56u
 #define RSDP_FILE   "etc/acpi/rsdp"
 #define TABLES_FILE "etc/acpi/tables"
+#define LOG_FILE    "etc/tpm/log"
 
 struct loader {
 	uint8_t *cmds;
@@ -181,11 +182,13 @@ static void allocate(struct loader *l, const char *file, uint32_t align, uint8_t
 	p[4] = zone;
 }
 
-static void add_pointer(struct loader *l, const char *file, const struct acpi_reloc *rel)
+/* The address of @to is added to what stands at @rel in @file. */
+static void add_pointer(struct loader *l, const char *file, const char *to,
+			const struct acpi_reloc *rel)
 {
 	uint8_t *p = command(l, CMD_ADD_POINTER, file);
 
-	memcpy(p, TABLES_FILE, sizeof(TABLES_FILE) - 1);
+	memcpy(p, to, strlen(to));
 	st_le32(p + FILE_LEN, rel->at);
 	p[FILE_LEN + 4] = rel->size;
 }
@@ -209,11 +212,18 @@ static int acpi_files(struct machine *m, struct fw_cfg *fw, struct error *err)
 
 	if (r < 0)
 		return r;
-	l.cmds = xcalloc(2 + t.n_relocs + t.n_sums, CMD_LEN);
+	l.cmds = xcalloc(4 + t.n_relocs + t.n_sums, CMD_LEN);
 	allocate(&l, RSDP_FILE, 16, ZONE_FSEG);
 	allocate(&l, TABLES_FILE, TABLES_ALIGN, ZONE_HIGH);
 	for (unsigned i = 0; i < t.n_relocs; i++)
-		add_pointer(&l, t.reloc[i].at < t.rsdp_len ? RSDP_FILE : TABLES_FILE, &t.reloc[i]);
+		add_pointer(&l, t.reloc[i].at < t.rsdp_len ? RSDP_FILE : TABLES_FILE, TABLES_FILE,
+			    &t.reloc[i]);
+	if (t.log_at) {
+		const struct acpi_reloc log = {.at = t.log_at, .size = 8};
+
+		allocate(&l, LOG_FILE, 1, ZONE_HIGH);
+		add_pointer(&l, TABLES_FILE, LOG_FILE, &log);
+	}
 	for (unsigned i = 0; i < t.n_sums; i++) {
 		add_checksum(&l, t.sum[i].start < t.rsdp_len ? RSDP_FILE : TABLES_FILE, &t.sum[i]);
 		t.bytes[t.sum[i].at] = 0; /* EDK2 counts what is there */
@@ -224,6 +234,12 @@ static int acpi_files(struct machine *m, struct fw_cfg *fw, struct error *err)
 		r = fw_cfg_add_file(fw, TABLES_FILE, t.bytes, t.len, err);
 	if (r == 0)
 		r = fw_cfg_add_file(fw, "etc/table-loader", l.cmds, (size_t)l.n * CMD_LEN, err);
+	if (r == 0 && t.log_at) {
+		uint8_t *log = xcalloc(m->acpi.tpm_log, 1);
+
+		r = fw_cfg_add_file(fw, LOG_FILE, log, m->acpi.tpm_log, err);
+		free(log);
+	}
 	free(l.cmds);
 	acpi_done(&t);
 	return r;

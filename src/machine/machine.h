@@ -29,6 +29,7 @@ struct audio;
 struct block;
 struct chr;
 struct net;
+struct tpm;
 struct vga;
 
 enum machine_kind { MACHINE_PC, MACHINE_MICROVM, MACHINE_Q35, MACHINE_KIND_COUNT };
@@ -174,6 +175,8 @@ struct machine_config {
 	size_t vga_rom_size;
 	enum machine_sound sound;
 	struct audio *audio;      /* NULL = nobody hears it */
+	struct tpm *tpm;          /* NULL = none */
+	bool tpm_crb;             /* with the CRB interface, not the FIFO */
 	struct display *display;  /* NULL = no screen to look at, no keys from a viewer */
 	struct boot_source *boot; /* borrowed */
 	struct machine_firmware firmware;

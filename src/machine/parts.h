@@ -60,6 +60,7 @@ int parts_input(struct machine *m, struct error *err) MUST_CHECK;
 void parts_viewer_input(struct machine *m, struct i8042 *kbc);
 int parts_usb(struct machine *m, struct error *err) MUST_CHECK;   /* usb.c */
 int parts_sound(struct machine *m, struct error *err) MUST_CHECK; /* sound.c */
+int parts_tpm(struct machine *m, struct error *err) MUST_CHECK;   /* tpm.c */
 int parts_vga(struct machine *m, struct error *err) MUST_CHECK;   /* video.c */
 int parts_fw_cfg(struct machine *m, struct error *err) MUST_CHECK;
 /** parts_storage() - IDE and diskette drives; after timers, DMA controller and PCI bus. */

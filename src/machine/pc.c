@@ -161,6 +161,8 @@ int pc_parts(struct machine *m, int (*bridges)(struct machine *m, struct error *
 		r = parts_usb(m, err);
 	if (r == 0)
 		r = parts_sound(m, err);
+	if (r == 0)
+		r = parts_tpm(m, err);
 	return r;
 }
 

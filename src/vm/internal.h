@@ -52,6 +52,7 @@ struct vm {
 	struct block *block[MACHINE_DISKS_MAX];
 	struct net *net;
 	struct audio *audio;     /* NULL: nobody hears */
+	struct tpm *tpm;         /* NULL: none */
 	struct display *display; /* NULL without a screen */
 	struct vnc *vnc;
 	struct sdl *window;

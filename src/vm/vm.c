@@ -14,6 +14,7 @@
 #include "audio/audio.h"
 #include "display/sdl.h"
 #include "display/vnc.h"
+#include "tpm/tpm.h"
 #include "vm/internal.h"
 
 #define BOOT_MENU_MS 5000 /* how long the boot menu's prompt waits */
@@ -286,6 +287,8 @@ static int open_back_ends(struct vm *vm, const struct vm_config *cfg, struct err
 	}
 	if (r == 0 && cfg->audio)
 		r = audio_open(vm->clock, cfg->audio, &vm->audio, err);
+	if (r == 0 && cfg->tpm)
+		r = tpm_open(vm->loop, cfg->tpm_at, &vm->tpm, err);
 	if (r == 0 && cfg->debugcon)
 		r = chr_open(vm->loop, cfg->debugcon, &vm->debugcon, err);
 	if (r == 0 && cfg->firmware_log) {
@@ -400,6 +403,8 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 	mc.audio = vm->audio;
 	mc.usb = machine_is_pc(cfg->machine) ? cfg->usb : MACHINE_USB_NONE;
 	mc.usb_hid = cfg->usb_hid;
+	mc.tpm = vm->tpm;
+	mc.tpm_crb = cfg->tpm_crb;
 	if (mc.vga || mc.virtio_gpu) {
 		r = display_new(vm->loop, &vm->display, err);
 		if (r < 0)
@@ -578,6 +583,7 @@ static void free_locked(struct vm *vm)
 	if (vm->net)
 		net_close(vm->net);
 	audio_close(vm->audio);
+	tpm_close(vm->tpm);
 	vnc_close(vm->vnc);
 	sdl_close(vm->window);
 	display_free(vm->display);

@@ -76,6 +76,8 @@ struct vm_config {
 	const char *audio; /* audio_open() spec; NULL = "none" */
 	enum machine_usb usb;
 	bool usb_hid;        /* with keyboard and tablet */
+	bool tpm, tpm_crb;   /* a TPM, and with which interface */
+	const char *tpm_at;  /* tpm_open() spec */
 	bool virtio_gpu;     /* a virtio graphics adapter */
 	const char *name;    /* NULL: none was given */
 	const char *display; /* "vnc:...", "sdl"; NULL or "none": nobody looks */

@@ -35,9 +35,12 @@
 #include "device/timer/hpet.h"
 #include "device/timer/i8254.h"
 #include "device/timer/mc146818.h"
+#include "device/tpm/tpm_crb.h"
+#include "device/tpm/tpm_tis.h"
 #include "device/usb/ehci.h"
 #include "device/usb/uhci.h"
 #include "device/video/vga.h"
+#include "fake_tpm.h"
 
 enum { RAM_BYTES = 1 << 20, STEP_MAX_NS = 20000000, RANGES = 3, OPS = 400 };
 
@@ -57,6 +60,7 @@ struct world {
 	unsigned calls; /* of interrupt sinks */
 	struct pci_bus pci;
 	struct audio *audio;
+	struct tpm tpm;
 	struct i8237 *dma; /* of a device that is not one itself */
 	const uint8_t *p, *end;
 };
@@ -538,6 +542,41 @@ static void poke_ehci(struct world *w, unsigned what)
 	}
 }
 
+static void wire_tis(struct world *w, struct dev *d)
+{
+	w->tpm.busy = false;
+	((struct tpm_tis *)d)->tpm = &w->tpm;
+	for (unsigned i = 0; i < TPM_TIS_IRQS; i++)
+		irq_init(&((struct tpm_tis *)d)->irq[i], sink, w, i);
+}
+
+static void wire_crb(struct world *w, struct dev *d)
+{
+	w->tpm.busy = false;
+	((struct tpm_crb *)d)->tpm = &w->tpm;
+}
+
+/* The module answers; or a command as a driver would give it. */
+static void poke_tpm(struct world *w, unsigned what)
+{
+	uint8_t buf[64] = {0x80, 0x01, 0, 0, 0, (uint8_t)(TPM_HEADER + take(w, 1) % 50)};
+	bool crb = w->target->cls == &tpm_crb_class;
+	gpa_t at = TPM_BASE + (crb ? 0 : (gpa_t)((what >> 1 & 7) % TPM_LOCALITIES) << 12);
+	struct bus *bus = &w->env->bus;
+
+	if (what & 1) {
+		fake_tpm_answer(&w->tpm, buf, buf[5]);
+		return;
+	}
+	bus_unlock(bus);
+	bus_mmio_write(bus, at + (crb ? 0x08 : 0x00), 1, crb ? 1 : 2);
+	bus_mmio_write(bus, at + (crb ? 0x40 : 0x18), 1, crb ? 1 : 0x40);
+	for (unsigned i = 0; i < buf[5]; i++)
+		bus_mmio_write(bus, at + (crb ? 0x80 + i : 0x24), 1, buf[i]);
+	bus_mmio_write(bus, at + (crb ? 0x4c : 0x18), 1, crb ? 1 : 0x20);
+	bus_lock(bus);
+}
+
 /* clang-format off */
 static const struct target targets[] = {
 	{&i8259_class,       {{0x20, 2}, {0xa0, 2}, {0x4d0, 2}}, wire_pic, poke_pic},
@@ -563,6 +602,8 @@ static const struct target targets[] = {
 	{&sb16_class,        {{0x224, 12}, {0x00, 16}, {0xd0, 16}}, wire_sb16, poke_sb16},
 	{&uhci_class,        {{0xc000, 0x20}}, wire_uhci, poke_uhci},
 	{&ehci_class,        {{0xe0000000, 0x80, true}}, wire_ehci, poke_ehci},
+	{&tpm_tis_class,     {{TPM_BASE, TPM_TIS_SIZE, true}, {TPM_BASE, 0x40, true}}, wire_tis, poke_tpm},
+	{&tpm_crb_class,     {{TPM_BASE, TPM_CRB_SIZE, true}, {TPM_BASE, 0x90, true}}, wire_crb, poke_tpm},
 	{&vga_class,         {{0x3b0, 0x30}, {0x1ce, 4}, {0x3c0, 16}}, wire_vga, poke_vga},
 };
 /* clang-format on */

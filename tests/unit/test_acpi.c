@@ -42,6 +42,9 @@ static const struct acpi_config pc = {
 	.pci_irqs = 1 << 5 | 1 << 10 | 1 << 11,
 	.pci_min = 0xc0000000,
 	.pci_max = 0xfebfffff,
+	.tpm = true,
+	.tpm_crb = true,
+	.tpm_log = 0x10000,
 };
 
 static const struct acpi_config microvm = {
@@ -219,6 +222,37 @@ static void test_madt(void **state)
 	acpi_done(&t);
 }
 
+/* TCG ACPI Specification 1.3, table 9 */
+static void test_tpm2(void **state)
+{
+	struct acpi_config cfg = pc;
+	struct acpi_tables t;
+	const uint8_t *p;
+
+	build(&cfg, &t);
+	p = find(&t, "TPM2");
+	assert_non_null(p);
+	assert_int_equal(ld_le32(p + 4), 76);
+	assert_int_equal(p[8], 4);
+	assert_int_equal(ld_le16(p + 36), 0); /* client platform */
+	assert_int_equal(ld_le64(p + 40), 0xfed40040);
+	assert_int_equal(ld_le32(p + 48), 7); /* CRB */
+	assert_int_equal(ld_le32(p + 64), 0x10000);
+	assert_ptr_equal(t.bytes + t.log_at, p + 68);
+	acpi_done(&t);
+	cfg.tpm_crb = false;
+	cfg.tpm_log = 0;
+	build(&cfg, &t);
+	p = find(&t, "TPM2");
+	assert_int_equal(ld_le64(p + 40), 0);
+	assert_int_equal(ld_le32(p + 48), 6); /* FIFO */
+	assert_int_equal(t.log_at, 0);
+	acpi_done(&t);
+	build(&microvm, &t);
+	assert_null(find(&t, "TPM2"));
+	acpi_done(&t);
+}
+
 static void test_no_room(void **state)
 {
 	struct acpi_tables t;
@@ -358,6 +392,7 @@ static void test_dsdt_pc(void **state)
 		"\\_SB.PCI0.ISA.LNKB._DIS",
 		"\\_SB.PCI0.ISA.COM1._CRS",
 		"\\_SB.HPET._CRS",
+		"\\_SB.TPM._CRS",
 		NULL,
 	};
 
@@ -378,7 +413,7 @@ int main(void)
 		cmocka_unit_test(test_checksums),    cmocka_unit_test(test_fadt),
 		cmocka_unit_test(test_madt),         cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_aml_encoding), cmocka_unit_test(test_dsdt_pc),
-		cmocka_unit_test(test_dsdt_microvm),
+		cmocka_unit_test(test_dsdt_microvm), cmocka_unit_test(test_tpm2),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,6 +182,10 @@ static void test_run_host(void **state)
 		{"run --net none --kernel /etc/passwd --serial file:/nonexistent/x", 1,
 		 "serial port 1: "},
 		{"run --net stream:/nonexistent --kernel /etc/passwd", 1, "network: "},
+		{"run --net none --kernel /etc/passwd --tpm-state unix:/nonexistent", 1,
+		 "tpm 'unix:/nonexistent': cannot connect"},
+		{"run --net none --kernel /etc/passwd --tpm-state /nonexistent/x", 1,
+		 "cannot make the folder '/nonexistent/x'"},
 		{"run --net none --kernel /etc/passwd --gdb tcp:8.8.8.8:1", 1, ""},
 	};
 
