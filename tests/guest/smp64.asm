@@ -128,8 +128,7 @@ t_cmpxchg:
 
 ; ---- locked accesses across a page: the two pages are not neighbours in memory ----
 
-; few: a host that traps split locks (Linux: split_lock_mitigate) lets each sleep for 10 ms or more
-N_SPLIT equ 240
+N_SPLIT equ 1000
 SPLIT_A equ 0x500000
 SPLIT_B equ 0x480000
 Q equ WINDOW + 0xffc

@@ -11,9 +11,6 @@
 #include "cpu/x86/mmu.h"
 #include "cpu/x86/seg.h"
 
-/** x86_pair_free() - the window of x86_pair_ptr(). */
-void x86_pair_free(struct x86_tlb *t);
-
 /* ---- memory in a privilege context (mmu.c, walk.c) ---- */
 
 /** x86_table_for() - TLB table of an ordinary data access at privilege @cpl. */

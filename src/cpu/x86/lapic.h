@@ -12,12 +12,20 @@
 
 #define CPU_MAX 64
 
+/* stop.c */
+struct cpu_stop {
+	pthread_mutex_t lock;  /* one at a time; leaf */
+	_Atomic uint32_t seq;  /* futex; odd: the others wait */
+	_Atomic uint32_t left; /* futex: how many have not come yet */
+};
+
 struct cpu_set {
 	pthread_mutex_t lock;
 	struct bus *bus; /* borrowed */
 	unsigned n;
 	struct vcpu *cpu[CPU_MAX];
 	struct bus_region mmio; /* 0xfee00000: registers of the accessing vCPU */
+	struct cpu_stop stop;
 };
 
 /** cpu_set_init() - empty set; installs itself as the MSI target of @bus.
@@ -25,6 +33,15 @@ struct cpu_set {
 int cpu_set_init(struct cpu_set *set, struct bus *bus, struct error *err) MUST_CHECK;
 void cpu_set_done(struct cpu_set *set);
 void cpu_set_add(struct cpu_set *set, struct vcpu *v);
+
+/** x86_stop_join/leave() - the calling thread runs @v from now on / no more; it has an alternate
+ * signal stack. For engines whose vCPUs access memory themselves. */
+int x86_stop_join(struct vcpu *v, struct error *err) MUST_CHECK;
+void x86_stop_leave(struct vcpu *v);
+/** x86_stop_others/end() - no other vCPU executes anything between the two. The caller takes no
+ * lock and allocates nothing meanwhile. @v's thread. */
+void x86_stop_others(struct vcpu *v);
+void x86_stop_end(struct vcpu *v);
 
 /** lapic_mmio_read/write() - register access by its own vCPU at @off (0..0xfff). Engines call these
  * for accesses to the page at APIC_BASE; they take the locks. */

@@ -33,10 +33,8 @@ struct x86_tlb *x86_tlb_new(void)
 
 void x86_tlb_free(struct x86_tlb *tlb)
 {
-	if (tlb) {
-		x86_pair_free(tlb);
+	if (tlb)
 		free(tlb->second);
-	}
 	free(tlb);
 }
 

@@ -90,14 +90,6 @@ struct x86_tlb {
 		struct ram_block *block;
 		uint64_t block_off;
 	} run;
-	/* two guest pages mapped side by side (pair.c); host NULL = not made yet */
-	struct {
-		uint8_t *host;
-		struct {
-			struct ram_block *block;
-			uint64_t off;
-		} page[2];
-	} pair;
 };
 
 /** x86_side_effect() - call before an access to a device, a clock or an interrupt controller. */
@@ -228,13 +220,16 @@ static inline void x86_stored(struct vcpu *v, struct x86_tlb_entry *e, gva_t lin
 		x86_stored_slow(v, e, lin, size);
 }
 /**
- * x86_pair_ptr() - host pointer for one LOCKed access of @size bytes that crosses a page
- * Return: X86_FAULT when storing there faults, else X86_OK and the pointer, or NULL when it does
- * not cross or one side is not plain RAM. After storing call x86_pair_stored() with the same
- * arguments, before anything else happens to the TLB.
+ * x86_split_begin() - begin a LOCKed access of @size bytes that crosses a page: stops the other
+ * vCPUs and copies the operand to @buf Return: X86_FAULT when storing there faults, else X86_OK;
+ * *ret_begun false when it does not cross or one side is not plain RAM. If true call
+ * x86_split_end() with the same arguments before anything else happens to the TLB or takes a lock.
+ * vCPU thread. Intel SDM vol. 3, 9.1.2.2.
  */
-int x86_pair_ptr(struct vcpu *v, gva_t lin, unsigned size, uint8_t **ret_p) MUST_CHECK;
-void x86_pair_stored(struct vcpu *v, gva_t lin, unsigned size);
+int x86_split_begin(struct vcpu *v, gva_t lin, unsigned size, uint8_t *buf,
+		    bool *ret_begun) MUST_CHECK;
+/** x86_split_end() - store @buf (NULL: nothing) and let the others go on. */
+void x86_split_end(struct vcpu *v, gva_t lin, unsigned size, const uint8_t *buf);
 /** x86_fetch_page() - TLB entry for executing at @lin; NULL with the fault recorded, or with
  * exc.vector unchanged and *ret_mmio set when the page is not RAM/ROM (execute from MMIO). */
 struct x86_tlb_entry *x86_fetch_page_slow(struct vcpu *v, gva_t lin, bool *ret_mmio);

@@ -216,6 +216,8 @@ struct vcpu {
 	uint64_t insn_limit; /* leave run() at the first block that starts at or after this count;
 				0 = none. For engine_vm.exact only */
 	uint32_t trace;      /* TRACE_ masks of -d */
+	int32_t stop_tid;    /* stop.c: its thread, 0 = none; cpu_stop.lock */
+	uint32_t stop_seen;  /* the last stop it has obeyed or called; its own thread's */
 	struct x86_slots slots;
 };
 

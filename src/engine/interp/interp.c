@@ -265,6 +265,7 @@ static void interp_vcpu_done(struct vcpu *v)
 
 	if (!ic)
 		return;
+	x86_stop_leave(v);
 	forget_cpu(ic);
 	trap_thread_done(ic);
 	thunk_arena_done(&ic->thunks);
@@ -328,6 +329,8 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 	}
 	if (!r)
 		r = trap_thread_init(ic, err);
+	if (!r)
+		r = x86_stop_join(v, err);
 	if (!r)
 		r = check_smp(ic->ivm, err);
 	if (r)

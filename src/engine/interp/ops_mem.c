@@ -222,18 +222,16 @@ static __attribute__((noinline)) int locked_pair(struct vcpu *v, const struct uo
 						 const struct uop_cold *c, gva_t lin,
 						 bool *ret_done)
 {
-	uint8_t *p;
+	uint8_t *buf = icpu(v)->bounce;
+	int r;
 
-	*ret_done = false;
-	if (x86_pair_ptr(v, lin, c->mem_size, &p))
+	if (x86_split_begin(v, lin, c->mem_size, buf, ret_done))
 		return X86_FAULT;
-	if (!p)
+	if (!*ret_done)
 		return X86_OK;
-	if (call_thunk(v, u, tab, fl, p))
-		return X86_FAULT;
-	x86_pair_stored(v, lin, c->mem_size);
-	*ret_done = true;
-	return X86_OK;
+	r = call_thunk(v, u, tab, fl, buf);
+	x86_split_end(v, lin, c->mem_size, r ? NULL : buf);
+	return r;
 }
 
 static __attribute__((noinline)) int bounce_any(struct vcpu *v, const struct uop *u,
@@ -415,13 +413,13 @@ static int cmpxchg_slow(struct vcpu *v, gva_t lin, unsigned size, struct pair *o
 	struct interp_vm *ivm = icpu(v)->ivm;
 	_Alignas(16) uint8_t buf[16];
 	int r = X86_FAULT;
-	uint8_t *p;
+	bool split;
 
-	if (x86_pair_ptr(v, lin, size, &p))
+	if (x86_split_begin(v, lin, size, buf, &split))
 		return X86_FAULT;
-	if (p) {
-		*ret_equal = cmpxchg_host(p, size == 16, old, new);
-		x86_pair_stored(v, lin, size);
+	if (split) {
+		*ret_equal = cmpxchg_host(buf, size == 16, old, new);
+		x86_split_end(v, lin, size, buf);
 		return X86_OK;
 	}
 	pthread_mutex_lock(&ivm->split_lock);

@@ -157,7 +157,9 @@ int sp_BT_MEM(struct vcpu *v, const struct insn *in)
 	uint64_t bit = 1ull << ((uint64_t)off & (bits - 1)), val = 0;
 	bool store = in->opcode != 0xa3;
 	unsigned access = store ? X86_ACC_WRITE : X86_ACC_READ;
+	_Alignas(8) uint8_t buf[8];
 	struct x86_tlb_entry *e;
+	bool split = false;
 	uint8_t *p;
 	gva_t lin;
 
@@ -167,11 +169,11 @@ int sp_BT_MEM(struct vcpu *v, const struct insn *in)
 	if (p) {
 		val = bit_change(p, size, in->opcode, bit);
 		x86_stored(v, e, lin, size);
-	} else if (in->flags & INSN_LOCK && x86_pair_ptr(v, lin, size, &p)) {
+	} else if (in->flags & INSN_LOCK && x86_split_begin(v, lin, size, buf, &split)) {
 		return X86_FAULT;
-	} else if (p) {
-		val = bit_change(p, size, in->opcode, bit);
-		x86_pair_stored(v, lin, size);
+	} else if (split) {
+		val = bit_change(buf, size, in->opcode, bit);
+		x86_split_end(v, lin, size, buf);
 	} else {
 		uint64_t want;
 
