@@ -422,6 +422,54 @@ t_code2:
 	jb .round
 	ret
 
+; pages that processor 0 keeps storing to become code of the others; a flag and CPUID make each of
+; its versions known
+N_FRESH equ 16
+FRESH equ 0x420000
+t_fresh:
+	ONLY_CPU0
+	jnz .call
+	xor ebx, ebx
+	mov ebp, FRESH
+.page:	mov edi, 24
+	mov byte [rbp], 0xb8
+	mov byte [rbp + 5], 0xc3
+.version:
+	inc ebx
+	mov dword [acks], 0
+	mov [rbp + 1], ebx
+	mov [fresh_at], rbp
+	mov [fresh_now], ebx
+	mov edx, r14d
+	dec edx
+.wait:	inc dword [rbp + 0x800] ; data in the same page
+	pause
+	cmp [acks], edx
+	jne .wait
+	dec edi
+	jnz .version
+	add ebp, 4096
+	cmp ebp, FRESH + N_FRESH * 4096
+	jb .page
+	mov dword [fresh_now], -1
+	ret
+.call:	xor ebx, ebx
+.next:	inc ebx
+.look:	mov eax, [fresh_now]
+	cmp eax, -1
+	je .done
+	pause
+	cmp eax, ebx
+	jne .look
+	cpuid_here
+	mov rbp, [fresh_at]
+	call rbp
+	cmp eax, ebx
+	CHECK e
+	lock inc dword [acks]
+	jmp .next
+.done:	ret
+
 ; ---- TLB shoot-down ----
 
 N_TLB equ 100
@@ -825,6 +873,7 @@ TEST t_storm, "storm of interrupts"
 TEST t_nmi, "nmi"
 TEST t_code, "changing code"
 TEST t_code2, "code across pages"
+TEST t_fresh, "data that becomes code"
 TEST t_tlb, "shoot-down"
 TEST t_dirty, "dirty bits"
 TEST t_sb, "store buffering"
@@ -861,6 +910,9 @@ nmis:	dd 0
 stop_nmi: dd 0
 code_ready: dd 0
 code_now: dd 0
+fresh_now: dd 0
+	align 8
+fresh_at: dq 0
 	align 64
 epoch:	dd 0
 dirty_stop: dd 0

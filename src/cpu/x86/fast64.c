@@ -92,7 +92,7 @@ static bool push_frame(struct vcpu *v, const struct x86_fast_event *ev, uint64_t
 	struct x86_tlb_entry *e = hit(v, x86_table_for(v, cpl), to, n * 8, true);
 	uint8_t *p;
 
-	if (!e || !x86_canonical(to) || atomic_load_explicit(e->code, memory_order_relaxed))
+	if (!e || !x86_canonical(to) || !x86_note_store(v, e, true))
 		return false;
 	p = e->host + (to & 0xfff);
 	if (ev->has_error) {
@@ -104,6 +104,9 @@ static bool push_frame(struct vcpu *v, const struct x86_fast_event *ev, uint64_t
 	guest_store(p + 16, 8, ev->flags);
 	guest_store(p + 24, 8, v->s.gpr[X86_RSP]);
 	guest_store(p + 32, 8, v->s.seg[X86_SS].sel);
+	/* it became code meanwhile: the exact path stores the same again, and reports it */
+	if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
+		return false;
 	v->s.gpr[X86_RSP] = to;
 	return true;
 }

@@ -114,6 +114,64 @@ void x86_slots_drop_code(struct vcpu *v, const _Atomic uint8_t *code);
 /** x86_slots_flush_user() - those of user mode only. */
 void x86_slots_flush_user(struct vcpu *v);
 
+/** x86_ram_page() - the number of the page of @e in guest RAM. */
+static inline uint64_t x86_ram_page(const struct x86_tlb_entry *e)
+{
+	return (e->block->ram_offset + x86_entry_off(e)) >> MEM_PAGE_SHIFT;
+}
+/**
+ * x86_note_store() - the page of @e is about to be stored to without a look at its code byte after
+ * the store, by this access or until slots of the mode are emptied. vCPU thread. False: it has
+ * code, and must not. Whoever makes a page code sets the code byte, makes all threads take part in
+ * a fence, and then asks x86_may_store(): either that sees the note or this sees the code byte.
+ */
+static inline bool x86_note_store(struct vcpu *v, const struct x86_tlb_entry *e, bool super)
+{
+	struct x86_slots *s = &v->slots;
+	uint64_t page = x86_ram_page(e);
+	_Atomic uint32_t *note;
+	uint32_t before;
+
+	if (LIKELY(atomic_load_explicit(&s->noting, memory_order_relaxed) != X86_NOTED_ALL))
+		return !atomic_load_explicit(e->code, memory_order_relaxed);
+	if (UNLIKELY(page >= s->n_noted)) /* memory that came later */
+		return false;
+	note = &s->noted[page][super];
+	before = atomic_load_explicit(note, memory_order_relaxed);
+	atomic_store_explicit(note, atomic_load_explicit(&s->period[super], memory_order_relaxed),
+			      memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+	if (LIKELY(!atomic_load_explicit(e->code, memory_order_relaxed)))
+		return true;
+	atomic_store_explicit(note, before, memory_order_relaxed);
+	return false;
+}
+/** x86_forget_store() - no slot covers page @page of guest RAM any more. vCPU thread. */
+static inline void x86_forget_store(struct vcpu *v, uint64_t page)
+{
+	for (unsigned super = 0; super < 2 && page < v->slots.n_noted; super++)
+		atomic_store_explicit(&v->slots.noted[page][super], 0, memory_order_relaxed);
+}
+/**
+ * x86_may_store() - may the vCPU still store to page @page of guest RAM without a look at its code
+ * byte? False: and its earlier stores are seen from here on. Any thread, after the fence.
+ */
+static inline bool x86_may_store(const struct vcpu *v, uint64_t page)
+{
+	const struct x86_slots *s = &v->slots;
+	unsigned noting = atomic_load_explicit(&s->noting, memory_order_acquire);
+
+	if (noting != X86_NOTED_ALL || page >= s->n_noted)
+		return noting == X86_NOTED_NOT;
+	for (unsigned super = 0; super < 2; super++) {
+		uint32_t note = atomic_load_explicit(&s->noted[page][super], memory_order_acquire);
+
+		if (note == atomic_load_explicit(&s->period[super], memory_order_acquire))
+			return true;
+	}
+	return false;
+}
+
 /*
  * tlb.c, for code that has vector registers in use: these clobber general registers only.
  * x86_tlb_find() - the first-level entry of @table that allows READ or WRITE of the page at @lin,

@@ -39,6 +39,19 @@
 
 /* ---- slots and ranges ---- */
 
+/* What was noted of stores is not true any more. 0 is no period: it stands for no note. */
+static void end_period(struct x86_slots *t, unsigned class)
+{
+	uint32_t next = atomic_load_explicit(&t->period[class], memory_order_relaxed) + 1;
+
+	if (UNLIKELY(next == 0)) {
+		for (uint64_t i = 0; i < t->n_noted; i++)
+			atomic_store_explicit(&t->noted[i][class], 0, memory_order_relaxed);
+		next = 1;
+	}
+	atomic_store_explicit(&t->period[class], next, memory_order_release);
+}
+
 /* @class: 0 user, 1 supervisor */
 static void slots_flush(struct vcpu *v, unsigned class)
 {
@@ -46,6 +59,7 @@ static void slots_flush(struct vcpu *v, unsigned class)
 	struct x86_slot *all = &t->s[0][0];
 	uint8_t *listed = &t->listed[0][0];
 
+	end_period(t, class);
 	for (unsigned i = 0; i < t->n_filled[class]; i++) {
 		unsigned n = t->filled[class][i];
 
@@ -848,6 +862,9 @@ const struct x86_range *x86_range_make(struct vcpu *v, unsigned set, struct x86_
 	uint64_t before, after;
 	struct x86_range *r;
 
+	/* each page has to be noted: x86_note_store() */
+	if (write && atomic_load_explicit(&s->noting, memory_order_relaxed) == X86_NOTED_ALL)
+		return NULL;
 	neighbours(v, e, lin, write, &before, &after, &large);
 	if (write && before | after) {
 		before = clear_of_code(e->code, -1, MIN(before, CODE_FAR));

@@ -150,9 +150,24 @@ enum {
 };
 enum { X86_LISTED = 1, X86_LISTED_LARGE = 2, X86_LOOKS = 8 };
 
+typedef _Atomic uint32_t x86_noted[2];
+enum x86_noting {
+	X86_NOTED_UNUSED, /* slots were never filled */
+	X86_NOTED_NOT,    /* they were without a note */
+	X86_NOTED_ALL,
+};
 struct x86_slots {
 	_Alignas(64) struct x86_slot s[X86_SLOT_SETS][X86_SLOTS];
 	uint64_t code[X86_SLOT_SETS][X86_SLOTS]; /* of write slots: address of base's code byte */
+	/*
+	 * With several vCPUs: for each page of guest RAM the period in which it was last put into a
+	 * write slot, of user and supervisor mode. A period ends when all slots of the mode have
+	 * been emptied. Others read both (x86_may_store()).
+	 */
+	x86_noted *noted; /* the engine's */
+	uint64_t n_noted;
+	_Atomic uint32_t period[2];
+	_Atomic uint8_t noting; /* enum x86_noting */
 	/* slots that may not be empty, by number over all sets: user, supervisor */
 	uint32_t n_filled[2];
 	uint16_t filled[2][2 * X86_SLOTS];

@@ -18,6 +18,18 @@
  * store sees the mark. Marking and clearing exclude each other (code_lock), so that a mark found
  * set has its fence behind it. A stale block whose bytes still match is taken again.
  *
+ * Stores of translated code do not look. They go through slots (cpu/x86/vcpu.h), which are filled
+ * for pages without code only, and each filling is noted (x86_note_store()). Whoever marks a page
+ * looks at the notes of the other vCPUs after the fence. A vCPU that may have a slot over the page,
+ * or be between its check and the store, is asked to empty its slots, which it does in
+ * block_find(), where no access is under way; one that is parked does so before it runs again.
+ * Nobody waits for that longer than a few microseconds: until it has been done, blocks of the page
+ * are decoded, run once and forgotten (MARK_LATER), as if each instruction were fetched from
+ * memory. Serializing instructions end blocks, so that such a block never goes on with what was
+ * read before one. In the other direction: a page whose code byte is found clear has no block that
+ * is valid, because its generation is stepped, and the vCPUs that translated it are told, before
+ * the byte is cleared.
+ *
  * Memory: a pool and the thunk arena, both bounded; when either is full everything is dropped
  * (block_flush_all), which happens only here, that is, never below a running block.
  */
@@ -88,34 +100,103 @@ static void fence_all_threads(struct interp_cpu *ic)
 		(void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 }
 
-/*
- * Mark [off, off+len) of a page as decoded. Return: true and the generation if the bytes are still
- * @bytes; false when they have changed. Granules that another vCPU has marked count only once its
- * fence is through: hence the lock.
- */
-static bool mark_code(struct interp_cpu *ic, struct interp_page *meta, _Atomic uint8_t *code,
-		      const uint8_t *page, unsigned off, unsigned len, const uint8_t *bytes,
-		      uint64_t *ret_gen)
+/* ---- stores of other vCPUs ---- */
+
+/* Ask the other vCPUs that may store to page @n without looking to stop it. Return: there are some
+ * that still may. After the fence, code_lock held. */
+static bool ask_others(const struct interp_cpu *self, uint64_t n)
 {
-	uint64_t mask = interp_granules(off, len);
-	bool same;
+	bool some = false;
+
+	for (struct interp_cpu *ic = self->ivm->cpus; ic; ic = ic->next) {
+		if (ic == self || !x86_may_store(ic->v, n))
+			continue;
+		atomic_store(&ic->empty_wanted, true);
+		if (atomic_load(&ic->parked))
+			continue; /* it looks at empty_wanted after it has cleared that */
+		atomic_fetch_or(&ic->v->request, (uint32_t)VCPU_REQ_EVENT);
+		some = true;
+	}
+	return some;
+}
+
+void interp_empty_slots(struct interp_cpu *ic)
+{
+	if (LIKELY(!atomic_load_explicit(&ic->empty_wanted, memory_order_relaxed)))
+		return;
+	atomic_store(&ic->empty_wanted, false);
+	x86_slots_flush(ic->v);
+}
+
+/* A few microseconds: longer than a vCPU needs that is running, shorter than it is worth to wait
+ * for one that is not. */
+static void wait_for_others(struct interp_cpu *ic, uint64_t n)
+{
+	enum { TURNS = 64 };
+	bool some = true;
+
+	for (unsigned i = 0; some && i < TURNS; i++) {
+		__builtin_ia32_pause();
+		pthread_mutex_lock(&ic->ivm->code_lock);
+		some = false;
+		for (struct interp_cpu *o = ic->ivm->cpus; o; o = o->next)
+			some |= o != ic && x86_may_store(o->v, n) && !atomic_load(&o->parked);
+		pthread_mutex_unlock(&ic->ivm->code_lock);
+	}
+}
+
+/* ---- marking ---- */
+
+enum mark {
+	MARK_CHANGED, /* the bytes are others now */
+	MARK_LATER,   /* they may become others without anybody's knowing */
+	MARK_DONE,
+};
+
+static enum mark mark_once(struct interp_cpu *ic, struct interp_page *meta, _Atomic uint8_t *code,
+			   const uint8_t *page, unsigned off, unsigned len, const uint8_t *bytes,
+			   uint64_t *ret_gen)
+{
+	uint64_t mask = interp_granules(off, len), n = (uint64_t)(meta - ic->ivm->pages);
+	enum mark r = MARK_DONE;
 
 	pthread_mutex_lock(&ic->ivm->code_lock);
+	if (!atomic_load(code) || (ic->ivm->smp && x86_may_store(ic->v, n))) {
+		x86_slots_drop_code(ic->v, code);
+		x86_forget_store(ic->v, n);
+	}
 	if ((atomic_load(&meta->granules) & mask) != mask || !atomic_load(code)) {
-		/* Translated code's stores look no more at pages that its slots cover. */
-		if (!atomic_load(code))
-			x86_slots_drop_code(ic->v, code);
 		atomic_fetch_or(&meta->granules, mask);
 		atomic_store(code, 1);
 		fence_all_threads(ic);
 	}
-	same = guest_equal(page + off, bytes, len);
-	if (same)
+	if (ic->ivm->smp && ask_others(ic, n))
+		r = MARK_LATER;
+	else if (!guest_equal(page + off, bytes, len))
+		r = MARK_CHANGED;
+	else
 		*ret_gen = atomic_load(&meta->gen);
 	if (ic->tr)
 		meta->users |= BIT(ic->v->index & 63);
 	pthread_mutex_unlock(&ic->ivm->code_lock);
-	return same;
+	return r;
+}
+
+/*
+ * Mark [off, off+len) of a page as decoded. MARK_DONE: and the generation, if the bytes are still
+ * @bytes. Granules that another vCPU has marked count only once its fence is through: hence the
+ * lock.
+ */
+static enum mark mark_code(struct interp_cpu *ic, struct interp_page *meta, _Atomic uint8_t *code,
+			   const uint8_t *page, unsigned off, unsigned len, const uint8_t *bytes,
+			   uint64_t *ret_gen)
+{
+	enum mark r = mark_once(ic, meta, code, page, off, len, bytes, ret_gen);
+
+	if (LIKELY(r != MARK_LATER))
+		return r;
+	wait_for_others(ic, (uint64_t)(meta - ic->ivm->pages));
+	return mark_once(ic, meta, code, page, off, len, bytes, ret_gen);
 }
 
 /*
@@ -172,10 +253,11 @@ void interp_code_written(struct interp_vm *ivm, struct ram_block *rb, uint64_t o
 		 */
 		if (!granules || granules & mask) {
 			pthread_mutex_lock(&ivm->code_lock);
-			atomic_store(&meta->granules, 0);
-			atomic_store(&rb->code[page], 0);
+			/* the code byte last: who finds it clear stores without telling */
 			atomic_fetch_add(&meta->gen, 1);
 			post_stale(ivm, meta);
+			atomic_store(&meta->granules, 0);
+			atomic_store(&rb->code[page], 0);
 			pthread_mutex_unlock(&ivm->code_lock);
 		}
 		off += part;
@@ -348,14 +430,14 @@ static struct block *build_odd(struct vcpu *v, struct draft *d, uint64_t rip, ui
 		return b; /* MMIO: good for one run, never found again (page is NULL) */
 	b->page_off = (uint16_t)(lin & 0xfff);
 	b->meta = page_meta(ic->ivm, &e1);
-	if (!mark_code(ic, b->meta, e1.code, e1.host, b->page_off, MIN(first, b->n_bytes), b->bytes,
-		       &b->gen))
+	if (mark_code(ic, b->meta, e1.code, e1.host, b->page_off, MIN(first, b->n_bytes), b->bytes,
+		      &b->gen) != MARK_DONE)
 		return b;
 	if (avail > first) {
 		b->meta2 = page_meta(ic->ivm, &e2);
 		if (b->n_bytes > first &&
-		    !mark_code(ic, b->meta2, e2.code, e2.host, 0, b->n_bytes - first,
-			       b->bytes + first, &b->gen2))
+		    mark_code(ic, b->meta2, e2.code, e2.host, 0, b->n_bytes - first,
+			      b->bytes + first, &b->gen2) != MARK_DONE)
 			return b;
 		b->page2 = e2.host;
 	}
@@ -395,7 +477,8 @@ static bool limit_ok(const struct vcpu *v, const struct block *b)
 bool block_unchanged(struct interp_cpu *ic, struct block *b, const struct x86_tlb_entry *e)
 {
 	ic->v->count.smc++;
-	if (!mark_code(ic, b->meta, e->code, e->host, b->page_off, b->n_bytes, b->bytes, &b->gen))
+	if (mark_code(ic, b->meta, e->code, e->host, b->page_off, b->n_bytes, b->bytes, &b->gen) !=
+	    MARK_DONE)
 		return false;
 	if (b->native)
 		ic->hooks->revalidated(b);
@@ -443,7 +526,9 @@ static struct block *build(struct vcpu *v, const struct x86_tlb_entry *e, uint64
 	struct interp_cpu *ic = icpu(v);
 	unsigned off = (unsigned)(code_lin(v, rip, key) & 0xfff);
 	struct draft *d = ic->draft;
+	enum mark mark;
 	struct block *b;
+	size_t used;
 
 	for (unsigned tries = 0;; tries++) {
 		if (ic->pool_used + BLOCK_ROOM > ic->pool_size || (tries && d->full))
@@ -460,20 +545,25 @@ static struct block *build(struct vcpu *v, const struct x86_tlb_entry *e, uint64
 				insert_odd(v, b);
 			return b;
 		}
+		used = ic->pool_used;
 		b = commit(v, d, rip, key);
 		b->page = e->host;
 		b->page_off = (uint16_t)off;
 		b->meta = page_meta(ic->ivm, e);
-		if (mark_code(ic, b->meta, e->code, e->host, off, b->n_bytes, b->bytes, &b->gen)) {
+		mark = mark_code(ic, b->meta, e->code, e->host, off, b->n_bytes, b->bytes, &b->gen);
+		if (mark == MARK_DONE) {
 			insert(ic, b);
 			if (ic->hooks && !(b->flags & BLOCK_SINGLE))
 				ic->hooks->built(v, b);
 			return b;
 		}
-		if (tries > 16) {
-			/* Somebody keeps writing it: what was read is as good as anything. */
+		if (tries > 16 || mark == MARK_LATER) {
+			/* Somebody keeps writing it, or may: what was read is as good as anything.
+			 */
 			b->gen = atomic_load(&b->meta->gen) - 1;
 			b->flags |= BLOCK_SINGLE;
+			if (mark == MARK_LATER) /* nothing is built before it has run */
+				ic->pool_used = used;
 			return b;
 		}
 	}
@@ -564,6 +654,7 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 		block_flush_all(ic);
 	if (UNLIKELY(atomic_load_explicit(&ic->n_stale, memory_order_acquire)))
 		ic->hooks->stale(v);
+	interp_empty_slots(ic);
 	b = ic->jump[jump_slot(rip)];
 	if (b && b->rip == rip && b->key == key && key & X86_MODE_FLAT && block_valid(b) &&
 	    block_still_mapped(v, b, rip)) {

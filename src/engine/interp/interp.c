@@ -316,6 +316,7 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 	ic->x87_lazy_fdp = cpu_model_has(v->model, X86_FEAT_FDP_EXCPTN);
 	ic->has_avx = __builtin_cpu_supports("avx");
 	ic->null_entry.code = &ic->zero_code;
+	atomic_store(&ic->parked, true);
 	ic->draft = block_draft_new();
 	pool_size = pool_bytes(mem_ram_total(vm->mem));
 	pool = map_zeroed(pool_size);

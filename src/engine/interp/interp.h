@@ -240,6 +240,11 @@ struct interp_cpu {
 	 * fetched by interp_fetch_stale(). */
 	_Atomic uint32_t n_stale; /* STALE_MOST + 1: there were more, so all */
 	struct interp_page *stale[STALE_MOST];
+	/*
+	 * Slots for stores are to be emptied before anything more runs; asked for by who makes a
+	 * page code. While the vCPU is parked, outside of run(), nothing runs anyway.
+	 */
+	_Atomic bool empty_wanted, parked;
 	const struct interp_hooks *hooks; /* NULL = none */
 	struct translator *tr;            /* engine/translate; NULL = none */
 	bool flush_wanted;                /* drop all blocks when the next one is looked for */
@@ -398,6 +403,8 @@ void interp_code_written(struct interp_vm *ivm, struct ram_block *rb, uint64_t o
 /** interp_fetch_stale() - empty ic->stale[] into @to. Return: how many, or more than STALE_MOST for
  * "any page". vCPU thread. */
 unsigned interp_fetch_stale(struct interp_cpu *ic, struct interp_page *to[STALE_MOST]);
+/** interp_empty_slots() - if another vCPU has asked for it. vCPU thread, between blocks. */
+void interp_empty_slots(struct interp_cpu *ic);
 
 /* The 64-byte granules of a page that [off, off+len) touches; len is not 0. */
 static inline uint64_t interp_granules(unsigned off, unsigned len)

@@ -185,10 +185,6 @@ static void stack_operand(struct xlat *x, bool write, unsigned kind, struct stub
 {
 	struct ea a = stack_top;
 
-	if (write && x->t->smp) {
-		stack_ptr(x, write, kind, ret_stub);
-		return;
-	}
 	if (write)
 		a.disp = -(int)x->w;
 	check(xlat_operand(x, &a, x->w, write, true, ret_stub));
@@ -214,7 +210,6 @@ static void push_return(struct xlat *x)
 	xlat_op_mem(x, x->is64, 0x89, tmp);
 	x->s2_group = 0;
 	move_sp(x, -(int)x->w);
-	xlat_stored(x, STUB_STORED_GO);
 }
 
 /* Where the host's call just emitted comes back to: S1 = where the guest wants to go, flags M. */
@@ -327,7 +322,6 @@ static void put_push(struct xlat *x, const struct insn *in)
 		xlat_op_mem(x, x->is64, 0x89, reg);
 	}
 	move_sp_soon(x, -(int)x->w, slow);
-	xlat_stored(x, STUB_STORED);
 	slow->restore = x->e;
 	slow->back = x->m.n;
 }
@@ -340,7 +334,6 @@ void xlat_push_word(struct xlat *x, unsigned word)
 	tr_gs(&x->m, true, 0x8b, S2, tr_word(word));
 	tr_mem(&x->m, x->is64, 0x89, S2, S1, NO_REG, 0, 0);
 	move_sp(x, -(int)x->w);
-	xlat_stored(x, STUB_STORED);
 	slow->back = x->m.n;
 }
 
@@ -540,8 +533,6 @@ static void put_stub(struct xlat *x, const struct stub *s)
 		x->fault[tb->n_faults++] = (struct tr_fault){.at = s->at, .stub = m->n};
 	if (s->rcx)
 		tr_rr(m, true, 0x89, S1, RCX);
-	if (s->kind == STUB_STORED || s->kind == STUB_STORED_GO)
-		tr_gs(m, true, 0x89, S1, tr_word(W_PTR)); /* which what follows may use */
 	if (s->recipe)
 		xlat_recipe(x, s->recipe);
 	if (s->save || s->recipe)
@@ -550,20 +541,11 @@ static void put_stub(struct xlat *x, const struct stub *s)
 	switch (s->kind) {
 	case STUB_SLOW: call_back(x, s, x->b->cold[s->insn].fn); break;
 	case STUB_STRING: call_back(x, s, tr_string); break;
-	case STUB_STRING_STORED:
-		xlat_stored_stub(x, s);
-		call_back(x, s, tr_string_stored);
-		break;
 	case STUB_STRING_FILL: xlat_string_fill(x, s); break;
 	case STUB_END: tail_uop(x, s->insn); break;
 	case STUB_MISS:
 		tr_gs(m, true, 0x89, S1, tr_word(W_TARGET));
 		tail_to(x, (uintptr_t)&x->b->uop[s->insn], tr_miss);
-		break;
-	case STUB_STORED:
-	case STUB_STORED_GO:
-		xlat_stored_stub(x, s);
-		call_back(x, s, s->kind == STUB_STORED ? tr_stored : tr_stored_go);
 		break;
 	case STUB_FAR_EXIT: put_far_exit(x, s); break;
 	case STUB_EXIT: tail_to(x, (uintptr_t)&tb->exit[s->insn], tr_chain); break;

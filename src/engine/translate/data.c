@@ -80,7 +80,6 @@ static bool put_stack(struct xlat *x, const struct ea *from, const struct ea *to
 	tr_gs(m, true, 0x8b, S2, tr_word(W_STR_A));
 	tr_mem(m, x->is64, 0x89, S2, S1, NO_REG, 0, 0);
 	move_sp(x, by);
-	xlat_stored(x, STUB_STORED);
 	join(x, load, store);
 	return true;
 }
@@ -153,8 +152,6 @@ static bool put_bt(struct xlat *x, const struct insn *in)
 	EMIT(m, size == 8 ? 0x4d : 0x45, 0x0f, in->opcode, 0x1a); /* [r10], r11 */
 	x->e = true;
 	x->m_ok = false;
-	if (store)
-		xlat_stored(x, STUB_STORED);
 	join(x, slow, far);
 	return true;
 }
@@ -181,7 +178,6 @@ bool xlat_cmpxchg(struct xlat *x, const struct insn *in)
 	EMIT(m, wide ? 0x49 : 0x41, 0x0f, 0xc7, 0x0a); /* [r10] */
 	x->e = true;
 	x->m_ok = false;
-	xlat_stored(x, STUB_STORED);
 	join(x, slow, odd);
 	return true;
 }
@@ -221,7 +217,6 @@ static bool put_stmxcsr(struct xlat *x, const struct insn *in)
 	if (!xlat_ptr(x, &a, 4, true, &slow))
 		return false;
 	EMIT(&x->m, 0x41, 0x0f, 0xae, 0x1a); /* stmxcsr [r10] */
-	xlat_stored(x, STUB_STORED);
 	join(x, slow, NULL);
 	return true;
 }

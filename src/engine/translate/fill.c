@@ -196,11 +196,13 @@ struct tr_filled tr_fill(struct vcpu *v, gva_t lin, unsigned n, unsigned what)
 	}
 	if (!e)
 		return missed(v, lin, n);
-	if (write_set && atomic_load_explicit(e->code, memory_order_relaxed)) {
+	if (write_set && !x86_note_store(v, e, set & X86_SLOT_SUPER)) {
 		/* something was decoded from the bytes of the access? */
 		if (what & TR_FILL_GROUP)
 			return missed(v, lin, n);
-		if (write && interp_hits_code(icpu(v)->ivm, e, (unsigned)lin & 0xfff, size))
+		if (write &&
+		    (atomic_load_explicit(&t->noting, memory_order_relaxed) == X86_NOTED_ALL ||
+		     interp_hits_code(icpu(v)->ivm, e, (unsigned)lin & 0xfff, size)))
 			return missed(v, lin, n);
 		return once(t, n, lin, e);
 	}

@@ -482,46 +482,6 @@ int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, ui
 	return TR_NEXT;
 }
 
-/* @size bytes at W_PTR. */
-void tr_stored_bytes(struct vcpu *v, unsigned size)
-{
-	struct ram_block *rb = mem_block_of(v->mem, (void *)(uintptr_t)v->word[W_PTR]);
-	uint64_t off;
-
-	check(rb);
-	off = v->word[W_PTR] - (uintptr_t)rb->host;
-	/* the next one finds the code byte before it stores */
-	for (uint64_t page = off >> MEM_PAGE_SHIFT; page <= (off + size - 1) >> MEM_PAGE_SHIFT;
-	     page++)
-		x86_slots_drop_code(v, &rb->code[page]);
-	mem_block_written(v->mem, rb, off, size);
-	v->code_changed = true;
-}
-
-int tr_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
-{
-	const struct uop_cold *c = &uop_block(u)->cold[u->n];
-	bool leave;
-
-	tr_stored_bytes(v, c->mem_size ? c->mem_size : 8);
-	leave = atomic_load_explicit(&v->request, memory_order_relaxed) || v->s.pending_dbg;
-	if (v->code_changed) {
-		v->code_changed = false;
-		leave |= !block_valid(uop_block(u));
-	}
-	if (!leave)
-		return tr_resume(v, u + 1, tab, fl);
-	uop_uncount(v, u + 1);
-	return uop_leave(v, uop_next_rip(u), fl);
-}
-
-int tr_stored_go(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
-{
-	tr_stored_bytes(v, 8);
-	v->code_changed = false;
-	return tr_resume(v, u, tab, fl);
-}
-
 int tr_leave(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
 	uint64_t rip = uop_rip(u);

@@ -253,7 +253,7 @@ static unsigned find_extent(const struct xlat *x, struct group *g)
 		branched |= x->in[k - 1].special == SP_JCC;
 		if (!same_base(first, c))
 			continue;
-		if (c->write && (x->t->smp || (!g->write && !first->stack && branched)))
+		if (c->write && !g->write && !first->stack && branched)
 			continue;
 		min = MIN(g->min, c->disp);
 		max = MAX(g->max, c->disp + c->size);
@@ -296,7 +296,7 @@ static void put_check(struct xlat *x, struct group *g, const struct ea *a)
 	unsigned len = (unsigned)(g->max - g->min + (g->moves < 0 ? -g->moves : g->moves)), slot;
 	unsigned from;
 	enum tr_want want = g->ptr ? TR_PTR_S2 : TR_DELTA;
-	bool by_page = xlat_wants_page(x, a, g->write);
+	bool by_page = xlat_wants_page(x, a);
 	struct emit *m = &x->m;
 	struct stub *s;
 
@@ -391,7 +391,6 @@ bool xlat_group_next(struct xlat *x)
 	struct uop u = {0};
 
 	if (x->ungrouped || k >= x->b->n_insns || uop_fn_ends(x->b->cold[k].fn) || !c->size ||
-	    (c->write && x->t->smp) ||
 	    !branch_handler(x->b->key, in, x->b->rip + x->b->cold[k].off, &u))
 		return false;
 	switch (in->special) {
@@ -416,7 +415,7 @@ bool xlat_group(struct xlat *x, const struct ea *ea, unsigned size, bool write, 
 	struct emit *m = &x->m;
 	struct group *g;
 
-	if (x->ungrouped || c->size != size || c->write != write || (write && x->t->smp))
+	if (x->ungrouped || c->size != size || c->write != write)
 		return false;
 	g = find_group(x, c);
 	if (!g)

@@ -198,8 +198,6 @@ static bool copy_mem(struct xlat *x, const struct insn *in, const struct copy_pl
 		x->e = true;
 		x->m_ok = false;
 	}
-	if (store)
-		xlat_stored(x, STUB_STORED);
 	slow->restore = x->e;
 	slow->back = x->m.n;
 	return true;

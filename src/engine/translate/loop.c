@@ -179,7 +179,7 @@ static unsigned find_turns(const struct xlat *x)
 	for (unsigned i = 0; i < x->b->n_insns; i++) {
 		const struct access *a = &x->access[i];
 
-		if (!a->size || (a->write && x->t->smp) || !xlat_step(x, a, &step))
+		if (!a->size || !xlat_step(x, a, &step))
 			continue;
 		most = MAX(most, step < 0 ? -step : step);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory accesses of translated code: addresses, the check before an access, and what follows a
- * store. Intel SDM vol. 1, 3.7.5.
+ * Memory accesses of translated code: addresses and the check before an access. Intel SDM vol. 1,
+ * 3.7.5.
  *
  * The check compares the address with a slot (struct x86_slot in cpu/x86/vcpu.h), a range of linear
  * addresses that lies in one run of host memory:
@@ -20,10 +20,9 @@
  * interpreter's. A place with a slot of its own that misses time and again in short order (memory
  * of many small pages used at random) is changed to look by page number, tr_by_page().
  *
- * Stores. Pages that hold code are in no write slot when there is one vCPU: filling looks at the
- * code bytes, and whoever makes a page code empties the slots (mark_code() in interp/block.c). With
- * more vCPUs a page can become code between the check and the store, so the code byte is looked at
- * once more after the store.
+ * Stores. Pages that hold code are in no write slot: filling looks at the code bytes, and whoever
+ * makes a page code sees to it that no slot covers it (mark_code() in interp/block.c, for several
+ * vCPUs, too). So there is nothing to do after a store.
  */
 #include "engine/translate/xlat.h"
 
@@ -136,11 +135,6 @@ unsigned xlat_choose_slot(struct xlat *x, const struct ea *a, unsigned size, boo
 size_t xlat_slot_field(unsigned slot, size_t field)
 {
 	return offsetof(struct vcpu, slots.s) + slot * sizeof(struct x86_slot) + field;
-}
-
-size_t xlat_slot_code(unsigned slot)
-{
-	return offsetof(struct vcpu, slots.code) + 8u * slot;
 }
 
 unsigned xlat_range_slot(struct xlat *x, const struct ea *a, bool write)
@@ -284,13 +278,11 @@ static void put_page_hit(struct emit *m, size_t table, enum tr_want want, unsign
 /*
  * Does the access look for its slot by page number from the start? Large programs have so many
  * places that slots of their own, which they share, are mostly another's: half of the time of a
- * compiler went into filling them. A loop's places are few and soon have theirs; and the look after
- * a store of one vCPU of several (xlat_stored()) needs to know the slot.
+ * compiler went into filling them. A loop's places are few and soon have theirs.
  */
-bool xlat_wants_page(const struct xlat *x, const struct ea *a, bool write)
+bool xlat_wants_page(const struct xlat *x, const struct ea *a)
 {
-	return !x->loop && !(x->t->smp && write) && a->seg == NO_REG && a->base != X86_RSP &&
-	       !is_known(a);
+	return !x->loop && a->seg == NO_REG && a->base != X86_RSP && !is_known(a);
 }
 
 void xlat_page_check(struct xlat *x, unsigned set, unsigned size, enum tr_want want, bool hit)
@@ -309,7 +301,7 @@ static bool put_access(struct xlat *x, const struct ea *a, unsigned size, bool w
 		       struct stub **ret_stub)
 {
 	struct emit *m = &x->m;
-	bool by_page = xlat_wants_page(x, a, write);
+	bool by_page = xlat_wants_page(x, a);
 	size_t table;
 	struct stub *s;
 	unsigned from;
@@ -345,7 +337,6 @@ static bool put_access(struct xlat *x, const struct ea *a, unsigned size, bool w
 	else
 		tr_gs(m, true, 0x8b, S2, SLOT(x, delta));
 	s->after = m->n;
-	x->s1_offset = !s1;
 	*ret_stub = s;
 	return true;
 }
@@ -449,12 +440,6 @@ void xlat_try(struct xlat *x, const struct stub *s)
 	/* mov r11d, slot's offset in the array << 8 | size - 1 */
 	tr_imm64(m, S2, slot * sizeof(struct x86_slot) << 8 | (s->size - 1u));
 	tr_jump_to(m, 0xe8, x->rx, x->t->miss[s->kind_of_slot][s->write]);
-	if (x->t->smp && s->write) {
-		/* what follows looks at this very slot (xlat_stored()) */
-		EMIT(m, 0x0f, 0x83); /* jnc hit */
-		emit32(m, s->hit - (m->n + 4));
-		return;
-	}
 	EMIT(m, 0x0f, 0x82); /* jc slow */
 	slow = m->n;
 	emit32(m, 0);
@@ -537,42 +522,4 @@ int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uin
 		t->used += align_up(x.m.n, 16);
 	}
 	return tr_resume(v, NULL, tab, fl);
-}
-
-/* ---- stores ---- */
-
-void xlat_stored(struct xlat *x, unsigned kind)
-{
-	struct emit *m = &x->m;
-	struct stub *s;
-
-	if (!x->t->smp)
-		return;
-	if (x->e && !x->m_ok) {
-		tr_gs(m, true, 0x89, S1, tr_word(W_PTR));
-		need_m(x); /* uses S1 */
-		tr_gs(m, true, 0x8b, S1, tr_word(W_PTR));
-	}
-	x->e = false;
-	x->s2_group = 0;
-	tr_rr(m, true, 0x89, S1, S2);
-	if (!x->s1_offset)
-		tr_gs(m, true, 0x2b, S2, SLOT(x, host));
-	EMIT(m, 0x49, 0xc1, 0xeb, MEM_PAGE_SHIFT); /* shr r11, 12 */
-	tr_gs(m, true, 0x03, S2, xlat_slot_code(x->slot));
-	EMIT(m, 0x41, 0x80, 0x3b, 0, 0x0f, 0x85); /* cmp byte [r11], 0; jne stub */
-	emit32(m, 0);
-	s = xlat_stub(x, kind);
-	s->slot_host = x->s1_offset ? (uint16_t)(x->slot + 1) : 0;
-	s->back = m->n;
-}
-
-void xlat_stored_stub(struct xlat *x, const struct stub *s)
-{
-	if (!s->slot_host)
-		return;
-	/* the interpreter wants the host pointer */
-	tr_gs(&x->m, true, 0x8b, S1,
-	      xlat_slot_field(s->slot_host - 1u, offsetof(struct x86_slot, host)));
-	tr_gs(&x->m, true, 0x01, S1, tr_word(W_PTR));
 }

@@ -364,14 +364,6 @@ int tr_string(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, ui
 	return uop_block(u)->cold[u->n].fn(v, u, tab, fl);
 }
 
-/* A chunk that was done in place went to a page that is marked now. */
-int tr_string_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
-{
-	tr_stored_bytes(v, (unsigned)v->word[W_STR_D]);
-	/* RCX is 0, so the handler does nothing but look whether this block is still good */
-	return uop_block(u)->cold[u->n].fn(v, u, tab, fl);
-}
-
 /* ---- instructions ---- */
 
 #define INLINE_MOST 65536u /* bytes without a look at requests */
@@ -425,29 +417,6 @@ static struct stub *check_range(struct xlat *x, unsigned log2, unsigned slot, un
 	return s;
 }
 
-/* With more vCPUs: has one of the two pages become code meanwhile? S1, S2 = offset of the first
- * element in the slot, bytes. */
-static struct stub *check_code(struct xlat *x, unsigned slot)
-{
-	struct emit *m = &x->m;
-	struct stub *s;
-
-	tr_gs(m, true, 0x89, S1, tr_word(W_PTR));
-	tr_gs(m, true, 0x89, S2, tr_word(W_STR_D));
-	tr_rr(m, true, 0x01, S1, S2);
-	shr_imm(m, true, S1, MEM_PAGE_SHIFT);
-	shr_imm(m, true, S2, MEM_PAGE_SHIFT);
-	tr_gs(m, true, 0x03, S1, xlat_slot_code(slot));
-	tr_gs(m, true, 0x03, S2, xlat_slot_code(slot));
-	EMIT(m, 0x41, 0x80, 0x3a, 0, 0x75, 4); /* cmp byte [r10], 0; jne to the other jne */
-	EMIT(m, 0x41, 0x80, 0x3b, 0);          /* cmp byte [r11], 0 */
-	EMIT(m, 0x0f, 0x85);                   /* jne */
-	emit32(m, 0);
-	s = xlat_stub(x, STUB_STRING_STORED);
-	s->slot_host = (uint16_t)(slot + 1);
-	return s;
-}
-
 /* Up to FEW elements one by one, which leaves nothing for the REP MOVS that follows: that alone
  * takes as long as ten of them. Flags and S1 are free. */
 static void put_few(struct xlat *x, unsigned log2)
@@ -477,7 +446,7 @@ static void put_few(struct xlat *x, unsigned log2)
  * instruction has to wait for. Everything else is the routine's. The stubs fill the slots and go to
  * the routine.
  */
-static void put_rep_inline(struct xlat *x, enum tr_string_op op, unsigned log2, struct stub *s[3],
+static void put_rep_inline(struct xlat *x, enum tr_string_op op, unsigned log2, struct stub *s[2],
 			   struct to_routine *j)
 {
 	struct ea src = {.base = X86_RSI, .index = NO_REG, .seg = NO_REG};
@@ -495,7 +464,7 @@ static void put_rep_inline(struct xlat *x, enum tr_string_op op, unsigned log2, 
 	test_df(m);
 	jcc_routine(x, CC_NE, j);
 	EMIT(m, 0x48, 0x81, 0xf9); /* cmp rcx, most */
-	emit32(m, (x->t->smp ? 4096u : INLINE_MOST) >> log2);
+	emit32(m, INLINE_MOST >> log2);
 	jcc_routine(x, CC_A, j);
 	if (op == TR_MOVS) {
 		from = xlat_range_slot(x, &src, false);
@@ -505,14 +474,12 @@ static void put_rep_inline(struct xlat *x, enum tr_string_op op, unsigned log2, 
 	if (op == TR_MOVS)
 		tr_gs(m, true, 0x03, RSI, SLOT_FIELD(from, delta));
 	tr_gs(m, true, 0x03, RDI, SLOT_FIELD(to, delta));
-	if (op == TR_MOVS && log2 >= 2 && !x->t->smp)
+	if (op == TR_MOVS && log2 >= 2)
 		put_few(x, log2);
 	rep_insn(&r);
 	if (op == TR_MOVS)
 		tr_gs(m, true, 0x2b, RSI, SLOT_FIELD(from, delta));
 	tr_gs(m, true, 0x2b, RDI, SLOT_FIELD(to, delta));
-	if (x->t->smp)
-		s[2] = check_code(x, to);
 	EMIT(m, 0xeb, 5 + 2 + 5); /* jmp over the routine */
 }
 
@@ -541,7 +508,7 @@ void xlat_string_fill(struct xlat *x, const struct stub *s)
 static void put_rep(struct xlat *x, const struct insn *in, enum tr_string_op op)
 {
 	unsigned log2 = (unsigned)__builtin_ctz(in->mem_size);
-	struct stub *s, *stub[3] = {NULL};
+	struct stub *s, *stub[2] = {NULL};
 	struct to_routine j = {0};
 	struct emit *m = &x->m;
 
@@ -562,8 +529,6 @@ static void put_rep(struct xlat *x, const struct insn *in, enum tr_string_op op)
 	x->m_ok = !x->e;
 	s->restore = x->e;
 	s->back = m->n;
-	if (stub[2])
-		stub[2]->back = m->n;
 }
 
 static struct stub *jne_slow(struct xlat *x)
@@ -597,7 +562,6 @@ static void put_movs(struct xlat *x, const struct ea *src, const struct ea *dst,
 	op_s1(x, 0x88, size, S2);
 	step(x, RSI, size);
 	step(x, RDI, size);
-	xlat_stored(x, STUB_STORED);
 }
 
 /* ES:RDI is looked at first, as processors do. */
@@ -638,7 +602,6 @@ static void put_single(struct xlat *x, const struct insn *in)
 		check(xlat_ptr(x, &dst, size, true, &slow[1]));
 		op_s1(x, 0x88, size, RAX);
 		step(x, RDI, size);
-		xlat_stored(x, STUB_STORED);
 		break;
 	case SP_LODS:
 		check(xlat_ptr(x, &src, size, false, &slow[1]));

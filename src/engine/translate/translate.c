@@ -145,6 +145,11 @@ static void translator_free(struct translator *t)
 	code_map_done(&t->map);
 	if (t->ras_map)
 		munmap(t->ras_map, RAS_BYTES);
+	if (t->slots) {
+		munmap(t->slots->noted, t->slots->n_noted * sizeof(x86_noted));
+		t->slots->n_noted = 0;
+		atomic_store(&t->slots->noting, (uint8_t)X86_NOTED_UNUSED);
+	}
 	free(t->blocks);
 	free(t->at);
 	free(t);
@@ -178,6 +183,25 @@ static size_t cache_size(const struct engine_vm *vm)
 	return MIN(MAX(eighth, CODE_LEAST), CODE_MOST);
 }
 
+/* What the stores of one vCPU of several are noted in: x86_note_store(). */
+static int note_stores(struct engine_vm *vm, struct interp_cpu *ic, struct translator *t,
+		       struct error *err)
+{
+	struct x86_slots *s = &ic->v->slots;
+	uint64_t n = mem_ram_total(vm->mem) >> MEM_PAGE_SHIFT;
+	void *p = mmap(NULL, n * sizeof(x86_noted), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return error_set(err, -ENOMEM, "translate: no address space for notes of stores");
+	t->slots = s;
+	s->noted = p;
+	s->n_noted = n;
+	atomic_store(&s->period[0], 1);
+	atomic_store(&s->period[1], 1);
+	return 0;
+}
+
 static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct error *err)
 {
 	struct translator *t = xnew(struct translator);
@@ -189,6 +213,11 @@ static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct er
 		r = ras_map(t, err);
 	if (!r)
 		r = tr_glue(t, ic, err);
+	if (r) {
+		translator_free(t);
+		return r;
+	}
+	r = note_stores(vm, ic, t, err);
 	if (r) {
 		translator_free(t);
 		return r;
@@ -248,13 +277,34 @@ static void translate_vcpu_done(struct vcpu *v)
 	engine_interp.vcpu_done(v);
 }
 
+/* With more vCPUs stores have to be noted (block.c of interp): what slots hold from before is not.
+ */
+static void begin_run(struct interp_cpu *ic)
+{
+	struct x86_slots *s = &ic->v->slots;
+	bool smp = ic->ivm->smp;
+
+	atomic_exchange(&ic->parked, false); /* a full fence */
+	interp_empty_slots(ic);
+	if (atomic_load_explicit(&s->noting, memory_order_relaxed) == X86_NOTED_ALL)
+		return;
+	if (smp)
+		x86_slots_flush(ic->v);
+	atomic_store(&s->noting, (uint8_t)(smp ? X86_NOTED_ALL : X86_NOTED_NOT));
+}
+
 static int translate_run(struct engine_vm *vm, struct vcpu *v, struct vcpu_exit *ret_exit)
 {
-	/* stores are translated otherwise when there are more vCPUs (mem.c) */
-	if (icpu(v)->tr->smp != icpu(v)->ivm->smp)
-		icpu(v)->flush_wanted = true;
+	struct interp_cpu *ic = icpu(v);
+	int r;
+
+	if (ic->tr->smp != ic->ivm->smp)
+		ic->flush_wanted = true;
 	asm volatile("wrgsbase %0" : : "r"((uint64_t)(uintptr_t)v));
-	return engine_interp.run(vm, v, ret_exit);
+	begin_run(ic);
+	r = engine_interp.run(vm, v, ret_exit);
+	atomic_store_explicit(&ic->parked, true, memory_order_release);
+	return r;
 }
 
 static void translate_kick(struct vcpu *v)

@@ -214,8 +214,9 @@ struct translator {
 	uint8_t *refill[X86_SLOT_SETS];
 	uint8_t *by_page; /* S1 = struct tr_place: calls tr_by_page() */
 	unsigned slot_turn;
-	bool smp;     /* translated for more than one vCPU */
-	unsigned hot; /* executions before a block is translated */
+	bool smp;                /* translated for more than one vCPU */
+	struct x86_slots *slots; /* of the vCPU, whose notes are to be freed */
+	unsigned hot;            /* executions before a block is translated */
 	uint8_t *ras_miss, *ras_empty;
 	uint8_t *ras_map; /* stacks of return addresses: kernel's, user's */
 	struct {
@@ -295,11 +296,6 @@ int tr_goto(struct vcpu *v, const struct block *b);
 /** tr_far() - the soft TLB must look up where @b lies before it can be entered from elsewhere. */
 int tr_far(struct vcpu *v, const struct block *b, struct x86_tlb_entry *tab, uint32_t fl);
 int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
-/** tr_stored_bytes() - @size bytes at W_PTR were stored to pages with code. */
-void tr_stored_bytes(struct vcpu *v, unsigned size);
-/** tr_stored() - a store went to a page with code (W_PTR). tr_stored_go(): a push of a call. */
-int tr_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
-int tr_stored_go(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 int tr_chain(struct vcpu *v, struct tr_exit *x, struct x86_tlb_entry *tab, uint32_t fl);
 /** tr_leave() - to the run loop, which goes on at the instruction of @u. */
 int tr_leave(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);

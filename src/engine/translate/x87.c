@@ -199,8 +199,6 @@ static bool put_mem(struct xlat *x, const struct insn *in, const struct copy_pla
 		return false;
 	}
 	put_insn(x, in, p, s, &off);
-	if (store)
-		xlat_stored(x, STUB_STORED);
 	s->restore = x->e;
 	s->back = x->m.n;
 	if (unmasks) {

@@ -9,17 +9,14 @@
 #include "engine/translate/translate.h"
 
 enum stub_kind {
-	STUB_SLOW,   /* run the instruction in the interpreter, come back after it */
-	STUB_END,    /* the same, without coming back: final instructions */
-	STUB_MISS,   /* indirect branch: target in W_TARGET */
-	STUB_STORED, /* a store hit a page with code */
-	STUB_STORED_GO,
-	STUB_STRING,        /* STUB_SLOW through tr_string() */
-	STUB_STRING_STORED, /* the same through tr_string_stored() */
-	STUB_STRING_FILL,   /* xlat_string_fill() */
-	STUB_EXIT,          /* an exit that is not linked */
-	STUB_FAR_EXIT,      /* of a conditional jump to another page: flags to memory first */
-	STUB_LEAVE,         /* leave at the block's first instruction: flags in M, E, */
+	STUB_SLOW,        /* run the instruction in the interpreter, come back after it */
+	STUB_END,         /* the same, without coming back: final instructions */
+	STUB_MISS,        /* indirect branch: target in W_TARGET */
+	STUB_STRING,      /* STUB_SLOW through tr_string() */
+	STUB_STRING_FILL, /* xlat_string_fill() */
+	STUB_EXIT,        /* an exit that is not linked */
+	STUB_FAR_EXIT,    /* of a conditional jump to another page: flags to memory first */
+	STUB_LEAVE,       /* leave at the block's first instruction: flags in M, E, */
 	STUB_LEAVE_E,
 	STUB_FAR,   /* is the block mapped in this epoch? */
 	STUB_LATER, /* not needed: leave as soon as they have been written */
@@ -62,7 +59,6 @@ struct stub {
 	uint8_t s2_group;    /* xlat.s2_group there */
 	uint8_t part, which; /* STUB_FAR_EXIT: xlat.now there; the exit */
 	uint64_t rip;
-	uint16_t slot_host; /* STUB_STORED: W_PTR is an offset in the range of this one */
 };
 
 /* A memory access as groups see it (group.c): registers of some version and a constant. */
@@ -131,9 +127,8 @@ struct xlat {
 	struct group group[X86_GROUPS];
 	int sp_moved; /* by pushes and pops, not added to RSP yet: the next instruction does */
 	struct loop loop_plan;
-	bool s1_offset; /* S1 is the offset in the slot, not the host pointer */
-	unsigned w;     /* 8 or 4: width of the stack and of near branches */
-	unsigned i;     /* current instruction */
+	unsigned w; /* 8 or 4: width of the stack and of near branches */
+	unsigned i; /* current instruction */
 	unsigned n_slow;
 	unsigned hot_end;     /* where the fast path ends */
 	unsigned first_write; /* TR_TYPE_D: the instruction that writes the flags */
@@ -228,8 +223,8 @@ void xlat_put_ea(struct xlat *x, unsigned dst, bool wide, const struct ea *a, in
 		 unsigned t1, unsigned t2);
 /** xlat_disp_fits() - can the address plus @more bytes be encoded? */
 bool xlat_disp_fits(const struct ea *a, int64_t more);
-/** xlat_ptr() - S1 = host pointer of @size bytes at @a, to be kept until xlat_stored(); the slow
- * stub in *ret_stub (its .back to be set). S2 and EFLAGS are lost. False: must go the slow way. */
+/** xlat_ptr() - S1 = host pointer of @size bytes at @a; the slow stub in *ret_stub (its .back to be
+ * set). S2 and EFLAGS are lost. False: must go the slow way. */
 bool xlat_ptr(struct xlat *x, const struct ea *a, unsigned size, bool write,
 	      struct stub **ret_stub);
 /** xlat_operand() - the same with the operand in x->m.mem*; needs S1 and, if @s2_free, S2. */
@@ -237,7 +232,7 @@ bool xlat_operand(struct xlat *x, const struct ea *a, unsigned size, bool write,
 		  struct stub **ret_stub);
 /** xlat_op_mem() - op @reg, operand of xlat_ptr() or xlat_operand(). */
 void xlat_op_mem(struct xlat *x, bool w, uint8_t op, unsigned reg);
-/** xlat_op_free() - S1 or S2, whichever the operand does not need (not with xlat_stored()). */
+/** xlat_op_free() - S1 or S2, whichever the operand does not need. */
 static inline unsigned xlat_op_free(const struct xlat *x)
 {
 	return x->m.mem == S1 ? S2 : S1;
@@ -245,23 +240,18 @@ static inline unsigned xlat_op_free(const struct xlat *x)
 /** xlat_choose_slot() - the slot of an access, by number over all sets. */
 unsigned xlat_choose_slot(struct xlat *x, const struct ea *a, unsigned size, bool write);
 /** xlat_wants_page() - does the access look for its slot by page number from the start? */
-bool xlat_wants_page(const struct xlat *x, const struct ea *a, bool write);
+bool xlat_wants_page(const struct xlat *x, const struct ea *a);
 /** xlat_page_check() - the check of an extent of @size bytes from address S1 on by page number, up
  * to the rel32 of a miss; @hit: what follows it. */
 void xlat_page_check(struct xlat *x, unsigned set, unsigned size, enum tr_want want, bool hit);
-/** xlat_stored() - after a store: code pages. @kind: STUB_STORED or STUB_STORED_GO. */
-void xlat_stored(struct xlat *x, unsigned kind);
 /** xlat_range_slot() - the slot for a range of bytes at @a; xlat_slot_field(): where vcpu has its
- * field at @field, xlat_slot_code(): and the code byte of its first page. */
+ * field at @field. */
 unsigned xlat_range_slot(struct xlat *x, const struct ea *a, bool write);
 size_t xlat_slot_field(unsigned slot, size_t field);
-size_t xlat_slot_code(unsigned slot);
 /** xlat_try() - in the stub of a check that failed: try to fill the slot and go on, natively. */
 void xlat_try(struct xlat *x, const struct stub *s);
 /** xlat_refill() - when the interpreter had to do it after all: fill the slot now. */
 void xlat_refill(struct xlat *x, const struct stub *s);
-/** xlat_stored_stub() - in the stub of xlat_stored(). */
-void xlat_stored_stub(struct xlat *x, const struct stub *s);
 /** xlat_slots_forget() - after @in: which registers point elsewhere now. */
 void xlat_slots_forget(struct xlat *x, const struct insn *in);
 
