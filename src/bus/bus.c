@@ -21,6 +21,7 @@
 #include <stdlib.h>
 
 #include "base/bits.h"
+#include "base/log.h"
 
 enum { PORT_COUNT = 65536 };
 
@@ -241,6 +242,25 @@ static bool one_owner(struct bus *bus, uint32_t port, unsigned size)
 	return r && port + size <= r->port + r->size;
 }
 
+/* Who claims a port or an address; "-": nobody. Bus lock held. */
+static const char *claimant(struct bus *bus, bool pio, uint64_t at)
+{
+	struct mem_ref ref;
+
+	if (pio)
+		return bus->ports[at] ? bus->ports[at]->name : "-";
+	mem_lookup(bus->mem, at, &ref);
+	return ref.kind == MEM_IO ? ref.io->name : ref.kind == MEM_NONE ? "-" : "memory";
+}
+
+static void trace(struct bus *bus, bool pio, const char *what, uint64_t at, unsigned size,
+		  uint64_t val, const char *who)
+{
+	log_trace("io: %s %s %0*llx %0*llx (%s)", pio ? "port" : "mmio", what, pio ? 4 : 8,
+		  (unsigned long long)at, (int)size * 2,
+		  (unsigned long long)(val & mask_bytes(size)), who);
+}
+
 static uint32_t pio_read_locked(struct bus *bus, uint32_t port, unsigned size)
 {
 	struct bus_region *r = port_owner(bus, port);
@@ -264,6 +284,8 @@ uint32_t bus_pio_read(struct bus *bus, uint16_t port, unsigned size)
 		for (unsigned i = 0; i < size; i++)
 			val |= pio_read_locked(bus, port + i, 1) << (i * 8);
 	}
+	if (UNLIKELY(bus->trace_io))
+		trace(bus, true, "read", port, size, val, claimant(bus, true, port));
 	bus_unlock(bus);
 	return val;
 }
@@ -282,6 +304,8 @@ void bus_pio_write(struct bus *bus, uint16_t port, unsigned size, uint32_t val)
 {
 	bus_lock(bus);
 	bus->count.pio_writes++;
+	if (UNLIKELY(bus->trace_io))
+		trace(bus, true, "write", port, size, val, claimant(bus, true, port));
 	if (size == 1 || one_owner(bus, port, size)) {
 		pio_write_locked(bus, port, size, val);
 	} else {
@@ -328,6 +352,8 @@ uint64_t bus_mmio_read(struct bus *bus, gpa_t gpa, unsigned size)
 	bus_lock(bus);
 	bus->count.mmio_reads++;
 	val = mmio_read_locked(bus, gpa, size);
+	if (UNLIKELY(bus->trace_io))
+		trace(bus, false, "read", gpa, size, val, claimant(bus, false, gpa));
 	bus_unlock(bus);
 	return val;
 }
@@ -369,6 +395,8 @@ void bus_mmio_write(struct bus *bus, gpa_t gpa, unsigned size, uint64_t val)
 {
 	bus_lock(bus);
 	bus->count.mmio_writes++;
+	if (UNLIKELY(bus->trace_io))
+		trace(bus, false, "write", gpa, size, val, claimant(bus, false, gpa));
 	mmio_write_locked(bus, gpa, size, val);
 	bus_unlock(bus);
 }

@@ -44,6 +44,8 @@ struct bus {
 	struct msi_bus msi;
 	struct bus_region **ports; /* [65536], NULL = unclaimed */
 	struct bus_counters count;
+	/* Print each access; each odd thing a guest does to a device. Set before vCPUs run. */
+	bool trace_io, trace_errors;
 };
 
 int bus_init(struct bus *bus, struct mem_space *mem, struct error *err) MUST_CHECK;

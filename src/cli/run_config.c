@@ -605,6 +605,27 @@ static int settle_usb(struct vm_config *c)
 	return 0;
 }
 
+static int set_engine(struct run_config *rc, const char *value)
+{
+	const char *names[16] = {"auto"};
+
+	rc->vm.engine = value;
+	if (engine_known(value))
+		return 0;
+	for (unsigned i = 0; engine_list()[i] && i + 2 < ARRAY_SIZE(names); i++)
+		names[i + 1] = engine_list()[i]->name;
+	return bad_word("engine", value, names);
+}
+
+static int set_cpu(struct run_config *rc, const char *value)
+{
+	rc->vm.cpu = value;
+	for (const char *const *name = cpu_model_names(); *name; name++)
+		if (!strcmp(*name, value))
+			return 0;
+	return bad_word("CPU model", value, cpu_model_names());
+}
+
 static int set_flag(struct run_config *rc, int option)
 {
 	switch (option) {
@@ -635,8 +656,8 @@ static int set_option(struct run_config *rc, int option, const char *value)
 	case O_NET: return set_net(rc, value);
 	case O_PUBLISH: return add_forward(rc, value);
 	case O_MACHINE: return set_machine(rc, value);
-	case O_ENGINE: rc->vm.engine = value; return 0;
-	case O_CPU: rc->vm.cpu = value; return 0;
+	case O_ENGINE: return set_engine(rc, value);
+	case O_CPU: return set_cpu(rc, value);
 	case O_SERIAL: return add_serial(rc, value);
 	case O_CONSOLE: return add_console(rc, value);
 	case O_DEBUGCON: rc->vm.debugcon = value; return check_chr("debugcon", value);

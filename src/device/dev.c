@@ -170,11 +170,18 @@ void guest_error(struct dev *d, const char *fmt, ...)
 	char text[200];
 	va_list ap;
 
+	bool all = d->sv->bus && d->sv->bus->trace_errors;
+
 	/* A guest can do odd things millions of times a second; the log must not grow with it. */
-	if (n > GUEST_ERRORS_SHOWN && (n & (n - 1)))
+	if (!all && n > GUEST_ERRORS_SHOWN && (n & (n - 1)))
 		return;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	log_info("%s/%s: guest error %llu: %s", d->cls->name, d->id, (unsigned long long)n, text);
+	if (all)
+		log_trace("%s/%s: guest error %llu: %s", d->cls->name, d->id, (unsigned long long)n,
+			  text);
+	else
+		log_info("%s/%s: guest error %llu: %s", d->cls->name, d->id, (unsigned long long)n,
+			 text);
 }

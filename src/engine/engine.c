@@ -37,6 +37,14 @@ unsigned engine_number(const char *name)
 	return n;
 }
 
+bool engine_known(const char *name)
+{
+	for (unsigned i = 0; engines[i]; i++)
+		if (is_named(name, engines[i]->name))
+			return true;
+	return !strcmp(name, "auto");
+}
+
 static const struct engine_ops *pick_named(const char *name, struct engine_caps *ret_caps,
 					   struct error *err)
 {

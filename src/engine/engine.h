@@ -54,6 +54,8 @@ const struct engine_ops *const *engine_list(void);
 const struct engine_ops *engine_pick(const char *name, struct engine_caps *ret_caps,
 				     struct error *err);
 
+/** engine_known() - is @name "auto" or that of an engine, usable or not? */
+bool engine_known(const char *name);
 /** engine_number() - N of "lockstep:N" (engine_vm.compare_every), else 0. */
 unsigned engine_number(const char *name);
 

@@ -545,6 +545,10 @@ int vm_new(const struct vm_config *cfg, struct vm **ret_vm, struct error *err)
 	if (r == 0)
 		r = bus_init(&vm->bus, vm->mem, err);
 	vm->bus_up = r == 0;
+	if (r == 0) {
+		vm->bus.trace_io = cfg->trace & TRACE_IO;
+		vm->bus.trace_errors = cfg->trace & TRACE_GUEST_ERRORS;
+	}
 	if (r == 0 && cfg->deterministic)
 		bus_lock_nests(&vm->bus);
 	if (r == 0)

@@ -5,8 +5,10 @@
 #include "cm.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bus/bus.h"
 
@@ -333,6 +335,36 @@ static void test_two_buses(void **state)
 	mem_space_free(mem2);
 }
 
+/* -d io: each access with who claims it. */
+static void test_trace(void **state)
+{
+	static const char *const want[] = {"io: port write 0060 5a (", "io: port read 0061 11 (",
+					   "io: port read 0200 ffff (-)",
+					   "io: mmio read 00001000 ffffffff (-)"};
+	struct fix *f = *state;
+	FILE *out = tmpfile();
+	int saved = dup(2);
+	char text[2000] = "";
+
+	assert_non_null(out);
+	assert_int_equal(bus_map_pio(&f->bus, &f->a.r, 0x60, NULL), 0);
+	fflush(stderr);
+	dup2(fileno(out), 2);
+	f->bus.trace_io = true;
+	bus_pio_write(&f->bus, 0x60, 1, 0x5a);
+	bus_pio_read(&f->bus, 0x61, 1);
+	bus_pio_read(&f->bus, 0x200, 2);
+	bus_mmio_read(&f->bus, 0x1000, 4);
+	dup2(saved, 2);
+	close(saved);
+	rewind(out);
+	assert_true(fread(text, 1, sizeof(text) - 1, out) > 0);
+	fclose(out);
+	for (unsigned i = 0; i < ARRAY_SIZE(want); i++)
+		if (!strstr(text, want[i]))
+			fail_msg("no '%s' in:\n%s", want[i], text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +375,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_rom, setup, teardown),
 		cmocka_unit_test(test_irq),
 		cmocka_unit_test_setup_teardown(test_msi, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_trace, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_buses, setup, teardown),
 	};
 

@@ -156,6 +156,14 @@ static void test_run_usage(void **state)
 		{"run --kernel k --gdb 1234", 2, "--gdb: unknown place '1234'"},
 		{"run --kernel k --disk ,ro", 2, "--disk needs the path"},
 		{"run --kernel k --module ,args", 2, "--module needs the path"},
+		{"run --kernel x --engine warp", 2, "unknown engine 'warp'; there is: auto, "},
+		{"run --kernel x --engine interpp", 2, "did you mean 'interp'?"},
+		{"run --kernel x --engine lockstep:x", 2, "unknown engine"},
+		{"run --kernel x --cpu 8086", 2, "unknown CPU model '8086'"},
+		{"run --kernel x --cpu nehalen", 2, "did you mean 'nehalem'?"},
+		{"run --kernel x --tpm=x", 2, "there is: [tis|crb]"},
+		{"run --kernel x --tpm-state unix:", 2, "unknown place 'unix:'"},
+		{"run --kernel x --tpm --deterministic", 2, "leave --tpm out"},
 	};
 
 	check_rows(rows, ARRAY_SIZE(rows));
@@ -177,8 +185,6 @@ static void test_run_host(void **state)
 		 "cannot open module"},
 		{"run --net none --kernel /etc/passwd --disk /nonexistent.img", 1,
 		 "/nonexistent.img"},
-		{"run --net none --kernel /etc/passwd --engine warp", 1, "warp"},
-		{"run --net none --kernel /etc/passwd --cpu 8086", 1, "8086"},
 		{"run --net none --kernel /etc/passwd --serial file:/nonexistent/x", 1,
 		 "serial port 1: "},
 		{"run --net stream:/nonexistent --kernel /etc/passwd", 1, "network: "},

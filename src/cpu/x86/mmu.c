@@ -10,8 +10,10 @@
 #include "cpu/x86/internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "mem/guest.h"
 
 #define PAGE(lin) ((lin) & ~0xfffull)
@@ -57,6 +59,8 @@ int x86_set_cr3(struct vcpu *v, uint64_t val)
 	if (x86_load_pdptes(v, val, v->s.cr0, v->s.cr4))
 		return X86_FAULT;
 	v->s.cr3 = val;
+	if (UNLIKELY(v->trace & TRACE_MMU))
+		log_trace("mmu: cpu%u: cr3 %08llx", v->index, (unsigned long long)val);
 	x86_tlb_new_space(v);
 	return X86_OK;
 }
@@ -190,6 +194,20 @@ static void enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access,
 	e->tag_write = PAGE(lin) | v->tlb->generation;
 }
 
+/* @w NULL: no translation. */
+static void trace_walk(const struct vcpu *v, gva_t lin, unsigned access, const struct x86_walk *w)
+{
+	char gpa[24] = "fault";
+
+	if (w)
+		snprintf(gpa, sizeof(gpa), "%llx", (unsigned long long)w->gpa);
+	log_trace("mmu: cpu%u: cpl %u %s %llx -> %s", v->index, v->cpl,
+		  access & X86_ACC_EXEC    ? "fetch"
+		  : access & X86_ACC_WRITE ? "write"
+					   : "read",
+		  (unsigned long long)lin, gpa);
+}
+
 /* Translate [lin, lin+len) inside one page and enter it into @table. */
 static int part_find(struct vcpu *v, unsigned table, gva_t lin, unsigned len, unsigned access,
 		     struct part *p)
@@ -211,8 +229,13 @@ static int part_find(struct vcpu *v, unsigned table, gva_t lin, unsigned len, un
 		return X86_OK;
 	}
 	v->count.tlb_misses++;
-	if (x86_walk_t(v, lin, access, table, &w))
+	if (x86_walk_t(v, lin, access, table, &w)) {
+		if (UNLIKELY(v->trace & TRACE_MMU))
+			trace_walk(v, lin, access, NULL);
 		return X86_FAULT;
+	}
+	if (UNLIKELY(v->trace & TRACE_MMU))
+		trace_walk(v, lin, access, &w);
 	p->gpa = w.gpa;
 	v->tlb->slow_page = PAGE(lin);
 	if (x86_lapic_page(v, w.gpa)) {

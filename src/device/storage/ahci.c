@@ -111,7 +111,7 @@ static const struct state_field ahci_fields[] = {
 	STATE_STRUCTS(struct ahci_regs, port, port_fields),
 	STATE_END,
 };
-static const struct state_desc ahci_state = STATE_DESC("ahci", 1, struct ahci_regs, ahci_fields);
+static const struct state_desc ahci_state = STATE_DESC("ahci", 2, struct ahci_regs, ahci_fields);
 
 static struct ahci *to_ahci(struct dev *d)
 {

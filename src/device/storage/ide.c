@@ -43,11 +43,11 @@ static const struct state_field ide_drive_fields[] = {
 	STATE_VAL(struct ide_drive_regs, spt, .min = 1, .max = 255),
 	STATE_VAL(struct ide_drive_regs, xfer_mode),
 	STATE_VAL(struct ide_drive_regs, write_cache),
-	STATE_VAL(struct ide_drive_regs, smart),
+	STATE_VAL(struct ide_drive_regs, smart, .since = 2),
 	STATE_VAL(struct ide_drive_regs, irq),
 	STATE_VAL(struct ide_drive_regs, power, .max = 2),
 	STATE_PAD(struct ide_drive_regs, pad_),
-	STATE_STRUCT(struct ide_drive_regs, lu, scsi_lu_regs_fields),
+	STATE_STRUCT(struct ide_drive_regs, lu, scsi_lu_regs_fields, .since = 2),
 	STATE_END,
 };
 

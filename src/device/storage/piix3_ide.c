@@ -42,7 +42,7 @@ static const struct state_field piix3_ide_fields[] = {
 	STATE_END,
 };
 static const struct state_desc piix3_ide_state =
-	STATE_DESC("piix3-ide", 1, struct piix3_ide_regs, piix3_ide_fields);
+	STATE_DESC("piix3-ide", 2, struct piix3_ide_regs, piix3_ide_fields);
 
 /* ---- the DMA engine ---- */
 
