@@ -12,15 +12,19 @@
 #include "device/input/i8042.h"
 #include "device/intc/i8259.h"
 #include "device/intc/ioapic.h"
+#include "device/misc/cf9.h"
 #include "device/misc/debugcon.h"
 #include "device/misc/debugexit.h"
 #include "device/misc/i8237.h"
 #include "device/misc/port92.h"
 #include "device/misc/postcode.h"
 #include "device/misc/testdev.h"
+#include "device/pci/host.h"
+#include "device/pci/pam.h"
 #include "device/timer/hpet.h"
 #include "device/timer/i8254.h"
 #include "device/timer/mc146818.h"
+#include "machine/firmware.h"
 
 #define FIRMWARE_LOG_PORT 0x402 /* SeaBIOS and OVMF write their messages there */
 
@@ -277,6 +281,37 @@ static void hpet_legacy(void *ctx, unsigned pin, bool level)
 
 	i8254_set_legacy(m->pit, pin, level);
 	mc146818_set_legacy(m->rtc, pin, level);
+}
+
+int parts_shadow(struct machine *m, struct pam *ret_pam, struct error *err)
+{
+	struct firmware_low low = {0};
+	int r;
+
+	ret_pam->ram = m->ram;
+	if (!m->cfg.firmware.bios)
+		return 0;
+	r = firmware_map(m, &low, err);
+	if (r < 0)
+		return r;
+	ret_pam->rom[0] = (struct pam_rom){
+		.block = low.block, .gpa = low.gpa, .off = low.off, .size = low.size};
+	return 0;
+}
+
+int parts_cf9(struct machine *m, struct pci_host *host, struct error *err)
+{
+	struct cf9 *cf9 = (struct cf9 *)dev_new(&cf9_class, "cf9", &m->sv);
+	int r;
+
+	cf9->behind_pci_host = true;
+	irq_init(&cf9->hard, parts_reset_request, m, 0);
+	irq_init(&cf9->soft, parts_cpu_reset, m, 0);
+	r = parts_add(m, &cf9->dev, err);
+	if (r < 0)
+		return r;
+	host->cf9 = &cf9->region;
+	return 0;
 }
 
 int parts_hpet(struct machine *m, struct error *err)

@@ -9,6 +9,8 @@
 #include "machine/machine.h"
 
 struct i8042;
+struct pam;
+struct pci_host;
 
 #define ISA_IRQ_TIMER   0u
 #define ISA_IRQ_KBD     1u
@@ -48,6 +50,13 @@ int parts_timers(struct machine *m, struct error *err) MUST_CHECK;     /* PIT, R
 int parts_serial(struct machine *m, struct error *err) MUST_CHECK;     /* COM1, COM2 */
 /** parts_power() - ACPI PM block; @fixed: at MACHINE_PM_BASE, else moved by a PCI function. */
 int parts_power(struct machine *m, bool fixed, struct error *err) MUST_CHECK;
+/** parts_shadow() - what lies behind the shadow segments of @ret_pam: RAM, and the firmware's image
+ * where there is one, which is mapped. */
+int parts_shadow(struct machine *m, struct pam *ret_pam, struct error *err) MUST_CHECK;
+/* Firmware for virtual machines tells by this subsystem of the host bridge that fw_cfg is there. */
+enum { PARTS_SUBSYSTEM_VENDOR = 0x1af4, PARTS_SUBSYSTEM = 0x1100 };
+/** parts_cf9() - reset control register inside the configuration ports of @host. */
+int parts_cf9(struct machine *m, struct pci_host *host, struct error *err) MUST_CHECK;
 int parts_hpet(struct machine *m, struct error *err) MUST_CHECK;
 /** parts_isa_glue() - port 92h, the DMA controllers, port 80h. */
 int parts_isa_glue(struct machine *m, struct error *err) MUST_CHECK;

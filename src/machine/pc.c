@@ -50,35 +50,25 @@ static int build_bridges(struct machine *m, struct error *err)
 	struct i440fx *hb = (struct i440fx *)dev_new(&i440fx_class, "i440fx", &m->sv);
 	struct piix3 *isa;
 	struct piix4_pm *pm;
-	struct firmware_low low = {0};
-	struct cf9 *cf9;
 	int r;
 
-	hb->pam.ram = m->ram;
 	hb->shadow_at_reset = !m->cfg.firmware.bios;
-	r = m->cfg.firmware.bios ? firmware_map(m, &low, err) : 0;
+	r = parts_shadow(m, &hb->pam, err);
 	if (r < 0) {
 		dev_free(&hb->dev);
 		return r;
 	}
 	if (m->cfg.firmware.bios) {
-		hb->pam.rom[0] = (struct pam_rom){
-			.block = low.block, .gpa = low.gpa, .off = low.off, .size = low.size};
-		hb->subsystem_vendor = 0x1af4;
-		hb->subsystem = 0x1100;
+		hb->subsystem_vendor = PARTS_SUBSYSTEM_VENDOR;
+		hb->subsystem = PARTS_SUBSYSTEM;
 	}
 	r = parts_add(m, &hb->dev, err);
 	if (r < 0)
 		return r;
 	m->pci = &hb->bus;
-	cf9 = (struct cf9 *)dev_new(&cf9_class, "cf9", &m->sv);
-	cf9->behind_pci_host = true;
-	irq_init(&cf9->hard, parts_reset_request, m, 0);
-	irq_init(&cf9->soft, parts_cpu_reset, m, 0);
-	r = parts_add(m, &cf9->dev, err);
+	r = parts_cf9(m, &hb->host, err);
 	if (r < 0)
 		return r;
-	hb->host.cf9 = &cf9->region;
 
 	isa = (struct piix3 *)dev_new(&piix3_class, "piix3", &m->sv);
 	isa->bus = m->pci;

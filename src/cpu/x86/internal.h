@@ -11,6 +11,18 @@
 #include "cpu/x86/mmu.h"
 #include "cpu/x86/seg.h"
 
+/* Entries of paging structures, SDM vol. 3, table 4-15 and after. */
+enum {
+	PTE_P = 1 << 0,
+	PTE_W = 1 << 1,
+	PTE_U = 1 << 2,
+	PTE_A = 1 << 5,
+	PTE_D = 1 << 6,
+	PTE_PS = 1 << 7,
+	PTE_G = 1 << 8,
+};
+#define PTE_NX BIT(63)
+
 /* ---- memory in a privilege context (mmu.c, walk.c) ---- */
 
 /** x86_table_for() - TLB table of an ordinary data access at privilege @cpl. */

@@ -659,17 +659,6 @@ struct x86_tlb_entry *x86_tlb_cached(struct vcpu *v, unsigned table, gva_t lin, 
 
 /* ---- the short page walk ---- */
 
-enum {
-	PTE_P = 1 << 0,
-	PTE_W = 1 << 1,
-	PTE_U = 1 << 2,
-	PTE_A = 1 << 5,
-	PTE_D = 1 << 6,
-	PTE_PS = 1 << 7,
-	PTE_G = 1 << 8,
-};
-#define PTE_NX BIT(63)
-
 /* A 4-level walk to a leaf that needs no bit set and whose tables are in the RAM run used last. */
 struct leaf {
 	const uint64_t *table; /* of 512 entries, one of which is the leaf */

@@ -19,17 +19,6 @@
 
 #include <errno.h>
 
-enum {
-	PTE_P = 1 << 0,
-	PTE_W = 1 << 1,
-	PTE_U = 1 << 2,
-	PTE_A = 1 << 5,
-	PTE_D = 1 << 6,
-	PTE_PS = 1 << 7,
-	PTE_G = 1 << 8,
-};
-#define PTE_NX BIT(63)
-
 /* Page-fault error code, SDM vol. 3, 4.7. */
 enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };
 
