@@ -5,44 +5,31 @@
  */
 #include "device/sound/ac97.h"
 #include "ear.h"
+#include "slot.h"
 
 enum { NAM = 0xc000, NABM = 0xc400, PO = NABM + 0x10, LIST = 0x10000, BUF = 0x20000 };
 
 struct box {
 	struct harness *h;
-	struct pci_bus bus;
+	struct slot slot;
 	struct ac97 *a;
 	struct ear ear;
-	bool irq;
 };
-
-static unsigned route(void *ctx, uint8_t devfn, unsigned pin)
-{
-	return 0;
-}
-
-static void pirq(void *ctx, unsigned n, bool level)
-{
-	((struct box *)ctx)->irq = level;
-}
 
 static struct box *box_new(void)
 {
 	struct box *b = xnew(struct box);
 
 	b->h = harness_new();
-	pci_bus_init(&b->bus, &b->h->bus, route, b);
-	pci_bus_set_pirq(&b->bus, pirq, b);
+	slot_init(&b->slot, b->h);
 	ear_open(&b->ear, b->h);
 	b->a = (struct ac97 *)dev_new(&ac97_class, "sound", &b->h->sv);
-	b->a->bus = &b->bus;
+	b->a->bus = &b->slot.bus;
 	b->a->audio = b->ear.audio;
 	harness_realize(b->h, &b->a->dev);
-	bus_lock(&b->h->bus);
-	pci_bus_config_write(&b->bus, PCI_DEVFN(2, 0), PCI_BAR0, 4, NAM);
-	pci_bus_config_write(&b->bus, PCI_DEVFN(2, 0), PCI_BAR0 + 4, 4, NABM);
-	pci_bus_config_write(&b->bus, PCI_DEVFN(2, 0), PCI_COMMAND, 2, 5);
-	bus_unlock(&b->h->bus);
+	slot_config(&b->slot, PCI_BAR0, 4, NAM);
+	slot_config(&b->slot, PCI_BAR0 + 4, 4, NABM);
+	slot_config(&b->slot, PCI_COMMAND, 2, 5);
 	outl(b->h, NABM + 0x2c, 2);
 	outw(b->h, NAM + 0x02, 0);      /* master: 0 dB */
 	outw(b->h, NAM + 0x18, 0x0808); /* PCM out: 0 dB */
@@ -109,17 +96,17 @@ static void test_run(void **state)
 	assert_int_equal(inw(b->h, PO + 8), 960);
 	play(b, 5);
 	assert_int_equal(inw(b->h, PO + 8), 480); /* exact: 240 frames of 20.8 us */
-	assert_false(b->irq);
+	assert_false(b->slot.irq);
 	harness_check_state_roundtrip(&b->a->dev);
 	play(b, 5);
-	assert_true(b->irq);
+	assert_true(b->slot.irq);
 	assert_int_equal(inw(b->h, PO + 6), 8); /* buffer completed */
 	assert_int_equal(inl(b->h, NABM + 0x30) & 0x40, 0x40);
 	outw(b->h, PO + 6, 8);
-	assert_false(b->irq);
+	assert_false(b->slot.irq);
 	assert_int_equal(inb(b->h, PO + 4), 1);
 	play(b, 11);
-	assert_true(b->irq);
+	assert_true(b->slot.irq);
 	assert_int_equal(inw(b->h, PO + 6),
 			 0xf); /* last valid buffer, current equals last, halted */
 	/* A new last buffer: goes on. */

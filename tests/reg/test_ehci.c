@@ -4,7 +4,7 @@
  * "EHCI": Enhanced Host Controller Interface 1.0. "USB": Universal Serial Bus 2.0.
  */
 #include "device/usb/ehci.h"
-#include "harness.h"
+#include "slot.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,36 +16,22 @@ enum { ACTIVE = 0x80, HALTED = 0x40, XACT = 0x08, IOC = 0x8000 };
 
 struct box {
 	struct harness *h;
-	struct pci_bus bus;
+	struct slot slot;
 	struct ehci *e;
-	bool irq;
 };
-
-static unsigned route(void *ctx, uint8_t devfn, unsigned pin)
-{
-	return 0;
-}
-
-static void pirq(void *ctx, unsigned n, bool level)
-{
-	((struct box *)ctx)->irq = level;
-}
 
 static struct box *box_new(void)
 {
 	struct box *b = xnew(struct box);
 
 	b->h = harness_new();
-	pci_bus_init(&b->bus, &b->h->bus, route, b);
-	pci_bus_set_pirq(&b->bus, pirq, b);
+	slot_init(&b->slot, b->h);
 	b->e = (struct ehci *)dev_new(&ehci_class, "usb", &b->h->sv);
-	b->e->bus = &b->bus;
+	b->e->bus = &b->slot.bus;
 	b->e->hid_present = true;
 	harness_realize(b->h, &b->e->dev);
-	bus_lock(&b->h->bus);
-	pci_bus_config_write(&b->bus, PCI_DEVFN(2, 0), PCI_BAR0, 4, BAR);
-	pci_bus_config_write(&b->bus, PCI_DEVFN(2, 0), PCI_COMMAND, 2, 6);
-	bus_unlock(&b->h->bus);
+	slot_config(&b->slot, PCI_BAR0, 4, BAR);
+	slot_config(&b->slot, PCI_COMMAND, 2, 6);
 	return b;
 }
 
@@ -163,9 +149,9 @@ static void test_transfers(void **state)
 	assert_int_equal(control(b, 0, 0x80, 6, 0x0100, 18), 18);
 	assert_int_equal(data[3], 2);  /* USB 2.0 */
 	assert_int_equal(data[7], 64); /* bytes a packet */
-	assert_true(b->irq);           /* IOC */
+	assert_true(b->slot.irq);      /* IOC */
 	writel(b->h, ER(0x24), 0x3f);
-	assert_false(b->irq);
+	assert_false(b->slot.irq);
 	assert_int_equal(control(b, 0, 0x80, 6, 0x0100, 64), 18); /* short */
 	assert_int_equal(control(b, 0, 0, 5, 5, 0), 0);
 	assert_int_equal(control(b, 0, 0x80, 8, 0, 1), -1); /* nobody there any more */

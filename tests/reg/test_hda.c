@@ -5,49 +5,31 @@
  */
 #include "device/sound/hda.h"
 #include "ear.h"
+#include "slot.h"
 
 enum { BASE = 0xe0000000, CORB = 0x10000, RIRB = 0x11000, LIST = 0x12000, BUF = 0x20000 };
 enum { OUT0 = BASE + 0x80 + 0x20 * HDA_INPUTS, POS = 0x13000 };
 
 struct box {
 	struct harness *h;
-	struct pci_bus bus;
+	struct slot slot;
 	struct hda *hda;
 	struct ear ear;
-	bool irq;
 };
-
-static unsigned route(void *ctx, uint8_t devfn, unsigned pin)
-{
-	return 0;
-}
-
-static void pirq(void *ctx, unsigned n, bool level)
-{
-	((struct box *)ctx)->irq = level;
-}
-
-static void cfg(struct box *b, unsigned off, unsigned size, uint32_t val)
-{
-	bus_lock(&b->h->bus);
-	pci_bus_config_write(&b->bus, PCI_DEVFN(2, 0), off, size, val);
-	bus_unlock(&b->h->bus);
-}
 
 static struct box *box_new(void)
 {
 	struct box *b = xnew(struct box);
 
 	b->h = harness_new();
-	pci_bus_init(&b->bus, &b->h->bus, route, b);
-	pci_bus_set_pirq(&b->bus, pirq, b);
+	slot_init(&b->slot, b->h);
 	ear_open(&b->ear, b->h);
 	b->hda = (struct hda *)dev_new(&hda_class, "sound", &b->h->sv);
-	b->hda->bus = &b->bus;
+	b->hda->bus = &b->slot.bus;
 	b->hda->audio = b->ear.audio;
 	harness_realize(b->h, &b->hda->dev);
-	cfg(b, PCI_BAR0, 4, BASE);
-	cfg(b, PCI_COMMAND, 2, 6);
+	slot_config(&b->slot, PCI_BAR0, 4, BASE);
+	slot_config(&b->slot, PCI_COMMAND, 2, 6);
 	writel(b->h, BASE + 0x08, 1);
 	return b;
 }
@@ -146,10 +128,10 @@ static void test_rings(void **state)
 	assert_int_equal(readw(b->h, BASE + 0x58), 2);
 	assert_int_equal(ld_le32(ram(b->h, RIRB + 8)), 0x1af40022);
 	assert_int_equal(ld_le32(ram(b->h, RIRB + 16)), 0x00100101);
-	assert_true(b->irq); /* HDA 3.3.28: or when the CORB is empty */
+	assert_true(b->slot.irq); /* HDA 3.3.28: or when the CORB is empty */
 	assert_int_equal(readl(b->h, BASE + 0x24), 0xc0000000);
 	writeb(b->h, BASE + 0x5d, 1);
-	assert_false(b->irq);
+	assert_false(b->slot.irq);
 	writew(b->h, BASE + 0x48, 3);
 	assert_int_equal(ld_le32(ram(b->h, RIRB + 24)), 0x00010001);
 	harness_check_state_roundtrip(&b->hda->dev);
@@ -188,14 +170,14 @@ static void test_stream(void **state)
 	start(b, 2, 3840, 0x0011);
 	play(b, 5);
 	assert_int_equal(readl(b->h, OUT0 + 4), 960);
-	assert_false(b->irq);
+	assert_false(b->slot.irq);
 	harness_check_state_roundtrip(&b->hda->dev);
 	play(b, 6);
-	assert_true(b->irq);
+	assert_true(b->slot.irq);
 	assert_int_equal(readl(b->h, BASE + 0x24), 0x80000000u | 1 << HDA_INPUTS);
 	assert_int_equal(ld_le32(ram(b->h, POS + 8 * HDA_INPUTS)), readl(b->h, OUT0 + 4));
 	writeb(b->h, OUT0 + 3, 4);
-	assert_false(b->irq);
+	assert_false(b->slot.irq);
 	play(b, 14);
 	assert_int_equal(readl(b->h, OUT0 + 4),
 			 (25 * 192) % 3840); /* HDA 3.3.37: round and round */
@@ -203,14 +185,14 @@ static void test_stream(void **state)
 	play(b, 10);
 	assert_int_equal(readl(b->h, OUT0 + 4), 960);
 	/* MSI instead of the line */
-	cfg(b, b->hda->f.msi_cap + 4, 4, 0xfee00000);
-	cfg(b, b->hda->f.msi_cap + 2, 2, 1);
+	slot_config(&b->slot, b->hda->f.msi_cap + 4, 4, 0xfee00000);
+	slot_config(&b->slot, b->hda->f.msi_cap + 2, 2, 1);
 	writeb(b->h, OUT0 + 3, 4);
 	harness_clear(b->h);
 	writeb(b->h, OUT0, 6);
 	play(b, 30);
 	assert_true(b->h->n_msis > 0);
-	assert_false(b->irq);
+	assert_false(b->slot.irq);
 	box_free(b);
 }
 

@@ -5,7 +5,7 @@
  * Universal Serial Bus 2.0. "HID": HID 1.11.
  */
 #include "device/usb/uhci.h"
-#include "harness.h"
+#include "slot.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,40 +22,21 @@ enum {
 
 struct box {
 	struct harness *h;
-	struct pci_bus bus;
+	struct slot slot;
 	struct uhci *u;
-	bool irq;
 };
-
-static unsigned route(void *ctx, uint8_t devfn, unsigned pin)
-{
-	return 0;
-}
-
-static void pirq(void *ctx, unsigned n, bool level)
-{
-	((struct box *)ctx)->irq = level;
-}
-
-static void cfg(struct box *b, unsigned off, unsigned size, uint32_t val)
-{
-	bus_lock(&b->h->bus);
-	pci_bus_config_write(&b->bus, PCI_DEVFN(2, 0), off, size, val);
-	bus_unlock(&b->h->bus);
-}
 
 static struct box *box_new(void)
 {
 	struct box *b = xnew(struct box);
 
 	b->h = harness_new();
-	pci_bus_init(&b->bus, &b->h->bus, route, b);
-	pci_bus_set_pirq(&b->bus, pirq, b);
+	slot_init(&b->slot, b->h);
 	b->u = (struct uhci *)dev_new(&uhci_class, "usb", &b->h->sv);
-	b->u->bus = &b->bus;
+	b->u->bus = &b->slot.bus;
 	harness_realize(b->h, &b->u->dev);
-	cfg(b, PCI_BAR0 + 16, 4, IO);
-	cfg(b, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MASTER);
+	slot_config(&b->slot, PCI_BAR0 + 16, 4, IO);
+	slot_config(&b->slot, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MASTER);
 	/* every frame points to one queue */
 	for (unsigned i = 0; i < 1024; i++)
 		st_le32(ram(b->h, LIST + 4 * i), QH | 2);
@@ -147,7 +128,7 @@ static void test_registers(void **state)
 	struct box *b = box_new();
 	uint16_t frame;
 
-	assert_int_equal(pci_bus_config_read(&b->bus, PCI_DEVFN(2, 0), 0x60, 1), 0x10);
+	assert_int_equal(pci_bus_config_read(&b->slot.bus, PCI_DEVFN(2, 0), 0x60, 1), 0x10);
 	harness_run(b->h, register_rows, ARRAY_SIZE(register_rows));
 	outl(b->h, IO + 8, LIST);
 	outw(b->h, IO, 1);
@@ -193,14 +174,14 @@ static void test_control(void **state)
 	data = ram(b->h, BUF + 64);
 	assert_int_equal(control(b, 0, 0x80, 6, 0x0100, 0, 18), -1); /* no port enabled: nobody */
 	assert_true(td_status(b, 0) & CRC);
-	assert_true(b->irq); /* UHCI 2.1.2: error interrupt */
+	assert_true(b->slot.irq); /* UHCI 2.1.2: error interrupt */
 	outw(b->h, IO + 2, 2);
-	assert_false(b->irq);
+	assert_false(b->slot.irq);
 	outw(b->h, IO + 0x10, 0x0004);
 	assert_int_equal(control(b, 0, 0x80, 6, 0x0100, 0, 18), 18);
 	assert_int_equal(data[0], 18);
 	assert_int_equal(data[7], 8); /* endpoint 0: eight bytes a packet */
-	assert_true(b->irq);          /* IOC */
+	assert_true(b->slot.irq);     /* IOC */
 	outw(b->h, IO + 2, 1);
 	assert_int_equal(control(b, 0, 0x80, 6, 0x0100, 0, 64), 18); /* short */
 	assert_int_equal(control(b, 0, 0, 5, 5, 0, 0), 0);
@@ -249,7 +230,7 @@ static void test_reports(void **state)
 	outw(b->h, IO + 2, 0x1f);
 	harness_step(b->h, 8 * NS_PER_MS);
 	assert_int_equal(td_status(b, 0) & (ACTIVE | 0x7ff), 7);
-	assert_true(b->irq);
+	assert_true(b->slot.irq);
 	assert_int_equal(data[0], 2); /* HID B.1: modifiers */
 	assert_int_equal(data[2], 0);
 	put_td(b, 0, IOC, 0x69, 5, 1, 8, BUF, true);
