@@ -24,6 +24,7 @@ struct seq {
 	unsigned count; /* register that counts turns, 16 = memory does */
 	unsigned step;  /* done at the start of the turn; 0 = at its end */
 	bool steady;    /* pointers move by constants each turn */
+	bool indexed;   /* RCX is an index; unless it is steady too, nothing writes it */
 };
 
 static unsigned below(struct seq *s, unsigned n)
@@ -43,7 +44,8 @@ static unsigned other(struct seq *s)
 
 	do
 		r = below(s, s->bits == 64 ? 16 : 8);
-	while (r == s->ptr[0] || r == s->ptr[1] || r == X86_RSP || r == s->count);
+	while (r == s->ptr[0] || r == s->ptr[1] || r == X86_RSP || r == s->count ||
+	       (s->indexed && r == X86_RCX));
 	return r;
 }
 
@@ -58,7 +60,7 @@ static void put_rex(struct seq *s, bool w, unsigned reg, unsigned index, unsigne
 /* [pointer + disp8], sometimes with RCX * scale, which is small or not */
 static void put_mem(struct seq *s, bool w, unsigned op, unsigned reg, unsigned base)
 {
-	bool index = below(s, 16) == 0;
+	bool index = below(s, s->indexed ? 3 : 16) == 0;
 	unsigned escape = op >> 8;
 	int disp = (int)below(s, 96) - 40;
 
@@ -131,6 +133,22 @@ static void put_run(struct seq *s)
 	}
 }
 
+/* FLD, FSTP, FADD and so on, with memory or not */
+static void put_x87(struct seq *s, unsigned base)
+{
+	static const struct {
+		uint8_t op, ext;
+	} ops[] = {{0xdd, 0}, {0xdd, 3}, {0xd9, 0}, {0xd9, 2}, {0xdc, 1}, {0xd8, 4}, {0xdb, 5}};
+	unsigned i = below(s, ARRAY_SIZE(ops) + 1);
+
+	if (i < ARRAY_SIZE(ops)) {
+		put_mem(s, false, ops[i].op, ops[i].ext, base);
+	} else { /* faddp */
+		put8(s, 0xde);
+		put8(s, 0xc1);
+	}
+}
+
 static void put_one(struct seq *s)
 {
 	/* op; | 0x0f00; | prefix << 16 */
@@ -151,6 +169,11 @@ static void put_one(struct seq *s)
 		put_rr(s, below(s, 2) ? 0x01 : 0x11, other(s), other(s));
 	} else if (kind == 6 && below(s, 2)) {
 		put_run(s);
+	} else if (kind == 7 && s->indexed) { /* add or sub index, 0 to 15 */
+		put_rr(s, 0x83, below(s, 2) ? 5 : 0, X86_RCX);
+		put8(s, below(s, 16));
+	} else if (kind == 8 && below(s, 2)) {
+		put_x87(s, base);
 	} else if (kind < 5) {
 		put_pointer_op(s);
 	} else if (kind == 5) { /* mulsd, which can raise nothing but needs the vector registers */
@@ -253,6 +276,7 @@ unsigned diff_make_groups(struct native_case *c, uint64_t id, unsigned bits, uin
 	put_touches(&s);
 	start = s.n;
 	s.steady = below(&s, 2);
+	s.indexed = s.ptr[0] != X86_RCX && s.ptr[1] != X86_RCX && below(&s, 2);
 	s.count = s.steady ? other(&s) : 16;
 	if (s.steady)
 		put_pointer(&s, s.count, below(&s, 1000));

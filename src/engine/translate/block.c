@@ -494,7 +494,9 @@ static void call_back(struct xlat *x, const struct stub *s, const void *fn)
 	if (s->live)
 		leave_if_flushed(x, s->insn);
 	if (s->s2_group)
-		xlat_group_load(x, s->s2_group);
+		xlat_group_load(x, S2, s->s2_group);
+	if (s->s1_group)
+		xlat_group_load(x, S1, s->s1_group);
 	if (s->restore)
 		tr_flags_restore(m);
 	emit8(m, 0xe9);

@@ -271,7 +271,7 @@ static unsigned find_extent(const struct xlat *x, struct group *g)
 
 /* ---- checks ---- */
 
-static size_t group_at(unsigned n)
+size_t xlat_group_at(unsigned n)
 {
 	return offsetof(struct vcpu, slots.group) + 8u * n;
 }
@@ -330,7 +330,7 @@ static void put_check(struct xlat *x, struct group *g, const struct ea *a)
 	}
 	s->after = m->n;
 	g->store_at = m->n;
-	tr_gs(m, true, 0x89, S2, group_at((unsigned)(g - x->group)));
+	tr_gs(m, true, 0x89, S2, xlat_group_at((unsigned)(g - x->group)));
 }
 
 /* A check for @c and what follows it. NULL: it is not worth one. */
@@ -358,7 +358,7 @@ static struct group *new_group(struct xlat *x, const struct ea *a, const struct 
 	return g;
 }
 
-static struct group *find_group(struct xlat *x, const struct access *c)
+struct group *xlat_find_group(struct xlat *x, const struct access *c)
 {
 	for (unsigned i = x->n_groups; i-- > x->first_group;) {
 		struct group *g = &x->group[i];
@@ -375,10 +375,10 @@ static void load(struct xlat *x, struct group *g, unsigned reg)
 {
 	unsigned n = (unsigned)(g - x->group);
 
-	if (reg == S2 && x->s2_group == n + 1)
+	g->stored = true; /* slow paths come back to S1 and S2 as they are here */
+	if (reg == S2 ? x->s2_group == n + 1 : x->s1_group == n + 1)
 		return;
-	tr_gs(&x->m, true, 0x8b, reg, group_at(n));
-	g->stored = true;
+	tr_gs(&x->m, true, 0x8b, reg, xlat_group_at(n));
 	if (reg == S2)
 		x->s2_group = (uint8_t)(n + 1);
 }
@@ -404,7 +404,7 @@ bool xlat_group_next(struct xlat *x)
 	case SP_RET: break;
 	default: return false;
 	}
-	return find_group(x, c);
+	return xlat_find_group(x, c);
 }
 
 bool xlat_group(struct xlat *x, const struct ea *ea, unsigned size, bool write, bool s2_free)
@@ -417,7 +417,7 @@ bool xlat_group(struct xlat *x, const struct ea *ea, unsigned size, bool write, 
 
 	if (x->ungrouped || c->size != size || c->write != write)
 		return false;
-	g = find_group(x, c);
+	g = xlat_find_group(x, c);
 	if (!g)
 		g = new_group(x, a, c);
 	if (!g)
@@ -428,7 +428,16 @@ bool xlat_group(struct xlat *x, const struct ea *ea, unsigned size, bool write, 
 	m->mem_sib = true;
 	m->mem_scale = 0;
 	m->mem_disp = 0;
-	if (g->ptr) {
+	if (g->folded) {
+		reg = x->s1_group == g - x->group + 1 ? S1 : S2;
+		load(x, g, reg);
+		m->mem = (uint8_t)reg;
+		m->mem_index = g->mover == NO_REG ? RSP : tr_host[g->mover];
+		m->mem_scale = g->mover_scale;
+		m->mem_disp = (int32_t)(a->disp - g->bias);
+		if (reg == S1)
+			return true;
+	} else if (g->ptr) {
 		load(x, g, reg);
 		m->mem_index = RSP; /* none */
 		m->mem_disp = (int32_t)(c->disp - g->min);
@@ -478,10 +487,13 @@ void xlat_groups_before(struct xlat *x)
 		xlat_groups_end(x);
 }
 
-void xlat_group_load(struct xlat *x, unsigned group)
+void xlat_group_load(struct xlat *x, unsigned reg, unsigned group)
 {
-	x->s2_group = 0;
-	load(x, &x->group[group - 1], S2);
+	uint8_t *holds = reg == S2 ? &x->s2_group : &x->s1_group;
+
+	*holds = 0;
+	load(x, &x->group[group - 1], reg);
+	*holds = (uint8_t)group;
 }
 
 void xlat_groups_done(struct xlat *x)

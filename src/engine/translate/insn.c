@@ -17,6 +17,7 @@ struct stub *xlat_stub(struct xlat *x, unsigned kind)
 			   .x87 = x->x87_due,
 			   .live = xlat_groups_live(x),
 			   .s2_group = x->s2_group,
+			   .s1_group = x->s1_group,
 			   .vec = x->vec};
 	return s;
 }
@@ -134,7 +135,7 @@ unsigned xlat_put_copy(struct xlat *x, const struct insn *in, const struct copy_
 	m->high8 = p->high8;
 	m->force_rex = p->force_rex;
 	for (unsigned k = 0; k < p->n_mem_gprs; k++) {
-		unsigned g = p->mem_gpr[k], h = mem || k ? S2 : S1;
+		unsigned g = p->mem_gpr[k], h = mem || k || x->s1_group ? S2 : S1;
 
 		m->map[g] = (uint8_t)h;
 		if (h == S2)

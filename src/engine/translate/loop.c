@@ -277,20 +277,27 @@ void xlat_loop_end(struct xlat *x)
 	struct loop *l = &x->loop_plan;
 	struct emit *m = &x->m;
 
-	if (!l->recipe)
+	if (!l->recipe) {
+		bool lost = !x->m_ok && x->s1_group; /* need_m() uses S1 */
+
 		need_m(x);
+		if (lost)
+			xlat_group_load(x, S1, x->s1_group);
+	}
 	if (l->called) {
 		jump_to(m, l->again);
 	} else if (l->unchecked) {
 		if (l->s2_group && x->s2_group != l->s2_group)
-			xlat_group_load(x, l->s2_group);
+			xlat_group_load(x, S2, l->s2_group);
 		put_test(x);
 		jcc_to(m, CC_NE, l->start);
 		jump_to(m, l->again);
+		x->s1_group = 0;
 	} else {
 		put_test(x);
 		jcc_to(m, CC_E, l->again);
 		xlat_groups_turn(x);
+		xlat_fold(x);
 		l->unchecked = l->turned = true;
 		l->start = m->n;
 		l->s2_group = x->s2_group;

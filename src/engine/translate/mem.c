@@ -306,6 +306,7 @@ static bool put_access(struct xlat *x, const struct ea *a, unsigned size, bool w
 	struct stub *s;
 	unsigned from;
 
+	check(!x->s1_group);
 	if (!begin(x, a, size, write))
 		return false;
 	table = page_table(x->slot / X86_SLOTS, size > 8 ? SLOT_BIG : SLOT_SMALL);

@@ -57,6 +57,7 @@ struct stub {
 	struct ea ea;
 	bool live;           /* there are groups that a flush of slots would end */
 	uint8_t s2_group;    /* xlat.s2_group there */
+	uint8_t s1_group;    /* the same */
 	uint8_t part, which; /* STUB_FAR_EXIT: xlat.now there; the exit */
 	uint64_t rip;
 };
@@ -80,6 +81,12 @@ struct group {
 	bool dead;
 	uint8_t last; /* instruction */
 	unsigned store_at;
+	/* In the second copy of a loop (fold.c): what is kept is the distance plus all of the
+	 * address but the register @mover << @mover_scale (NO_REG: none) and the displacement,
+	 * less @bias. */
+	bool folded;
+	uint8_t mover, mover_scale;
+	int64_t bias;
 };
 
 /* A block that jumps to its own start (loop.c). */
@@ -123,6 +130,7 @@ struct xlat {
 	uint16_t slot;        /* of the last check */
 	bool ungrouped;       /* no groups here */
 	uint8_t s2_group;     /* S2 is what this group needs, + 1; 0 = something else */
+	uint8_t s1_group;     /* the same of S1, but that nothing else needs it (fold.c) */
 	unsigned first_group, n_groups; /* those in between may be used */
 	struct group group[X86_GROUPS];
 	int sp_moved; /* by pushes and pops, not added to RSP yet: the next instruction does */
@@ -269,8 +277,12 @@ bool xlat_groups_live(const struct xlat *x);
 bool xlat_group(struct xlat *x, const struct ea *a, unsigned size, bool write, bool s2_free);
 /** xlat_group_next() - will the stack access of the instruction after x->i need no check? */
 bool xlat_group_next(struct xlat *x);
-/** xlat_group_load() - S2 = what xlat.s2_group was @group for. */
-void xlat_group_load(struct xlat *x, unsigned group);
+/** xlat_group_load() - @reg, S1 or S2 = what xlat.s1_group or s2_group was @group for. */
+void xlat_group_load(struct xlat *x, unsigned reg, unsigned group);
+/** xlat_group_at() - where vcpu has what group @n keeps. */
+size_t xlat_group_at(unsigned n);
+/** xlat_find_group() - the group that is good for access @c, or NULL. */
+struct group *xlat_find_group(struct xlat *x, const struct access *c);
 /** xlat_group_failed() - the stub of a check that failed, flags in memory. */
 void xlat_group_failed(struct xlat *x, const struct stub *s);
 /** xlat_groups_done() - when the block is complete, stubs too. */
@@ -279,6 +291,10 @@ void xlat_groups_done(struct xlat *x);
 /** xlat_groups_turn() - from here on instructions follow as they did from the block's start: groups
  * whose addresses are not known then are forgotten. */
 void xlat_groups_turn(struct xlat *x);
+
+/* fold.c */
+/** xlat_fold() - the second copy of a loop begins here: addresses are made ready for it. */
+void xlat_fold(struct xlat *x);
 
 /* loop.c */
 /** xlat_plan_loop() - after xlat_plan_groups(), which has filled @id and @off at the end. */
