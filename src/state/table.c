@@ -34,8 +34,14 @@ const char *state_path_text(const struct state_path *p, char *buf, size_t size)
 
 uint64_t state_value(const struct state_field *f, const void *elem)
 {
-	uint64_t v = ld_le(elem, f->size);
+	uint64_t v;
 
+	switch (f->size) {
+	case 1: v = *(const uint8_t *)elem; break;
+	case 2: v = ld_le16(elem); break;
+	case 4: v = ld_le32(elem); break;
+	default: v = ld_le64(elem); break;
+	}
 	return state_signed(f->kind) ? (uint64_t)sext(v, f->size * 8) : v;
 }
 
@@ -63,13 +69,27 @@ void state_value_text(const struct state_field *f, uint64_t v, char *buf, size_t
 		snprintf(buf, size, "%" PRIu64, v);
 }
 
+/* Is there a value that the field, or one in it, must not have? Large arrays of anything need not
+ * be looked at. */
+static bool has_range(const struct state_field *f)
+{
+	if (f->kind == STATE_NESTED) {
+		for (const struct state_field *in = f->fields; in->kind != STATE_END_KIND; in++)
+			if (has_range(in))
+				return true;
+		return false;
+	}
+	return f->kind == STATE_BOOL ||
+	       (f->kind != STATE_BYTES && f->kind != STATE_PADDING && (f->min || f->max));
+}
+
 static int check_fields(const struct state_field *fields, const uint8_t *base,
 			const struct state_path *up, const char *cls, struct error *err)
 {
 	for (const struct state_field *f = fields; f->kind != STATE_END_KIND; f++) {
 		struct state_path at = {.up = up, .f = f};
 
-		if (f->kind == STATE_BYTES || f->kind == STATE_PADDING)
+		if (!has_range(f))
 			continue;
 		for (; at.index < f->count; at.index++) {
 			const uint8_t *elem = base + f->offset + (size_t)at.index * f->size;

@@ -5,6 +5,7 @@
  * late, fail or have no room, media changes, resets, and snapshots with bytes changed. Guest memory
  * changes after each of the device's reads (mem_read is wrapped).
  */
+#include "checked.h"
 #include "ahci_rig.h"
 #include "fuzz_virtio.h"
 
@@ -190,7 +191,7 @@ static void run_op(struct fuzz_input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = {data, size};
-	struct error err = {0};
+	static struct checked seen;
 
 	if (!g) {
 		g = ahci_rig_new();
@@ -211,7 +212,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	input = &in;
 	for (unsigned i = 0; i < OPS && in.left; i++) {
 		run_op(&in);
-		check(state_check(g->a->dev.cls->state, &g->a->s, &err) == 0);
+		checked(&seen, g->a->dev.cls->state, &g->a->s);
 	}
 	input = NULL;
 	return 0;

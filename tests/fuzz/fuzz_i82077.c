@@ -4,6 +4,7 @@
  * commands and single register accesses, DMA set up or not, time, diskettes that fail, have no room
  * or change, resets, and snapshots with bytes changed.
  */
+#include "checked.h"
 #include "device/misc/i8237.h"
 #include "device/storage/i82077.h"
 #include "fake_block.h"
@@ -160,6 +161,7 @@ static void run_op(struct fuzz_input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = {data, size};
+	static struct checked seen;
 	struct error err = {0};
 
 	set_up();
@@ -176,7 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	outb(g.h, 0x3f2, 0x1c);
 	for (unsigned i = 0; i < OPS && in.left; i++) {
 		run_op(&in);
-		check(state_check(g.fdc->dev.cls->state, &g.fdc->s, &err) == 0);
+		checked(&seen, g.fdc->dev.cls->state, &g.fdc->s);
 	}
 	return 0;
 }

@@ -5,6 +5,7 @@
  * disks that finish late, fail or have no room, media changes, resets, and snapshots with bytes
  * changed. Guest memory changes after each of the device's reads (mem_read is wrapped).
  */
+#include "checked.h"
 #include "fuzz_virtio.h"
 #include "ide_rig.h"
 
@@ -195,7 +196,7 @@ static void run_op(struct fuzz_input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = {data, size};
-	struct error err = {0};
+	static struct checked seen;
 
 	if (!g) {
 		g = ide_rig_new();
@@ -215,7 +216,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	input = &in;
 	for (unsigned i = 0; i < OPS && in.left; i++) {
 		run_op(&in);
-		check(state_check(g->ide->dev.cls->state, &g->ide->s, &err) == 0);
+		checked(&seen, g->ide->dev.cls->state, &g->ide->s);
 	}
 	input = NULL;
 	return 0;

@@ -5,6 +5,7 @@
  * resets, and snapshots with bytes changed. Guest memory changes after each of the device's reads
  * (mem_read is wrapped).
  */
+#include "checked.h"
 #include "fuzz_virtio.h"
 #include "nvme_rig.h"
 
@@ -171,7 +172,7 @@ static void run_op(struct fuzz_input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = {data, size};
-	struct error err = {0};
+	static struct checked seen;
 
 	if (!g) {
 		g = nvme_rig_new();
@@ -192,7 +193,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	input = &in;
 	for (unsigned i = 0; i < OPS && in.left; i++) {
 		run_op(&in);
-		check(state_check(g->n->dev.cls->state, &g->n->s, &err) == 0);
+		checked(&seen, g->n->dev.cls->state, &g->n->s);
 	}
 	input = NULL;
 	return 0;

@@ -630,8 +630,12 @@ static void start_case(struct gen *g, uint64_t id, unsigned bits, const struct c
 		c->code_off = (uint16_t)(0x1000 - below(g, 15));
 	else if (one_in(g, 32)) /* the instruction ends in the hole, or right before it */
 		c->code_off = (uint16_t)(NATIVE_CODE_SIZE - 1 - below(g, g->in->len));
-	for (unsigned i = 0; i < 16; i++)
-		c->state.gpr[i] = bits == 64 ? random_gpr(g) : (uint32_t)random_gpr(g);
+	for (unsigned i = 0; i < 16; i++) {
+		/* of a piece only what its addresses are made of is used */
+		uint64_t r = g->wanted && !(g->in->gpr_read >> i & 1) ? 0 : random_gpr(g);
+
+		c->state.gpr[i] = bits == 64 ? r : (uint32_t)r;
+	}
 }
 
 static void place_operands(struct gen *g)

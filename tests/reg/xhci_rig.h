@@ -51,6 +51,14 @@ static inline unsigned xr_route(void *ctx, uint8_t devfn, unsigned pin)
 	return pin;
 }
 
+static inline void xhci_rig_map(struct xhci_rig *g)
+{
+	bus_lock(&g->h->bus);
+	pci_bus_config_write(&g->bus, PCI_DEVFN(2, 0), PCI_BAR0, 4, XR_BAR);
+	pci_bus_config_write(&g->bus, PCI_DEVFN(2, 0), PCI_COMMAND, 2, 6);
+	bus_unlock(&g->h->bus);
+}
+
 static inline struct xhci_rig *xhci_rig_new(void)
 {
 	struct xhci_rig *g = xnew(struct xhci_rig);
@@ -68,10 +76,7 @@ static inline struct xhci_rig *xhci_rig_new(void)
 	g->x->hid_present = true;
 	g->x->disk[0] = &g->disk->msc;
 	harness_realize(g->h, &g->x->dev);
-	bus_lock(&g->h->bus);
-	pci_bus_config_write(&g->bus, PCI_DEVFN(2, 0), PCI_BAR0, 4, XR_BAR);
-	pci_bus_config_write(&g->bus, PCI_DEVFN(2, 0), PCI_COMMAND, 2, 6);
-	bus_unlock(&g->h->bus);
+	xhci_rig_map(g);
 	return g;
 }
 
