@@ -9,19 +9,42 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define GUARD 65536u
+#include "base/bits.h"
 
+#define GUARD 65536u
+#ifndef MADV_COLLAPSE /* Linux 6.1 */
+#define MADV_COLLAPSE 25
+#endif
+
+/* Large ones so that a huge page of the file can be one of the processor's. */
 static uint8_t *map_guarded(int fd, size_t size, int prot)
 {
-	uint8_t *p = mmap(NULL, size + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t align = size >= CODE_MAP_PIECE ? CODE_MAP_PIECE : 4096,
+	       all = size + 2 * GUARD + align;
+	uint8_t *p = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *at;
 
 	if (p == MAP_FAILED)
 		return NULL;
-	if (mmap(p + GUARD, size, prot, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
-		munmap(p, size + 2 * GUARD);
+	at = (uint8_t *)align_up((uintptr_t)p + GUARD, align);
+	if (at - GUARD > p)
+		munmap(p, (size_t)(at - GUARD - p));
+	if (at + size + GUARD < p + all)
+		munmap(at + size + GUARD, (size_t)(p + all - (at + size + GUARD)));
+	if (mmap(at, size, prot, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+		munmap(at - GUARD, size + 2 * GUARD);
 		return NULL;
 	}
-	return p + GUARD;
+	return at;
+}
+
+void code_map_join(const struct code_map *c, size_t at)
+{
+	at &= ~(CODE_MAP_PIECE - 1);
+	if (at + CODE_MAP_PIECE > c->size)
+		return;
+	/* may fail: an old kernel, no memory in one piece */
+	(void)madvise(c->rx + at, CODE_MAP_PIECE, MADV_COLLAPSE);
+	(void)madvise(c->rw + at, CODE_MAP_PIECE, MADV_COLLAPSE);
 }
 
 int code_map_init(struct code_map *c, size_t size, struct error *err)

@@ -16,6 +16,14 @@ struct code_map {
 
 /** code_map_init() - @size bytes, a multiple of the page size; 0 or -errno with text in @err. */
 int code_map_init(struct code_map *c, size_t size, struct error *err) MUST_CHECK;
+/**
+ * code_map_join() - the 2 MiB around offset @at are to be one large page, if the host has one
+ *
+ * Code lies so thinly scattered that the processor's TLBs do not hold all of its small pages. They
+ * take the memory at once, whatever has been written of them.
+ */
+void code_map_join(const struct code_map *c, size_t at);
+#define CODE_MAP_PIECE (2 * MIB)
 void code_map_done(struct code_map *c);
 
 #endif

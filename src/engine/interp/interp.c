@@ -26,6 +26,7 @@
  */
 #define POOL_LEAST  (8 * MIB)
 #define POOL_MOST   (384 * MIB)
+#define POOL_HUGE   (64 * MIB)
 #define THUNK_SIZE  (4 * MIB)
 #define PAGES_MOST  (1ull << 28) /* 1 TiB of guest RAM; the table is reserved, not allocated */
 #define PAGES_LEAST (1ull << 24)
@@ -321,6 +322,9 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 	pool_size = pool_bytes(mem_ram_total(vm->mem));
 	pool = map_zeroed(pool_size);
 	if (pool) {
+		/* blocks of large programs are all over it; small guests are wanted small */
+		if (pool_size >= POOL_HUGE)
+			(void)madvise(pool, pool_size, MADV_HUGEPAGE);
 		ic->pool = pool;
 		ic->pool_size = pool_size;
 		r = thunk_arena_init(&ic->thunks, THUNK_SIZE, err);

@@ -741,14 +741,25 @@ static bool enlist(struct xlat *x)
 	return !i || instance_list_add(x->ic, &i->tr, x->tb);
 }
 
+/* The code cache is used up to *used + @n. What runs all the time is in large pages from its start,
+ * the rest once they are full. */
+static void grow(const struct translator *t, size_t *used, size_t n)
+{
+	size_t from = *used;
+
+	*used += n;
+	if (from / CODE_MAP_PIECE != *used / CODE_MAP_PIECE)
+		code_map_join(&t->map, used == &t->used ? *used : from);
+}
+
 static void keep_code(struct xlat *x)
 {
 	struct translator *t = x->t;
 
 	x->tb->n_exits = (uint8_t)x->n_exits;
 	x->tb->size = x->hot_end;
-	t->used += align_up(x->hot_end, 16);
-	t->cold += align_up(x->m.n - (unsigned)(x->tb->cold - x->tb->rx), 16);
+	grow(t, &t->used, align_up(x->hot_end, 16));
+	grow(t, &t->cold, align_up(x->m.n - (unsigned)(x->tb->cold - x->tb->rx), 16));
 	t->at[t->n_blocks] = (struct tr_at){(uint32_t)(x->tb->rx - t->map.rx),
 					    (uint32_t)(x->tb->cold - t->map.rx)};
 	t->blocks[t->n_blocks++] = x->tb;

@@ -443,7 +443,7 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 	(void)begin(t, &m);
 	put_ras(t, &m);
 	t->first = t->used = align_up(m.n, 64);
-	t->cold_first = t->cold = align_up(t->code_size / 3, 4096);
+	t->cold_first = t->cold = align_up(t->code_size / 3, CODE_MAP_PIECE);
 	v->word[W_VEC] = 0;
 	v->word[W_MXCSR] = 0x1f80;
 	v->word[W_JTAB] = (uintptr_t)t->jump;

@@ -222,6 +222,7 @@ static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct er
 		translator_free(t);
 		return r;
 	}
+	code_map_join(&t->map, 0);
 	t->blocks = xnew_n(struct tr_block *, TR_BLOCKS);
 	t->at = xnew_n(struct tr_at, TR_BLOCKS);
 	t->x87_fdp = !ic->x87_lazy_fdp;
