@@ -130,7 +130,7 @@ enum {
 	X86_SLOT_HASH_BIG = X86_SLOT_HASH_SMALL + X86_SLOTS_HASH,
 	X86_SLOTS = X86_SLOT_HASH_BIG + X86_SLOTS_HASH
 };
-enum { X86_GROUPS = 24 };
+enum { X86_GROUPS = 24, X86_TURNS = 8192 };
 enum { X86_SLOT_WRITE = 1, X86_SLOT_SUPER = 2, X86_SLOT_SETS = 4 };
 
 /*
@@ -175,6 +175,9 @@ struct x86_slots {
 	uint32_t looks[2];
 	/* how often misses follow each other closely, and when the last one was (TSC) */
 	uint32_t heat[X86_SLOT_SETS][X86_SLOTS], missed[X86_SLOT_SETS][X86_SLOTS];
+	/* of all slots, when the last so many had been, and whether these took long */
+	uint32_t n_misses, last_misses;
+	bool busy;
 	uint8_t listed[X86_SLOT_SETS][X86_SLOTS]; /* in filled[]: X86_LISTED, and of large pages */
 	struct x86_range range[X86_SLOT_SETS][X86_RANGES];
 	uint8_t range_hint[X86_SLOT_SETS][X86_RANGE_HINTS]; /* from X86_RANGES on: none */
@@ -233,6 +236,7 @@ struct vcpu {
 	uint32_t trace;      /* TRACE_ masks of -d */
 	int32_t stop_tid;    /* stop.c: its thread, 0 = none; cpu_stop.lock */
 	uint32_t stop_seen;  /* the last stop it has obeyed or called; its own thread's */
+	int32_t turns[X86_TURNS]; /* of translated blocks: runs until they count as hot (engines) */
 	struct x86_slots slots;
 };
 

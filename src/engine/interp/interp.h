@@ -136,6 +136,7 @@ struct block {
 	struct tr_block *tr; /* with it */
 	uint32_t heat;       /* times it was interpreted */
 	bool alone;          /* to be translated without its successors */
+	bool often;          /* translated once more because it runs so often */
 	uint32_t runs;       /* of engine/lockstep */
 	struct uop uop[];    /* n_insns + 1: the last is the fall through */
 };

@@ -505,7 +505,7 @@ static void call_back(struct xlat *x, const struct stub *s, const void *fn)
 
 /* The first instructions once more, up to the one that writes the flags: leave behind it. They can
  * not fault, and their code needs no stubs. */
-static void put_later(struct xlat *x)
+static void put_later(struct xlat *x, const void *fn)
 {
 	bool vec = x->vec;
 
@@ -517,7 +517,7 @@ static void put_later(struct xlat *x)
 	}
 	x->vec = vec;
 	tr_flags_save(&x->m);
-	tail_to(x, (uintptr_t)&x->b->uop[x->i], tr_leave);
+	tail_to(x, (uintptr_t)&x->b->uop[x->i], fn);
 }
 
 static void put_stub(struct xlat *x, const struct stub *s)
@@ -552,7 +552,9 @@ static void put_stub(struct xlat *x, const struct stub *s)
 	case STUB_FAR_EXIT: put_far_exit(x, s); break;
 	case STUB_EXIT: tail_to(x, (uintptr_t)&tb->exit[s->insn], tr_chain); break;
 	case STUB_FAR: xlat_find_mapped(x, s); break;
-	case STUB_LATER: put_later(x); break;
+	case STUB_LATER: put_later(x, tr_leave); break;
+	case STUB_OFTEN_LATER: put_later(x, tr_often_later); break;
+	case STUB_OFTEN: tail_to(x, (uintptr_t)x->part[0]->uop, tr_often); break;
 	case STUB_GROUP: xlat_group_failed(x, s); break;
 	default: tr_jump_to(m, 0xe9, x->rx, x->tb->leave[s->kind == STUB_LEAVE_E]); break;
 	}
@@ -776,7 +778,7 @@ static void publish(struct xlat *x)
 		b->uop[i].fn = tr_resume;
 	b->native = x->tb->entry[TR_M];
 	tr_list(x->tb);
-	x->part[0]->tr = x->tb;
+	b->tr = x->part[0]->tr = x->tb;
 	x->part[0]->native = b->native;
 	x->part[0]->uop[0].fn = (uop_fn)(uintptr_t)t->enter;
 }
@@ -814,6 +816,7 @@ static bool tr_alloc(struct xlat *x)
 	if (!x->b)
 		x->b = x->n_parts == 1 ? x->part[0] : join(x);
 	x->tb->b = x->b;
+	x->tb->first = x->part[0];
 	/* last, so that keep_lists() can give some back */
 	x->tb->exit = block_pool_alloc(x->ic, exits_most(x) * sizeof(struct tr_exit));
 	return x->b && x->tb->exit;
@@ -878,6 +881,33 @@ static void take_over(struct xlat *x, struct tr_block *before)
 		}
 }
 
+/* Is there an access that might find its slot otherwise if the block ran often? */
+static bool may_change(const struct xlat *x)
+{
+	for (unsigned i = 0; i < x->b->n_insns; i++) {
+		const struct access *a = &x->access[i];
+
+		if (a->size && (a->base || a->index))
+			return true;
+	}
+	return false;
+}
+
+/* Where blocks are translated once only, some are as if they ran often. */
+static void choose_slots(struct xlat *x, const struct tr_block *before)
+{
+	const struct block *b = x->part[0];
+
+	if (x->t->hot == 1 || x->ic->unchained) {
+		x->own = b->rip & 16;
+		x->stack_pages = b->rip & 32;
+		return;
+	}
+	x->own = b->often;
+	x->stack_pages = before && before->stack_moves;
+	x->counts = !b->often && !x->loop;
+}
+
 bool tr_translate(struct vcpu *v, struct block *b)
 {
 	struct interp_cpu *ic = icpu(v);
@@ -895,10 +925,12 @@ bool tr_translate(struct vcpu *v, struct block *b)
 		return false;
 	}
 	begin_code(&x);
+	choose_slots(&x, before);
 	for (unsigned i = 1; i <= x.b->n_insns; i++)
 		x.b->cold[i].fn = x.b->uop[i].fn;
 	x.tb->type = (uint8_t)xlat_head_type(&x);
 	xlat_plan_groups(&x);
+	x.counts &= may_change(&x);
 	x.i = x.now = 0;
 	xlat_head(&x);
 	xlat_loop_again(&x);

@@ -12,27 +12,38 @@
 #include "engine/translate/translate.h"
 
 /*
- * Misses of one slot that follow each other within a millisecond or so: the instruction uses memory
- * all over the place, or shares its slot. True when there were so many that it had better look by
- * page number, which costs three instructions and two jumps a time; a miss costs a hundred cycles.
- * The clock is looked at every eighth time.
+ * Has a slot's miss shown that its place had better look by page number, which costs three
+ * instructions a time? A miss costs about 70 cycles. So yes when the place misses all the time:
+ * memory of small pages used at random. A pointer that goes through an array misses once a page,
+ * which is worth it, unless misses of all places together take too much of the time: then there are
+ * more places than slots, and those go that miss time and again. The clock is looked at every
+ * eighth miss of a slot and every 64th of all.
  */
 #define HOT_EACH   8u
-#define HOT_TSC    2000000u
+#define HOT_ALWAYS 8192u    /* cycles between eight misses */
+#define HOT_OFTEN  2000000u /* the same when misses take too long */
 #define HOT_MISSES (3 * HOT_EACH)
+#define BUSY_EACH  64u
+#define BUSY       24576u /* cycles between so many misses: a fifth of the time */
 static bool too_hot(struct x86_slots *t, unsigned n)
 {
 	uint32_t *heat = &t->heat[0][0] + n, *missed = &t->missed[0][0] + n, now, since;
 
+	if (++t->n_misses % BUSY_EACH == 0) {
+		now = (uint32_t)__builtin_ia32_rdtsc();
+		t->busy = now - t->last_misses <= BUSY;
+		t->last_misses = now;
+	}
 	if (n % X86_SLOTS >= X86_SLOT_HASH_SMALL || ++*heat % HOT_EACH)
 		return false;
 	now = (uint32_t)__builtin_ia32_rdtsc();
 	since = now - *missed;
 	*missed = now;
-	if (since <= HOT_TSC && *heat < HOT_MISSES)
-		return false;
-	*heat = 0;
-	return since <= HOT_TSC;
+	if (since <= HOT_ALWAYS || *heat >= HOT_MISSES) {
+		*heat = 0;
+		return since <= (t->busy ? HOT_OFTEN : HOT_ALWAYS);
+	}
+	return false;
 }
 
 /* Put the slot on the list of those that are not empty. */

@@ -113,6 +113,24 @@ static void put_poll_e(struct xlat *x)
 	tr_rr(m, true, 0x89, S2, RCX);
 }
 
+/* Flags may be lost. */
+static void put_count(struct xlat *x, unsigned kind)
+{
+	unsigned n;
+
+	if (!x->counts)
+		return;
+	n = x->t->turns_turn++ % X86_TURNS;
+	x->v->turns[n] = TR_OFTEN;
+	x->tb->turns = (uint16_t)n;
+	x->tb->counted = (uint32_t)__builtin_ia32_rdtsc();
+	EMIT(&x->m, 0x65, 0x83, 0x2c, 0x25); /* sub dword gs:[turns], 1; js */
+	emit32(&x->m, (uint32_t)(offsetof(struct vcpu, turns) + sizeof(x->v->turns[0]) * n));
+	EMIT(&x->m, 1, 0x0f, 0x88);
+	emit32(&x->m, 0);
+	xlat_stub(x, kind);
+}
+
 /* TR_TYPE_D: nothing looks at the flags before they are written by the instruction that
  * x->first_write counts. */
 static void put_head_d(struct xlat *x)
@@ -133,6 +151,8 @@ static void put_head_d(struct xlat *x)
 	entry[TR_E] = xlat_here(x);
 	xlat_land(&x->m, over);
 	x->e = true;
+	if (x->first_write < LATER_MOST)
+		put_count(x, STUB_OFTEN_LATER);
 }
 
 /* A block of two pages is always entered from another one (tr_crossing()). */
@@ -173,12 +193,14 @@ void xlat_head(struct xlat *x)
 		put_poll(x, STUB_LEAVE);
 		entry[TR_M] = xlat_here(x);
 		x->m_ok = true;
+		put_count(x, STUB_OFTEN);
 		break;
 	case TR_TYPE_E:
 		put_far_check(x);
 		entry[TR_M_POLL] = xlat_here(x);
 		put_poll(x, STUB_LEAVE);
 		entry[TR_M] = xlat_here(x);
+		put_count(x, STUB_OFTEN);
 		tr_flags_restore(m);
 		over = xlat_jump_over(m);
 		entry[TR_E_POLL] = xlat_here(x);

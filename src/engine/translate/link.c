@@ -144,8 +144,75 @@ static void unlist(struct tr_block *tb)
 	}
 }
 
-void tr_redirect(struct tr_block *old, const struct tr_block *to)
+static void lead(const struct tr_exit *x, const uint8_t *to)
 {
+	const struct translator *t = x->tb->t;
+	const uint8_t *rx = x->site - t->map.rw + t->map.rx;
+
+	check(tr_in_code(t, (size_t)(x->site - t->map.rw), 4));
+	st_le32(x->site, (uint32_t)(to - (rx + 4)));
+}
+
+/* Where @x leads to; NULL: it was never emitted. */
+static const uint8_t *leads_to(const struct tr_exit *x)
+{
+	const struct translator *t = x->tb->t;
+
+	return x->site ? x->site - t->map.rw + t->map.rx + 4 + (int32_t)ld_le32(x->site) : NULL;
+}
+
+void tr_link(struct tr_exit *x, struct tr_block *to, enum tr_entry i)
+{
+	/* Of a block that is not entered any more: the site may be where its entry was. */
+	if (!x->site || x->tb->dead)
+		return;
+	if (x->linked) {
+		*x->at = x->next;
+		if (x->next)
+			x->next->at = x->at;
+		x->linked = NULL;
+		x->tb->n_out--;
+	}
+	if (to->b->inst != x->tb->b->inst) {
+		x->linked = to;
+		x->entry = (uint8_t)i;
+		x->next = to->in;
+		x->at = &to->in;
+		if (x->next)
+			x->next->at = &x->next;
+		to->in = x;
+		x->tb->n_out++;
+	}
+	lead(x, to->entry[i]);
+}
+
+/* Exits and the jump table that lead to @old lead to @to now, without the detour. */
+static void lead_all(struct tr_block *old, struct tr_block *to)
+{
+	struct translator *t = old->t;
+	struct tr_jump *j = &t->jump[tr_jump_slot(to->b->rip)];
+
+	for (struct tr_exit *x = old->in, *next; x; x = next) {
+		next = x->next;
+		tr_link(x, to, x->entry);
+	}
+	for (const struct instance_list *l = to->b->inst ? to->b->inst->tr : NULL; l; l = l->next)
+		for (unsigned k = 0; k < l->n; k++) {
+			struct tr_block *tb = l->p[k];
+
+			for (unsigned n = 0; !tb->dead && n < tb->n_exits; n++)
+				for (unsigned i = 0; i < TR_ENTRIES; i++)
+					if (leads_to(&tb->exit[n]) == old->entry[i])
+						lead(&tb->exit[n], to->entry[i]);
+		}
+	if (j->entry == old->entry[TR_FAR])
+		j->entry = to->entry[TR_FAR];
+}
+
+void tr_redirect(struct tr_block *old, struct tr_block *to)
+{
+	if (to->first->often && old->b->inst == to->b->inst)
+		lead_all(old, to);
 	for (unsigned i = 0; i < TR_ENTRIES; i++)
 		redirect(old, i, to->entry[i]);
 	old->dead = true;
@@ -216,40 +283,6 @@ void tr_revive(struct tr_block *tb)
 }
 
 /* ---- links ---- */
-
-static void lead(const struct tr_exit *x, const uint8_t *to)
-{
-	const struct translator *t = x->tb->t;
-	const uint8_t *rx = x->site - t->map.rw + t->map.rx;
-
-	check(tr_in_code(t, (size_t)(x->site - t->map.rw), 4));
-	st_le32(x->site, (uint32_t)(to - (rx + 4)));
-}
-
-void tr_link(struct tr_exit *x, struct tr_block *to, enum tr_entry i)
-{
-	/* Of a block that is not entered any more: the site may be where its entry was. */
-	if (!x->site || x->tb->dead)
-		return;
-	if (x->linked) {
-		*x->at = x->next;
-		if (x->next)
-			x->next->at = x->at;
-		x->linked = NULL;
-		x->tb->n_out--;
-	}
-	if (to->b->inst != x->tb->b->inst) {
-		x->linked = to;
-		x->entry = (uint8_t)i;
-		x->next = to->in;
-		x->at = &to->in;
-		if (x->next)
-			x->next->at = &x->next;
-		to->in = x;
-		x->tb->n_out++;
-	}
-	lead(x, to->entry[i]);
-}
 
 void tr_relink(const struct tr_exit *x)
 {

@@ -278,11 +278,13 @@ static void put_page_hit(struct emit *m, size_t table, enum tr_want want, unsign
 /*
  * Does the access look for its slot by page number from the start? Large programs have so many
  * places that slots of their own, which they share, are mostly another's: half of the time of a
- * compiler went into filling them. A loop's places are few and soon have theirs.
+ * compiler went into filling them. The places of loops and of blocks that run every 200 ns are few.
  */
 bool xlat_wants_page(const struct xlat *x, const struct ea *a)
 {
-	return !x->loop && a->seg == NO_REG && a->base != X86_RSP && !is_known(a);
+	if (a->seg != NO_REG || is_known(a))
+		return false;
+	return a->base == X86_RSP ? x->stack_pages : !x->loop && !x->own;
 }
 
 void xlat_page_check(struct xlat *x, unsigned set, unsigned size, enum tr_want want, bool hit)
@@ -503,6 +505,8 @@ int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uin
 	struct xlat x;
 
 	memcpy(&p, place, sizeof(p));
+	if (tb)
+		tb->stack_moves |= p.base == X86_RSP;
 	site = t->map.rw + (rx + p.check - t->map.rx);
 	/* Full soon: then everything is dropped anyway. Not entered any more: the place may be
 	 * where an entry was. */

@@ -47,6 +47,38 @@ static int count_heat(struct vcpu *v, const struct uop *u, struct x86_tlb_entry 
 	return b->cold[0].fn(v, u, tab, fl);
 }
 
+static void again(struct vcpu *v, struct block *b)
+{
+	struct tr_block *tb = b->tr;
+	uint32_t now = (uint32_t)__builtin_ia32_rdtsc();
+
+	if (b->often || !b->native || !block_valid(b))
+		return;
+	if (now - tb->counted > TR_OFTEN_TSC) {
+		v->turns[tb->turns] = TR_OFTEN;
+		tb->counted = now;
+		return;
+	}
+	b->often = true;
+	tr_forget(b);
+	if (!tr_translate(v, b))
+		icpu(v)->flush_wanted = true;
+}
+
+int tr_often(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	struct block *b = (struct block *)uop_block(u);
+
+	again(v, b);
+	return icpu(v)->flush_wanted ? tr_leave(v, u, tab, fl) : u->fn(v, u, tab, fl);
+}
+
+int tr_often_later(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	again(v, uop_block(u)->tr->first);
+	return tr_leave(v, u, tab, fl);
+}
+
 static void on_built(struct vcpu *v, struct block *b)
 {
 	b->cold[0].fn = b->uop[0].fn;

@@ -144,15 +144,17 @@ enum tr_entry {
 
 struct tr_block {
 	struct block *b;
+	struct block *first; /* b, or the first of those it is made of */
 	struct translator *t;
 	struct tr_exit *in; /* exits of other instances that lead here, by tr_exit.next */
 	struct tr_relocs *relocs;
-	uint8_t *rx;   /* first byte */
-	uint8_t *cold; /* first byte of what is not on the fast path */
-	uint32_t size; /* of the former */
-	uint8_t type;  /* enum tr_type */
-	bool joined;   /* b is of several blocks; not of code for the rest of one (group.c) */
-	bool dead;     /* entries jump to leave[] or to another block */
+	uint8_t *rx;      /* first byte */
+	uint8_t *cold;    /* first byte of what is not on the fast path */
+	uint32_t size;    /* of the former */
+	uint8_t type;     /* enum tr_type */
+	bool joined;      /* b is of several blocks; not of code for the rest of one (group.c) */
+	bool dead;        /* entries jump to leave[] or to another block */
+	bool stack_moves; /* accesses to the stack had to look by page number */
 	uint8_t *entry[TR_ENTRIES]; /* in the executable view; at least 5 bytes apart */
 	uint8_t saved[TR_ENTRIES][5];
 	uint8_t *leave[2];            /* with flags in M, in E: to the run loop */
@@ -164,6 +166,8 @@ struct tr_block {
 	} node[2];
 	struct tr_exit *exit;
 	uint16_t n_faults;
+	uint16_t turns;         /* in vcpu.turns[] */
+	uint32_t counted;       /* since when (TSC) */
 	uint8_t n_exits, n_out; /* exits; those linked to other instances */
 	struct tr_fault *fault;
 };
@@ -181,7 +185,11 @@ static inline unsigned tr_jump_slot(uint64_t rip)
 #define TR_BLOCKS   262144u
 #define TR_MAPPINGS 65536u
 #define TR_ROOM     65536u /* bytes of code that the largest block can need */
-#define TR_PAGES    4096u  /* hash of pages with translated code */
+/* A block is translated again when it runs so often within so many cycles, one time in 200 ns: then
+ * it is one of few (head.c). */
+#define TR_OFTEN     4096
+#define TR_OFTEN_TSC (TR_OFTEN * 512u)
+#define TR_PAGES     4096u /* hash of pages with translated code */
 
 /* Routines of string instructions with REP; E and NE: REPE and REPNE. */
 enum tr_string_op { TR_MOVS, TR_STOS, TR_SCAS_E, TR_SCAS_NE, TR_CMPS_E, TR_CMPS_NE, TR_STRING_OPS };
@@ -213,7 +221,7 @@ struct translator {
 	uint8_t *miss[SLOT_KINDS][2];
 	uint8_t *refill[X86_SLOT_SETS];
 	uint8_t *by_page; /* S1 = struct tr_place: calls tr_by_page() */
-	unsigned slot_turn;
+	unsigned slot_turn, turns_turn;
 	bool smp;                /* translated for more than one vCPU */
 	struct x86_slots *slots; /* of the vCPU, whose notes are to be freed */
 	unsigned hot;            /* executions before a block is translated */
@@ -411,12 +419,16 @@ void tr_crossing(struct vcpu *v, const struct block *b);
 /** tr_list() - @tb is complete: its page's stores concern it. */
 void tr_list(struct tr_block *tb);
 /** tr_redirect() - what jumps into @old goes to @to. */
-void tr_redirect(struct tr_block *old, const struct tr_block *to);
+void tr_redirect(struct tr_block *old, struct tr_block *to);
 /** tr_forget() - @b is interpreted from now on; its entries are dead or redirected. */
 void tr_forget(struct block *b);
 void tr_revive(struct tr_block *tb);
 
 /* translate.c */
+/** tr_often() - the block of @u, about to run from its start, has run TR_OFTEN times: translate it
+ * again if that was in short order. tr_often_later(): the same, and the run loop goes on at @u. */
+int tr_often(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+int tr_often_later(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 /** tr_in_code() - do @n bytes at @off of the code map belong to blocks? */
 static inline bool tr_in_code(const struct translator *t, size_t off, size_t n)
 {

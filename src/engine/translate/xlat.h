@@ -21,6 +21,8 @@ enum stub_kind {
 	STUB_FAR,   /* is the block mapped in this epoch? */
 	STUB_LATER, /* not needed: leave as soon as they have been written */
 	STUB_GROUP, /* the check of a group has failed */
+	STUB_OFTEN, /* the block has run often, flags in M; not needed */
+	STUB_OFTEN_LATER,
 };
 
 /* An address in guest registers. */
@@ -126,6 +128,9 @@ struct xlat {
 	uint8_t x87_due;   /* x87 instruction whose place is not stored yet, + 1; 0 = none */
 	bool is64;
 	bool loop;            /* it may jump to its own start */
+	bool own;             /* it runs often: accesses have slots of their own */
+	bool stack_pages;     /* those to the stack find theirs by page number */
+	bool counts;          /* its runs are counted */
 	uint32_t slot_of[16]; /* what the slot of accesses through a GPR is chosen by, 0 = none */
 	uint16_t slot;        /* of the last check */
 	bool ungrouped;       /* no groups here */
