@@ -137,10 +137,6 @@ size_t xlat_slot_field(unsigned slot, size_t field)
 	return offsetof(struct vcpu, slots.s) + slot * sizeof(struct x86_slot) + field;
 }
 
-unsigned xlat_range_slot(struct xlat *x, const struct ea *a, bool write)
-{
-	return xlat_choose_slot(x, a, 64, write);
-}
 #define SLOT(x, f) xlat_slot_field((x)->slot, offsetof(struct x86_slot, f))
 
 void xlat_slots_forget(struct xlat *x, const struct insn *in)
@@ -251,9 +247,7 @@ static unsigned slack(unsigned kind, unsigned size)
 static void put_page_check(struct emit *m, size_t table, unsigned len)
 {
 	static_assert(sizeof(struct x86_slot) == 32, "shifted by 5");
-	tr_rr(m, false, 0x89, S1, S2);
-	EMIT(m, 0x41, 0xc1, 0xeb, MEM_PAGE_SHIFT - 5, 0x41, 0x81, 0xe3); /* shr r11d; and r11d */
-	emit32(m, (X86_SLOTS_HASH - 1) << 5);
+	xlat_page_index(m);
 	by_page_field(m, 0x2b, S1, table, offsetof(struct x86_slot, base));
 	if (len)
 		tr_mem(m, true, 0x8d, S1, S1, NO_REG, 0, (int32_t)len);
@@ -285,6 +279,23 @@ bool xlat_wants_page(const struct xlat *x, const struct ea *a)
 	if (a->seg != NO_REG || is_known(a))
 		return false;
 	return a->base == X86_RSP ? x->stack_pages : !x->loop && !x->own;
+}
+
+void xlat_page_index(struct emit *m)
+{
+	tr_rr(m, false, 0x89, S1, S2);
+	EMIT(m, 0x41, 0xc1, 0xeb, MEM_PAGE_SHIFT - 5, 0x41, 0x81, 0xe3); /* shr r11d; and r11d */
+	emit32(m, (X86_SLOTS_HASH - 1) << 5);
+}
+
+int32_t xlat_page_table(unsigned set)
+{
+	return (int32_t)page_table(set, SLOT_SMALL);
+}
+
+void xlat_page_field(struct emit *m, uint8_t op, unsigned reg, unsigned set, size_t field)
+{
+	by_page_field(m, op, reg, page_table(set, SLOT_SMALL), field);
 }
 
 void xlat_page_check(struct xlat *x, unsigned set, unsigned size, enum tr_want want, bool hit)

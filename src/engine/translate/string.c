@@ -392,33 +392,35 @@ static void jcc_routine(struct xlat *x, uint8_t cc, struct to_routine *j)
 	j->site[j->n++] = x->m.n - 4;
 }
 
-#define SLOT_FIELD(slot, f) xlat_slot_field(slot, offsetof(struct x86_slot, f))
+#define SLOT_AT(f) offsetof(struct x86_slot, f)
 
-/* Are RCX elements at @reg in the slot? S1 = the first one's offset, S2 = bytes. Return: the stub
- * that fills the slot. */
-static struct stub *check_range(struct xlat *x, unsigned log2, unsigned slot, unsigned reg,
-				bool write, struct to_routine *j)
+/* Are RCX elements at @reg in the slot of the first one's page? S1, for stores S2 = what is to be
+ * added to addresses. Return: the stub that fills the slot. */
+static struct stub *check_range(struct xlat *x, unsigned log2, unsigned reg, bool write)
 {
+	unsigned set =
+		(x->b->key & X86_MODE_USER ? 0 : X86_SLOT_SUPER) | (write ? X86_SLOT_WRITE : 0);
 	struct emit *m = &x->m;
 	struct stub *s;
 
-	tr_mem(m, x->is64, 0x8d, S1, reg, RCX, log2, 0);
-	tr_gs(m, true, 0x2b, S1, SLOT_FIELD(slot, base));
-	tr_gs(m, true, 0x3b, S1, SLOT_FIELD(slot, lim));
+	tr_rr(m, true, 0x89, reg, S1);
+	xlat_page_index(m);
+	xlat_page_field(m, 0x2b, S1, set, SLOT_AT(base));
+	/* the limit leaves room for 8 bytes: mem.c */
+	tr_mem(m, true, 0x8d, S1, S1, RCX, log2, -8);
+	xlat_page_field(m, 0x3b, S1, set, SLOT_AT(lim));
 	EMIT(m, 0x0f, 0x83); /* jae */
 	emit32(m, 0);
 	s = xlat_stub(x, STUB_STRING_FILL);
-	s->fill = (uint16_t)slot;
+	s->fill = (uint8_t)set;
 	s->size = (uint8_t)reg;
 	s->write = write;
-	tr_mem(m, true, 0x8d, S2, NO_REG, RCX, log2, 0);
-	tr_rr(m, true, 0x29, S2, S1);
-	jcc_routine(x, CC_B, j);
+	xlat_page_field(m, 0x8b, write ? S2 : S1, set, SLOT_AT(delta));
 	return s;
 }
 
 /* Up to FEW elements one by one, which leaves nothing for the REP MOVS that follows: that alone
- * takes as long as ten of them. Flags and S1 are free. */
+ * takes as long as ten of them. Host addresses; flags and S1 are free. */
 static void put_few(struct xlat *x, unsigned log2)
 {
 	enum { FEW = 12 };
@@ -442,6 +444,61 @@ static void put_few(struct xlat *x, unsigned log2)
 }
 
 /*
+ * Up to 64 bytes with AVX-512: no branch depends on how many. Guests do not have the registers used
+ * here (ymm16, ymm17, k1, k2). S1, S2 = what is to be added to addresses. Return: the jump to what
+ * comes after the REP instruction, which follows for more bytes, and where both overlap.
+ */
+static unsigned put_masked(struct xlat *x, enum tr_string_op op, unsigned log2)
+{
+	/* third byte of EVEX: vmovdqu8, 16, 32, 64; vpbroadcast of the same sizes */
+	static const uint8_t move[] = {0x7f, 0xff, 0x7e, 0xfe}, cast[] = {0x7d, 0x7d, 0x7d, 0xfd};
+	struct emit *m = &x->m;
+	unsigned many, ok, back = 0;
+
+	EMIT(m, 0x83, 0xf9, (uint8_t)(64 >> log2), 0x0f, 0x87); /* cmp ecx, n; ja */
+	emit32(m, 0);
+	many = m->n;
+	tr_rr(m, true, 0x01, RDI, S2);
+	if (op == TR_MOVS) {
+		/* All are loaded first: none may be one that has been stored. */
+		tr_rr(m, true, 0x01, RSI, S1);
+		tr_rr(m, true, 0x29, S1, S2);
+		EMIT(m, 0x49, 0x83, 0xfb, 64, 0x73, 0); /* cmp r11, 64; jae */
+		ok = m->n;
+		tr_rr(m, true, 0x01, S1, S2);
+		tr_rr(m, true, 0x29, RDI, S2);
+		tr_rr(m, true, 0x29, RSI, S1);
+		back = xlat_jump_over(m);
+		m->buf[ok - 1] = (uint8_t)(m->n - ok);
+		tr_mem(m, x->is64, 0x8d, RSI, RSI, RCX, log2, 0);
+	} else {
+		/* vpbroadcast ymm16, rAX */
+		EMIT(m, 0x62, 0xe2, cast[log2], 0x28, (uint8_t)(0x7a + MIN(log2, 2u)), 0xc0);
+	}
+	tr_mem(m, x->is64, 0x8d, RDI, RDI, RCX, log2, 0);
+	EMIT(m, 0x65, 0xc4, 0xe2, 0xf0, 0xf5, 0x0c, 0x25); /* bzhi rcx, gs:[W_ONES], rcx */
+	emit32(m, (uint32_t)tr_word(W_ONES));
+	EMIT(m, 0xc4, 0xe1, 0xfb, 0x92, 0xc9);                        /* kmovq k1, rcx */
+	EMIT(m, 0xc4, 0xe3, 0xf9, 0x31, 0xd1, (uint8_t)(32 >> log2)); /* kshiftrq k2, k1 */
+	if (op == TR_MOVS) {
+		EMIT(m, 0x62, 0xc1, move[log2], 0xa9, 0x6f, 0x02);       /* ymm16, [r10] */
+		EMIT(m, 0x62, 0xc1, move[log2], 0xaa, 0x6f, 0x4a, 0x01); /* ymm17, [r10 + 32] */
+		/* [r10 + r11], ymm16; [r10 + r11 + 32], ymm17 */
+		EMIT(m, 0x62, 0x81, move[log2], 0x29, 0x7f, 0x04, 0x1a);
+		EMIT(m, 0x62, 0x81, move[log2], 0x2a, 0x7f, 0x4c, 0x1a, 0x01);
+	} else {
+		EMIT(m, 0x62, 0xc1, move[log2], 0x29, 0x7f, 0x03);       /* [r11], ymm16 */
+		EMIT(m, 0x62, 0xc1, move[log2], 0x2a, 0x7f, 0x43, 0x01); /* [r11 + 32], ymm16 */
+	}
+	EMIT(m, 0x31, 0xc9); /* xor ecx, ecx */
+	ok = xlat_jump_over(m);
+	xlat_land(m, many);
+	if (back)
+		xlat_land(m, back);
+	return ok;
+}
+
+/*
  * MOVS and STOS upwards over memory that is in slots: in place, with nothing that the host's
  * instruction has to wait for. Everything else is the routine's. The stubs fill the slots and go to
  * the routine.
@@ -449,16 +506,15 @@ static void put_few(struct xlat *x, unsigned log2)
 static void put_rep_inline(struct xlat *x, enum tr_string_op op, unsigned log2, struct stub *s[2],
 			   struct to_routine *j)
 {
-	struct ea src = {.base = X86_RSI, .index = NO_REG, .seg = NO_REG};
-	struct ea dst = {.base = X86_RDI, .index = NO_REG, .seg = NO_REG};
-	unsigned from = 0, to = xlat_range_slot(x, &dst, true);
 	struct routine r = {.m = &x->m, .op = op, .log2 = log2};
+	bool movs = op == TR_MOVS;
 	struct emit *m = &x->m;
+	unsigned done = 0;
 
 	if (!x->is64) {
 		tr_rr(m, false, 0x89, RCX, RCX);
 		tr_rr(m, false, 0x89, RDI, RDI);
-		if (op == TR_MOVS)
+		if (movs)
 			tr_rr(m, false, 0x89, RSI, RSI);
 	}
 	test_df(m);
@@ -466,41 +522,48 @@ static void put_rep_inline(struct xlat *x, enum tr_string_op op, unsigned log2, 
 	EMIT(m, 0x48, 0x81, 0xf9); /* cmp rcx, most */
 	emit32(m, INLINE_MOST >> log2);
 	jcc_routine(x, CC_A, j);
-	if (op == TR_MOVS) {
-		from = xlat_range_slot(x, &src, false);
-		s[0] = check_range(x, log2, from, RSI, false, j);
+	if (movs) {
+		s[0] = check_range(x, log2, RSI, false);
+		tr_gs(m, true, 0x89, S1, tr_word(W_STR_A));
 	}
-	s[1] = check_range(x, log2, to, RDI, true, j);
-	if (op == TR_MOVS)
-		tr_gs(m, true, 0x03, RSI, SLOT_FIELD(from, delta));
-	tr_gs(m, true, 0x03, RDI, SLOT_FIELD(to, delta));
-	if (op == TR_MOVS && log2 >= 2)
+	s[1] = check_range(x, log2, RDI, true);
+	if (movs)
+		tr_gs(m, true, 0x8b, S1, tr_word(W_STR_A));
+	if (x->t->masked)
+		done = put_masked(x, op, log2);
+	if (movs)
+		tr_rr(m, true, 0x01, S1, RSI);
+	tr_rr(m, true, 0x01, S2, RDI);
+	if (movs && log2 >= 2 && !x->t->masked)
 		put_few(x, log2);
 	rep_insn(&r);
-	if (op == TR_MOVS)
-		tr_gs(m, true, 0x2b, RSI, SLOT_FIELD(from, delta));
-	tr_gs(m, true, 0x2b, RDI, SLOT_FIELD(to, delta));
+	if (movs)
+		tr_gs(m, true, 0x2b, RSI, tr_word(W_STR_A));
+	tr_rr(m, true, 0x29, S2, RDI);
+	if (done)
+		xlat_land(m, done);
 	EMIT(m, 0xeb, 5 + 2 + 5); /* jmp over the routine */
 }
 
 void xlat_string_fill(struct xlat *x, const struct stub *s)
 {
-	unsigned set = s->fill / X86_SLOTS;
+	int32_t table = xlat_page_table(s->fill);
 	struct emit *m = &x->m;
 
-	tr_rr(m, x->is64, 0x89, s->size, S1);
-	tr_gs(m, true, 0x2b, S1, SLOT_FIELD(s->fill, base));
-	tr_gs(m, true, 0x3b, S1, SLOT_FIELD(s->fill, lim));
+	tr_rr(m, true, 0x89, s->size, S1);
+	xlat_page_field(m, 0x2b, S1, s->fill, SLOT_AT(base));
+	xlat_page_field(m, 0x3b, S1, s->fill, SLOT_AT(lim));
 	EMIT(m, 0x0f, 0x82); /* jb: only the end is outside */
 	emit32(m, s->back - (m->n + 4));
-	if (set & X86_SLOT_SUPER) {
+	if (s->fill & X86_SLOT_SUPER) {
 		EMIT(m, 0x65, 0x80, 0x3c, 0x25); /* not kept: cmp byte gs:[hold], 0 */
 		emit32(m, (uint32_t)offsetof(struct vcpu, slots.hold));
 		EMIT(m, 0, 0x0f, 0x85);
 		emit32(m, s->back - (m->n + 4));
 	}
-	tr_imm64(m, S2, s->fill * sizeof(struct x86_slot) << 8);
-	tr_jump_to(m, 0xe8, x->rx, x->t->miss[1][s->write]);
+	tr_mem(m, false, 0x8d, S2, S2, NO_REG, 0, table);
+	EMIT(m, 0x41, 0xc1, 0xe3, 8); /* shl r11d, 8: size - 1 = 0 */
+	tr_jump_to(m, 0xe8, x->rx, x->t->miss[SLOT_SMALL][s->write]);
 	emit8(m, 0xe9);
 	emit32(m, s->back - (m->n + 4));
 }

@@ -257,6 +257,9 @@ static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct er
 	code_map_join(&t->map, 0);
 	t->blocks = xnew_n(struct tr_block *, TR_BLOCKS);
 	t->at = xnew_n(struct tr_at, TR_BLOCKS);
+	t->masked = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+		    __builtin_cpu_supports("bmi2");
+	ic->v->word[W_ONES] = ~0ull;
 	t->x87_fdp = !ic->x87_lazy_fdp;
 	t->smp = ic->ivm->smp;
 	t->hot = vm->translate_at_once ? 1 : HOT;

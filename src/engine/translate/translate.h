@@ -69,7 +69,8 @@ enum {
 	W_SPILL_MORE = 23,
 	W_MISSED = 30, /* slot.c: the address of the last miss for the interpreter, its slot */
 	W_MISSED_SLOT,
-	W_SPILL = 24 /* six, of slot.c */
+	W_SPILL = 24, /* six, of slot.c */
+	W_ONES = 32   /* all bits set: string.c */
 };
 
 /* What handlers return to native code, beyond X86_EXIT. */
@@ -222,6 +223,7 @@ struct translator {
 	uint8_t *refill[X86_SLOT_SETS];
 	uint8_t *by_page; /* S1 = struct tr_place: calls tr_by_page() */
 	unsigned slot_turn, turns_turn;
+	bool masked;             /* the host has AVX-512 with masks for bytes: string.c */
 	bool smp;                /* translated for more than one vCPU */
 	struct x86_slots *slots; /* of the vCPU, whose notes are to be freed */
 	unsigned hot;            /* executions before a block is translated */

@@ -46,8 +46,8 @@ struct stub {
 	unsigned recipe; /* of the flags on the way in, else 0 */
 	unsigned back;   /* offset to come back to */
 	unsigned at;     /* offset of an instruction that can fault, else 0 */
-	uint16_t fill;   /* STUB_STRING_FILL: the slot, which has not all bytes at register size */
-	uint8_t x87;     /* xlat.x87_due on the way in */
+	uint8_t fill; /* STUB_STRING_FILL: the set; bytes at register size are not in their slot */
+	uint8_t x87;  /* xlat.x87_due on the way in */
 	/* a slot's check failed (number + 1, else 0); where a hit goes on */
 	uint16_t slot;
 	uint16_t size;
@@ -257,10 +257,14 @@ bool xlat_wants_page(const struct xlat *x, const struct ea *a);
 /** xlat_page_check() - the check of an extent of @size bytes from address S1 on by page number, up
  * to the rel32 of a miss; @hit: what follows it. */
 void xlat_page_check(struct xlat *x, unsigned set, unsigned size, enum tr_want want, bool hit);
-/** xlat_range_slot() - the slot for a range of bytes at @a; xlat_slot_field(): where vcpu has its
- * field at @field. */
-unsigned xlat_range_slot(struct xlat *x, const struct ea *a, bool write);
+/** xlat_slot_field() - where vcpu has the field at @field of a slot. */
 size_t xlat_slot_field(unsigned slot, size_t field);
+/** xlat_page_index() - S2 = 32 times the number of the slot by page for address S1; EFLAGS are
+ * lost. xlat_page_field(): op @reg, its field in set @set; for up to 8 bytes. xlat_page_table():
+ * offset of that slot in the array of slots, S2 aside. */
+void xlat_page_index(struct emit *m);
+void xlat_page_field(struct emit *m, uint8_t op, unsigned reg, unsigned set, size_t field);
+int32_t xlat_page_table(unsigned set);
 /** xlat_try() - in the stub of a check that failed: try to fill the slot and go on, natively. */
 void xlat_try(struct xlat *x, const struct stub *s);
 /** xlat_refill() - when the interpreter had to do it after all: fill the slot now. */
