@@ -53,15 +53,18 @@ void x86_tlb_flush(struct vcpu *v)
 
 int x86_set_cr3(struct vcpu *v, uint64_t val)
 {
-	if (x86_lma(v))
-		return x86_set_cr3_fast(v, val) ? X86_OK : x86_gp0(v);
-	val = (uint32_t)val;
-	if (x86_load_pdptes(v, val, v->s.cr0, v->s.cr4))
-		return X86_FAULT;
-	v->s.cr3 = val;
+	if (x86_lma(v)) {
+		if (!x86_set_cr3_fast(v, val))
+			return x86_gp0(v);
+	} else {
+		val = (uint32_t)val;
+		if (x86_load_pdptes(v, val, v->s.cr0, v->s.cr4))
+			return X86_FAULT;
+		v->s.cr3 = val;
+		x86_tlb_new_space(v);
+	}
 	if (UNLIKELY(v->trace & TRACE_MMU))
-		log_trace("mmu: cpu%u: cr3 %08llx", v->index, (unsigned long long)val);
-	x86_tlb_new_space(v);
+		log_trace("mmu: cpu%u: cr3 %llx", v->index, (unsigned long long)val);
 	return X86_OK;
 }
 

@@ -30,8 +30,6 @@
 #include <assert.h>
 #include <limits.h>
 
-#include "base/log.h"
-
 #define TAG_NONE  (~0ull)
 #define GEN_MAX   0xffeu /* 0xfff would make the top page's tag equal TAG_NONE */
 #define ASID_FREE (~0ull)
@@ -348,9 +346,6 @@ bool x86_set_cr3_fast(struct vcpu *v, uint64_t val)
 	if (val & ~(v->tlb->frame_mask | 0xfff))
 		return false;
 	v->s.cr3 = val;
-	if (UNLIKELY(v->trace & TRACE_MMU))
-		log_trace("mmu: cpu%u: cr3 %llx%s", v->index, (unsigned long long)val,
-			  keep ? " (kept)" : "");
 	gen_use(v, !keep);
 	return true;
 }

@@ -108,7 +108,7 @@ static int next(struct vcpu *v)
 
 static bool busy(const struct vcpu *v)
 {
-	return x86_poll_needed(v) || interp_needs_single(v) ||
+	return x86_poll_needed(v) || interp_needs_single(v) || v->trace & TRACE_MMU ||
 	       atomic_load_explicit(&icpu(v)->n_stale, memory_order_acquire);
 }
 
