@@ -9,6 +9,13 @@
  * nanosecond, so that test results do not depend on the host. With clock_count() it also moves by a
  * nanosecond with each instruction that the VM's one processor runs.
  *
+ * Late timers. A host that lets nobody of this process run for a while would let the guest see time
+ * pass without the interrupts that belong to it; kernels that wait for ticks with one eye on the
+ * TSC (Linux's check of the timer) then give up. So no reader gets past the first deadline by more
+ * than LATE_MOST: time stands still until the timers have been run, and what was lost is made up
+ * for by small steps afterwards. All clocks of the guest lose and gain the same. More than
+ * LOST_MOST at once (the process was stopped) is not kept from the guest: time jumps.
+ *
  * The TSC rate comes from CPUID leaf 15h when it is complete (Intel SDM vol. 2, CPUID: crystal
  * clock ECX, ratio EBX/EAX), else from measuring rdtsc against CLOCK_MONOTONIC between clock_new()
  * and the first question for the rate. Leaf 16h is not used: it states a nominal frequency that is
@@ -32,7 +39,11 @@ enum {
 	MANUAL_TSC_HZ = 1000000000,
 	CALIBRATE_NS = 10000000,
 	FIRE_BUDGET = 64,
-	STEP_BUDGET = 4000000
+	STEP_BUDGET = 4000000,
+	LATE_MOST = 10000000, /* ns */
+	LOST_MOST = 1000000000,
+	CATCH_UP_MOST = 5000000, /* ns in one step, a quarter of the time since the last one */
+	SLIP_ROOM = 50000,       /* a reading of both clocks is better than this */
 };
 
 /* A simultaneous reading of both host clocks. */
@@ -50,11 +61,17 @@ struct clock {
 	_Atomic bool running;
 	_Atomic ns_t ns_offset;      /* running: guest ns - CLOCK_MONOTONIC; else guest ns */
 	_Atomic uint64_t tsc_offset; /* running: guest TSC - rdtsc; else guest TSC */
+	_Atomic ns_t limit;          /* what no reader gets past until timers have been run */
+	_Atomic uint64_t limit_tsc;  /* the same moment, or a little later */
 	_Atomic uint64_t wall_base;  /* wall clock at guest time 0 */
 
 	pthread_mutex_t hz_lock; /* guards calibration; leaf */
 	_Atomic uint64_t tsc_hz; /* 0 = not known yet */
 	struct instant born;
+
+	/* bus lock */
+	ns_t lost;      /* to be made up for */
+	ns_t caught_up; /* guest ns of the last step */
 
 	/* clock_count(); written while nothing runs */
 	const uint64_t *counter;
@@ -67,13 +84,15 @@ struct clock {
 	uint64_t next_order;
 };
 
-static struct instant read_instant(void)
+/* Both host clocks at once; @ret_gap: TSC ticks within which that was, at most @enough if it could
+ * be had. */
+static struct instant read_instant(uint64_t enough, uint64_t *ret_gap)
 {
 	struct instant best = {0};
 	uint64_t best_gap = UINT64_MAX;
 
 	/* The tightest of a few tries: being scheduled away in between widens the gap. */
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 8 && best_gap > enough; i++) {
 		uint64_t before = __rdtsc();
 		ns_t mono = host_now_ns();
 		uint64_t after = __rdtsc();
@@ -84,6 +103,7 @@ static struct instant read_instant(void)
 			best.tsc = before + best_gap / 2;
 		}
 	}
+	*ret_gap = best_gap;
 	return best;
 }
 
@@ -107,13 +127,14 @@ static uint64_t measure_tsc_hz(const struct instant *born)
 {
 	ns_t passed = host_now_ns() - born->mono;
 	struct instant now;
+	uint64_t gap;
 
 	if (passed < CALIBRATE_NS) {
 		struct timespec rest = {.tv_nsec = (long)(CALIBRATE_NS - passed)};
 
 		nanosleep(&rest, NULL);
 	}
-	now = read_instant();
+	now = read_instant(0, &gap);
 	return mul_div(now.tsc - born->tsc, NS_PER_SEC, MAX(now.mono - born->mono, 1ull));
 }
 
@@ -139,8 +160,8 @@ uint64_t clock_tsc_hz(const struct clock *c)
  * after it began, so guest time never goes back. The fences keep the counter reads in between. */
 struct view {
 	bool running;
-	ns_t ns;
-	uint64_t tsc;
+	ns_t ns, limit;
+	uint64_t tsc, limit_tsc;
 	struct instant host;
 };
 
@@ -158,6 +179,8 @@ static inline __attribute__((always_inline)) struct view read_view(struct clock 
 		v.running = atomic_load(&c->running);
 		v.ns = atomic_load(&c->ns_offset);
 		v.tsc = atomic_load(&c->tsc_offset);
+		v.limit = atomic_load(&c->limit);
+		v.limit_tsc = atomic_load(&c->limit_tsc);
 		v.host = (struct instant){0};
 		if (what != VIEW_OFFSETS && v.running && c->loop) {
 			_mm_lfence();
@@ -179,6 +202,8 @@ static void write_begin(struct clock *c)
 
 static void write_end(struct clock *c, bool running, ns_t ns, uint64_t tsc)
 {
+	atomic_store(&c->limit, UINT64_MAX); /* until rearm() */
+	atomic_store(&c->limit_tsc, UINT64_MAX);
 	atomic_store(&c->running, running);
 	atomic_store(&c->ns_offset, ns);
 	atomic_store(&c->tsc_offset, tsc);
@@ -200,19 +225,14 @@ ns_t clock_now(struct clock *c)
 {
 	struct view v = read_view(c, VIEW_NS);
 
-	return v.ns + v.host.mono + counted(c);
+	return MIN(v.ns + v.host.mono + counted(c), v.limit);
 }
 
 uint64_t clock_tsc(struct clock *c)
 {
 	struct view v = read_view(c, VIEW_TSC);
 
-	return v.tsc + v.host.tsc + counted(c);
-}
-
-uint64_t clock_tsc_offset(struct clock *c)
-{
-	return read_view(c, VIEW_OFFSETS).tsc;
+	return MIN(v.tsc + v.host.tsc + counted(c), v.limit_tsc);
 }
 
 ns_t clock_tsc_to_ns(struct clock *c, uint64_t tsc)
@@ -274,6 +294,49 @@ static void heap_remove(struct vtimer *t)
 		sift(c, i, last);
 }
 
+/*
+ * Where the guest's time is to go on from, and how far readers get until timers have been run:
+ * beyond the soonest deadline and, for one that was past when it was set, beyond now.
+ * @catch_up: give back some of what was lost.
+ */
+static void settle(struct clock *c, bool catch_up)
+{
+	struct view v = read_view(c, VIEW_OFFSETS);
+	uint64_t hz = atomic_load(&c->tsc_hz), gap, limit_tsc = UINT64_MAX, shift_tsc;
+	ns_t limit = UINT64_MAX, now, shift = 0; /* forward; modular */
+	struct instant host;
+
+	if (!v.running || !hz)
+		return;
+	host = read_instant(hz / 100000, &gap);
+	now = v.ns + host.mono;
+	if (now > v.limit + SLIP_ROOM && v.limit != UINT64_MAX && now - v.limit < LOST_MOST &&
+	    gap < mul_div(SLIP_ROOM, hz, NS_PER_SEC)) {
+		shift = v.limit + SLIP_ROOM - now;
+		c->lost += now - v.limit - SLIP_ROOM;
+	} else if (catch_up && c->lost && now > c->caught_up) {
+		shift = MIN((now - c->caught_up) / 4, (ns_t)CATCH_UP_MOST);
+		shift = MIN(shift, c->lost);
+		c->lost -= shift;
+	}
+	if (catch_up)
+		c->caught_up = now + shift;
+	shift_tsc = (int64_t)shift < 0 ? -mul_div(-shift, hz, NS_PER_SEC)
+				       : mul_div(shift, hz, NS_PER_SEC);
+	now += shift;
+	if (c->count && c->heap[1]->at < (ns_t)INT64_MAX / 2) {
+		limit = MAX(c->heap[1]->at, now) + LATE_MOST;
+		limit_tsc = v.tsc + shift_tsc + host.tsc + gap / 2 +
+			    mul_div(limit - now, hz, NS_PER_SEC);
+	}
+	write_begin(c);
+	atomic_store(&c->ns_offset, v.ns + shift);
+	atomic_store(&c->tsc_offset, v.tsc + shift_tsc);
+	atomic_store(&c->limit, limit);
+	atomic_store(&c->limit_tsc, limit_tsc);
+	atomic_fetch_add(&c->seq, 1);
+}
+
 /* Point the host timer at the soonest deadline. */
 static void rearm(struct clock *c)
 {
@@ -284,6 +347,7 @@ static void rearm(struct clock *c)
 			c->armed(c->armed_ctx);
 		return;
 	}
+	settle(c, false);
 	v = read_view(c, VIEW_OFFSETS);
 	if (!v.running || !c->count) {
 		loop_timer_disarm(c->timer);
@@ -309,6 +373,7 @@ static void host_timer_fired(void *ctx)
 {
 	struct clock *c = ctx;
 
+	settle(c, true);
 	/* A budget, because a timer that re-arms itself in the past must not starve the loop. */
 	for (int i = 0; i < FIRE_BUDGET; i++) {
 		if (!clock_running(c) || !c->count || c->heap[1]->at > clock_now(c))
@@ -321,14 +386,17 @@ static void host_timer_fired(void *ctx)
 struct clock *clock_new(struct loop *loop)
 {
 	struct clock *c = xnew(struct clock);
+	uint64_t gap;
 
 	c->loop = loop;
+	atomic_store(&c->limit, UINT64_MAX);
+	atomic_store(&c->limit_tsc, UINT64_MAX);
 	pthread_mutex_init(&c->hz_lock, NULL);
 	c->room = 16;
 	c->heap = xnew_n(struct vtimer *, c->room);
 	if (loop) {
 		c->timer = loop_timer_new(loop, host_timer_fired, c);
-		c->born = read_instant();
+		c->born = read_instant(0, &gap);
 		atomic_store(&c->tsc_hz, cpuid_tsc_hz());
 		atomic_store(&c->wall_base, host_realtime_ns());
 	} else {
@@ -380,7 +448,8 @@ void clock_stop(struct clock *c)
 		return;
 	}
 	write_begin(c);
-	write_end(c, false, v.ns + host_now_ns(), v.tsc + __rdtsc());
+	write_end(c, false, MIN(v.ns + host_now_ns(), v.limit),
+		  MIN(v.tsc + __rdtsc(), v.limit_tsc));
 	rearm(c);
 }
 
@@ -388,6 +457,7 @@ void clock_set(struct clock *c, ns_t now, uint64_t tsc)
 {
 	check(!clock_running(c) || !c->loop);
 	write_view(c, clock_running(c), now, tsc);
+	c->lost = 0;
 }
 
 static void manual_to(struct clock *c, ns_t now)

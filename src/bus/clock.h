@@ -2,8 +2,8 @@
 /*
  * The guest clock: the only source of time for devices and CPUs of one VM. It can be stopped
  * (paused VM, snapshot) and, for tests, be driven by hand. Guest time starts at 0 on a cold start;
- * the TSC is guest time scaled to `tsc_hz` with the host's rdtsc as source while running, so a
- * translator may use rdtsc + clock_tsc_offset() directly.
+ * the TSC is guest time scaled to `tsc_hz` with the host's rdtsc as source while running. Both
+ * stand still while timers are overdue by more than 10 ms, and make up for it later.
  *
  * Timers are one shot, absolute guest time, and fire on the main thread with the bus lock held. The
  * clock and its timers are guarded by the bus lock, but clock_now() and clock_tsc() may be called
@@ -27,8 +27,6 @@ ns_t clock_now(struct clock *c);
 /** clock_tsc() - guest time-stamp counter value of now (before per-vCPU TSC_ADJUST). Any thread. */
 uint64_t clock_tsc(struct clock *c);
 uint64_t clock_tsc_hz(const struct clock *c);
-/** clock_tsc_offset() - guest TSC minus host rdtsc while running. */
-uint64_t clock_tsc_offset(struct clock *c);
 /** clock_tsc_to_ns() - guest time at which the TSC reaches @tsc (0 if past the range). */
 ns_t clock_tsc_to_ns(struct clock *c, uint64_t tsc);
 
