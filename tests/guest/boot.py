@@ -9,7 +9,6 @@ the BIOS, and Linux's own drivers for those drives.
   boot.py BOTHY isolinux        an ISOLINUX CD
   boot.py BOTHY diskette        SYSLINUX on a diskette, packed with xz
   boot.py BOTHY memtest         Memtest86+ from its ISO, on the text screen
-  boot.py BOTHY debian_disk     Debian with GRUB on a partitioned IDE disk, on a throw-away layer
   boot.py BOTHY menu            the BIOS's boot menu, by key, and --boot's order
   boot.py BOTHY network         iPXE's option ROM gets an address over virtio-net
   boot.py BOTHY drives          Linux reads and writes IDE disk, CD and diskette
@@ -25,8 +24,7 @@ import subprocess
 import sys
 import time
 
-from guest import DISK_MODULES, Guest, check, copy_sparse, debian_disk, images, images_with, \
-    main, skip, work_dir
+from guest import DISK_MODULES, Guest, check, images, images_with, main, skip, work_dir
 
 BOOT_SECONDS = 300
 MIB = 1 << 20
@@ -162,68 +160,9 @@ def memtest(bothy, *options):
             check("it found no error", re.search(r"Errors: 0\b", text))
 
 
-def partitioned(d, ext4):
-    """A disk with an MBR, GRUB's core image in the gap, and @ext4 as its only partition."""
-    need("grub-mkimage", files=["/usr/lib/grub/i386-pc/boot.img"])
-    disk, start = f"{d}/disk.img", 2048
-    sectors = os.path.getsize(ext4) // 512
-    run("grub-mkimage", "-O", "i386-pc", "-o", f"{d}/core.img", "-p", "(hd0,msdos1)/boot/grub",
-        "biosdisk", "part_msdos", "ext2", "linux", "normal", "serial", "terminal", "echo")
-    boot = bytearray(open("/usr/lib/grub/i386-pc/boot.img", "rb").read())
-    core = open(f"{d}/core.img", "rb").read()
-    check("GRUB's core image fits in front of the partition", len(core) <= (start - 1) * 512)
-    boot[446:510] = bytes(64)
-    boot[446:462] = struct.pack("<8B2I", 0x80, 0xfe, 0xff, 0xff, 0x83, 0xfe, 0xff, 0xff, start,
-                                sectors)
-    boot[510:512] = b"\x55\xaa"
-    with open(disk, "wb") as f:
-        f.write(boot + core)
-        f.truncate((start + sectors) * 512)
-    run("dd", f"if={ext4}", f"of={disk}", "bs=1M", "seek=1", "conv=notrunc,sparse", "status=none")
-    return disk
-
-
 def digest(path):
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def debian_disk_test(bothy, *options):
-    need("debugfs")
-    with work_dir() as d:
-        kernel, initrd = pc_initrd(d)
-        copy_sparse(debian_disk(), f"{d}/ext4.img")
-        write(f"{d}/grub.cfg",
-              "serial --unit=0 --speed=115200\nterminal_output serial\necho 'GRUB on a disk'\n"
-              "linux /boot/vmlinuz console=ttyS0 root=/dev/sda1\ninitrd /boot/initrd.img\nboot\n")
-        write(f"{d}/fstab", "/dev/sda1 / ext4 defaults 0 1\n")
-        run("debugfs", "-w", "-f", "/dev/stdin", f"{d}/ext4.img",
-            input=f"mkdir /boot/grub\nwrite {d}/grub.cfg /boot/grub/grub.cfg\n"
-                  f"write {kernel} /boot/vmlinuz\nwrite {initrd} /boot/initrd.img\n"
-                  f"rm /etc/fstab\nwrite {d}/fstab /etc/fstab\n")
-        disk = partitioned(d, f"{d}/ext4.img")
-        os.unlink(f"{d}/ext4.img")
-        before = os.stat(disk).st_mtime_ns
-        with Guest(bothy, disk, "-m", "512M", "--net", "none", *options) as g:
-            g.expect_error(r"disk with an MBR and 1 partition")
-            g.expect(r"GRUB on a disk", BOOT_SECONDS)
-            g.expect(r"ata1.00: ATA-7", BOOT_SECONDS)
-            at, _ = g.expect(r"login: *$", 900, prompt=True)
-            print(f"login prompt after {at - g.began:.1f} s")
-            g.type("root")
-            g.expect(r"assword: *$", 60, prompt=True)
-            g.type("bothy")
-            g.expect(r"# *$", 120, prompt=True)
-            g.type("bind 'set enable-bracketed-paste off'")
-            same, _ = g.shell("head -c 64M /dev/urandom >/root/x; sync;"
-                              " sha256sum </root/x >/root/s1; echo 3 >/proc/sys/vm/drop_caches; sha256sum </root/x >/root/s2;"
-                              " cmp /root/s1 /root/s2 && echo same", 300)
-            check(f"64 MiB written and read back are the same ({same})", same == "same")
-            bad, _ = g.shell("dmesg | grep -cE 'ata1.*(error|failed|exception|timeout)'")
-            check(f"the ATA driver complains of nothing ({bad})", bad == "0")
-            g.type("poweroff")
-            check("status 0 after power off", g.wait(300) == 0)
-        check("nothing was written to the image", os.stat(disk).st_mtime_ns == before)
 
 
 def drives(bothy, *options):
@@ -317,7 +256,7 @@ def tftp(bothy, *options):
 
 
 TESTS = {"grub_cd": grub_cd, "reboot": reboot, "isolinux": isolinux, "diskette": diskette,
-         "memtest": memtest, "debian_disk": debian_disk_test, "menu": menu,
+         "memtest": memtest, "menu": menu,
          "network": network, "drives": drives, "tftp": tftp}
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@
  * queue heads, transfer descriptors and bytes. A device that answered NAK calls when it has more.
  *
  * UNMODELLED: isochronous and split transactions (no device here has any), suspend but for its
- * bits, port ownership, boot loaders through SeaBIOS (the boot sector starts, SYSLINUX then waits),
- * frame lists of other than 1024, 64-bit data structures, data toggle errors.
+ * bits, port ownership, frame lists of other than 1024, 64-bit data structures, data toggle errors.
  */
 #include "device/usb/ehci.h"
 
