@@ -18,19 +18,16 @@
  *
  * Memory: dword n holds byte n of each of the four planes, plane 0 lowest. Seen linearly (BAR 0,
  * chain 4, DISPI modes) byte a is byte a / 4 of plane a mod 4, so one layout serves both views.
- * ERRATUM: a VGA in chain 4 puts byte a at byte a & ~3 of its plane and its CRTC counts in
- * doublewords to match (IBM, "Memory Mode" and "Underline Location"); here both are left out, which
- * differs only for a program that writes in one of the two ways and shows in the other without
- * clearing the screen.
+ * While chain 4 is on, the first 256 KiB lie in another order (vga_stored_at()).
  *
  * Time: retrace and display enable of input status 1 follow the guest clock and the CRTC's
  * registers. Legacy ports and the window at a0000h answer while the PCI command register enables
  * I/O and memory.
  *
  * UNMODELLED: vertical interrupt (IRQ2); light pen; serializer load every second or fourth
- * character (SR1 bits 2 and 4); blinking in graphics modes; attribute palette in 256-colour modes;
- * overscan; big-endian frame buffer; 3c3h and the reset bits of SR0 hold what is written and
- * disable nothing.
+ * character (SR1 bits 2 and 4); borders (pictures are what lies between them; their colour shows
+ * only while the processor has the palette); big-endian frame buffer; 3c3h and the reset bits of
+ * SR0 hold what is written and disable nothing.
  */
 #include "device/video/vga.h"
 
@@ -210,6 +207,7 @@ static void dispi_enable(struct vga *v, uint16_t val)
 			    v->s.dispi[DISPI_YRES], v->s.dispi[DISPI_BPP]);
 		return;
 	}
+	vga_layout_update(v);
 	if (!(val & ENABLE_NOCLEAR)) {
 		uint64_t len = (uint64_t)g.stride * g.h * (g.bpp == 4 ? 4 : 1);
 
@@ -678,6 +676,7 @@ static int vga_loaded(struct dev *d, struct error *err)
 	v->s.misc &= MISC_MASK;
 	v->s.feature &= 0x0b;
 	v->s.dispi[DISPI_ENABLE] &= ENABLE_MASK;
+	v->chained = vga_layout(v); /* memory is as it was saved */
 	map_ports(v, pci_command(&v->f) & PCI_COMMAND_IO);
 	vga_map_update(v);
 	changed(v);

@@ -56,6 +56,7 @@ struct vga {
 	struct bus_region window, mmio, io[4];
 	bool io_mapped[4], window_mapped;
 	struct mem_mapping *direct; /* a0000h shows memory itself */
+	bool chained; /* how the 256 KiB lie in memory: vga_stored_at(); follows from s */
 	uint32_t direct_off, direct_size;
 	uint8_t edid[EDID_SIZE];
 	uint64_t generation; /* changes whenever the picture may, but for memory seen directly */
@@ -78,8 +79,25 @@ bool vga_vbe(const struct vga *v, struct vga_vbe *ret_vbe);
 /** vga_map_update() - bring the window at a0000h in line with the registers. */
 void vga_map_update(struct vga *v);
 void vga_map_done(struct vga *v);
+/** vga_layout_update() - lay the planes out in memory as the registers in force want it. */
+void vga_layout_update(struct vga *v);
+/** vga_layout() - the layout that the registers want: true while chain 4 is on. */
+bool vga_layout(const struct vga *v);
 uint64_t vga_window_read(void *ctx, uint64_t off, unsigned size);
 void vga_window_write(void *ctx, uint64_t off, unsigned size, uint64_t val);
+
+/*
+ * Where the dword with the four planes' bytes at address @at (16 bits) is in memory. Chain 4 takes
+ * addresses 0, 5, 10, ... of the planes (bits 15 and 14 of the processor's address stand in for the
+ * two that pick the plane, as the CRTC's doublewords do), but its bytes have to lie in a row for
+ * the window to be memory itself. So while it is on, the dwords it reaches come first, and the
+ * others in three groups behind them.
+ */
+static inline unsigned vga_stored_at(const struct vga *v, unsigned at)
+{
+	at &= 0xffff;
+	return v->chained ? at >> 2 | ((at ^ at >> 14) & 3) << 14 : at;
+}
 
 /* CRT timing from the registers, guest ns. */
 struct vga_timing {

@@ -8,9 +8,12 @@
  * mode give pixels two dots wide, scan doubling gives lines twice. So 320 x 200 is 640 x 400 here
  * and text mode 3 is 720 x 400.
  *
- * Addresses: the CRTC counts characters; the count becomes a memory address by byte or word
- * addressing (CR17 bit 6, CR14 bit 6), with row-scan bits in place of bits 13 and 14 for the
- * layouts of CGA and Hercules cards (CR17 bits 0 and 1). Doublewords: see vga.c on chain 4.
+ * Addresses: the CRTC counts characters; the count becomes a memory address by byte, word or
+ * doubleword addressing (CR17 bit 6, CR14 bit 6), with row-scan bits in place of bits 13 and 14 for
+ * the layouts of CGA and Hercules cards (CR17 bits 0 and 1).
+ *
+ * Graphics: the serializers give eight values of four bits a character, which the attribute
+ * controller takes one by one, or two by two as one colour of eight bits (AR10 bit 6).
  *
  * A picture is drawn anew only when something may have changed: registers, memory written through
  * the window, the phase of blinking. Memory that the guest writes directly (BAR 0, the window in
@@ -28,10 +31,14 @@ enum {
 	AR10_LINE_GRAPHICS = 0x04,
 	AR10_BLINK = 0x08,
 	AR10_PAN_COMPAT = 0x20,
+	AR10_WIDE = 0x40, /* two serializer outputs make one colour */
 	AR10_PALETTE_45 = 0x80,
 	GR5_INTERLEAVE = 0x20,
 	GR5_256 = 0x40,
 	GR6_GRAPHICS = 0x01,
+	CR14_DOUBLEWORD = 0x40,
+	CR14_COUNT_BY_4 = 0x20,
+	CR17_COUNT_BY_2 = 0x08,
 	SR1_8_DOTS = 0x01,
 	SR1_HALF_CLOCK = 0x08,
 	SR1_OFF = 0x20,
@@ -46,13 +53,15 @@ enum {
 struct picture {
 	const struct vga *v;
 	const uint8_t *vram;
-	uint32_t pal[256]; /* DAC */
+	uint32_t pal[256];      /* DAC */
+	uint32_t pal_wide[256]; /* the same through the palette registers, a nibble at a time */
 	uint32_t pal16[16];
 	unsigned cols, rows_of_char; /* characters of a line, scan lines of a character row */
 	unsigned dots;               /* of a character: 8, or 9 in text */
 	unsigned zoom;               /* 2 when the dot clock is halved */
 	unsigned w, h;
 	unsigned start, pitch; /* character addresses */
+	unsigned shift;        /* characters to a step of the address counter, as a power of two */
 	unsigned pan;          /* dots */
 	unsigned line_compare; /* scan line after which the address starts at 0 */
 	bool text, double_scan;
@@ -76,15 +85,29 @@ static uint32_t dac_color(const struct vga *v, unsigned i)
 	return rgb;
 }
 
+/*
+ * Graphics that blink: bit 3 turns over behind the plane enable. The palette of mode 0Fh (IBM,
+ * "Video Modes") shows this: its plane 3 is disabled, and a pixel of plane 2 alone blinks because
+ * entries 4 and 0Ch differ, while 0 and 8, 1 and 9, 5 and 0Dh are alike.
+ */
+static unsigned blink_flip(const struct picture *p)
+{
+	return !p->text && (p->v->s.ar[0x10] & AR10_BLINK) && (p->frame & 16) ? 8 : 0;
+}
+
 static void load_palettes(struct picture *p)
 {
 	const struct vga *v = p->v;
+	unsigned mask = v->s.ar[0x12] & 15, flip = blink_flip(p);
 
 	for (unsigned i = 0; i < 256; i++)
 		p->pal[i] = dac_color(v, i & v->s.pel_mask);
+	for (unsigned i = 0; i < 256; i++)
+		p->pal_wide[i] =
+			p->pal[(v->s.ar[i >> 4 & mask] & 15) << 4 | (v->s.ar[i & mask] & 15)];
 	for (unsigned i = 0; i < 16; i++) {
 		/* AR12 masks planes; AR14 supplies the bits that the palette has not. */
-		unsigned c = v->s.ar[i & v->s.ar[0x12] & 15];
+		unsigned c = v->s.ar[(i & mask) ^ flip];
 
 		if (v->s.ar[0x10] & AR10_PALETTE_45)
 			c = (c & 0x0f) | (v->s.ar[0x14] & 0x03) << 4;
@@ -115,6 +138,7 @@ static void picture_init(struct picture *p, const struct vga *v)
 	p->start = (unsigned)cr[0x0c] << 8 | cr[0x0d];
 	p->start += (cr[8] >> 5) & 3;
 	p->pitch = cr[0x13] * 2u;
+	p->shift = cr[0x14] & CR14_COUNT_BY_4 ? 2 : cr[0x17] & CR17_COUNT_BY_2 ? 1 : 0;
 	p->line_compare = cr[0x18] | (cr[7] & 0x10) << 4 | (cr[9] & 0x40) << 3;
 	p->pan = v->s.ar[0x13] & 15;
 	if (p->dots == 9)
@@ -125,24 +149,22 @@ static void picture_init(struct picture *p, const struct vga *v)
 	load_palettes(p);
 }
 
-/* Character count to the dword of the four planes. */
-static const uint8_t *fetch(const struct picture *p, unsigned count, unsigned row)
+/* Character @col of the line that starts at @at, to the dword of the four planes. */
+static const uint8_t *fetch(const struct picture *p, unsigned at, unsigned col, unsigned row)
 {
 	const uint8_t *cr = p->v->s.cr;
-	unsigned at;
+	unsigned count = (at + (col >> p->shift)) & 0xffff;
 
-	if (cr[0x14] & 0x20) /* count by 4 */
-		count >>= 2;
-	else if (cr[0x17] & 0x08) /* count by 2 */
-		count >>= 1;
 	at = count;
-	if (!(cr[0x14] & 0x40) && !(cr[0x17] & 0x40))
+	if (cr[0x14] & CR14_DOUBLEWORD)
+		at = count << 2 | (count >> 12 & 3);
+	else if (!(cr[0x17] & 0x40))
 		at = count << 1 | (count >> (cr[0x17] & 0x20 ? 15 : 13) & 1);
 	if (!(cr[0x17] & 0x01))
 		at = (at & ~0x2000u) | (row & 1) << 13;
 	if (!(cr[0x17] & 0x02))
 		at = (at & ~0x4000u) | (row >> 1 & 1) << 14;
-	return p->vram + 4ull * (at & 0xffff);
+	return p->vram + 4ull * vga_stored_at(p->v, at);
 }
 
 /* ------------------------------------------------------------------ one scan line of a mode */
@@ -153,43 +175,50 @@ static void put(uint32_t **to, uint32_t px, unsigned n)
 		*(*to)++ = px;
 }
 
-static void line_planar(const struct picture *p, uint32_t *to, unsigned at, unsigned row)
+/* What the serializers put out for one character: eight values of four bits. */
+static void serialize(const struct picture *p, const uint8_t *b, uint8_t to[8])
 {
-	for (unsigned col = 0; col <= p->cols; col++) {
-		const uint8_t *b = fetch(p, at + col, row);
-		unsigned p0 = b[0], p1 = b[1], p2 = b[2], p3 = b[3];
+	unsigned mode = p->v->s.gr[5];
 
-		for (unsigned bit = 8; bit-- > 0;) {
-			unsigned c = (p0 >> bit & 1) | (p1 >> bit & 1) << 1 | (p2 >> bit & 1) << 2 |
-				     (p3 >> bit & 1) << 3;
+	for (unsigned i = 0; i < 8; i++) {
+		unsigned plane = i >> 2, shift = 6 - 2 * (i & 3), bit = 7 - i;
 
-			put(&to, p->pal16[c], p->zoom);
-		}
+		if (mode & GR5_256)
+			to[i] = b[i / 2] >> (i & 1 ? 0 : 4) & 15;
+		else if (mode & GR5_INTERLEAVE)
+			/* Four pixels of plane 0 (low) and 2 (high), then of planes 1 and 3. */
+			to[i] = (uint8_t)((b[plane] >> shift & 3) | (b[plane + 2] >> shift & 3)
+									    << 2);
+		else
+			to[i] = (uint8_t)((b[0] >> bit & 1) | (b[1] >> bit & 1) << 1 |
+					  (b[2] >> bit & 1) << 2 | (b[3] >> bit & 1) << 3);
 	}
 }
 
-/* Two bits a pixel: four pixels of plane 0 (low) and 2 (high), then four of planes 1 and 3. */
-static void line_interleaved(const struct picture *p, uint32_t *to, unsigned at, unsigned row)
+static void line_graphics(const struct picture *p, uint32_t *to, unsigned at, unsigned row)
 {
+	bool wide = p->v->s.ar[0x10] & AR10_WIDE;
+
 	for (unsigned col = 0; col <= p->cols; col++) {
-		const uint8_t *b = fetch(p, at + col, row);
+		uint8_t c[8];
 
-		for (unsigned i = 0; i < 8; i++) {
-			unsigned plane = i >> 2, shift = 6 - 2 * (i & 3);
-			unsigned c = (b[plane] >> shift & 3) | (b[plane + 2] >> shift & 3) << 2;
-
-			put(&to, p->pal16[c], p->zoom);
-		}
+		serialize(p, fetch(p, at, col, row), c);
+		for (unsigned i = 0; i < 8; i += wide ? 2 : 1)
+			if (wide)
+				put(&to, p->pal_wide[c[i] << 4 | c[i + 1]], 2 * p->zoom);
+			else
+				put(&to, p->pal16[c[i]], p->zoom);
 	}
 }
 
+/* The usual 256 colours: serialized and put together again, bytes are what they were. */
 static void line_256(const struct picture *p, uint32_t *to, unsigned at, unsigned row)
 {
 	for (unsigned col = 0; col <= p->cols; col++) {
-		const uint8_t *b = fetch(p, at + col, row);
+		const uint8_t *b = fetch(p, at, col, row);
 
 		for (unsigned i = 0; i < 4; i++)
-			put(&to, p->pal[b[i]], 2 * p->zoom);
+			put(&to, p->pal_wide[b[i]], 2 * p->zoom);
 	}
 }
 
@@ -207,9 +236,9 @@ static unsigned font_at(const struct vga *v, uint8_t attr)
 static bool cursor_here(const struct picture *p, unsigned at, unsigned row)
 {
 	const uint8_t *cr = p->v->s.cr;
-	unsigned where = (unsigned)cr[0x0e] << 8 | cr[0x0f];
+	unsigned where = ((unsigned)cr[0x0e] << 8 | cr[0x0f]) + (cr[0x0b] >> 5 & 3); /* skew */
 
-	if ((cr[0x0a] & 0x20) || (at & 0xffff) != where || (p->frame & 8))
+	if ((cr[0x0a] & 0x20) || (at & 0xffff) != (where & 0xffff) || (p->frame & 8))
 		return false;
 	return row >= (cr[0x0a] & 0x1fu) && row <= (cr[0x0b] & 0x1fu);
 }
@@ -220,9 +249,10 @@ static void line_text(const struct picture *p, uint32_t *to, unsigned at, unsign
 	unsigned underline = v->s.cr[0x14] & 0x1f;
 
 	for (unsigned col = 0; col <= p->cols; col++) {
-		const uint8_t *b = fetch(p, at + col, row);
+		const uint8_t *b = fetch(p, at, col, row);
 		uint8_t ch = b[0], attr = b[1];
-		unsigned bits = p->vram[4ull * (font_at(v, attr) + ch * 32u + row) + 2];
+		unsigned glyph = vga_stored_at(v, font_at(v, attr) + ch * 32u + row);
+		unsigned bits = p->vram[4ull * glyph + 2];
 		unsigned fg = attr & 15, bg = attr >> 4;
 
 		bits = bits << 1;
@@ -236,7 +266,7 @@ static void line_text(const struct picture *p, uint32_t *to, unsigned at, unsign
 		}
 		if ((attr & 0x77) == 0x01 && row == underline)
 			bits = 0x1ff;
-		if (cursor_here(p, at + col, row))
+		if (cursor_here(p, at + (col >> p->shift), row))
 			bits = 0x1ff;
 		for (unsigned i = 0; i < p->dots; i++)
 			put(&to, p->pal16[bits >> (8 - i) & 1 ? fg : bg], p->zoom);
@@ -249,12 +279,10 @@ static void draw_line(const struct picture *p, uint32_t *to, unsigned at, unsign
 {
 	if (p->text)
 		line_text(p, to, at, row);
-	else if (p->v->s.gr[5] & GR5_256)
+	else if ((p->v->s.gr[5] & GR5_256) && (p->v->s.ar[0x10] & AR10_WIDE))
 		line_256(p, to, at, row);
-	else if (p->v->s.gr[5] & GR5_INTERLEAVE)
-		line_interleaved(p, to, at, row);
 	else
-		line_planar(p, to, at, row);
+		line_graphics(p, to, at, row);
 }
 
 static void draw_vga(struct vga *v)
@@ -364,12 +392,13 @@ static void draw_vbe(struct vga *v, const struct vga_vbe *g)
 	display_end(d);
 }
 
-static void draw_black(struct vga *v, unsigned w, unsigned h)
+static void draw_plain(struct vga *v, unsigned w, unsigned h, uint32_t color)
 {
 	struct display *d = v->display;
 
 	display_begin(d, w, h);
-	memset(v->line, 0, d->w * sizeof(*v->line));
+	for (unsigned x = 0; x < d->w; x++)
+		v->line[x] = color;
 	for (unsigned y = 0; y < d->h; y++)
 		display_line(d, y, v->line);
 	display_end(d);
@@ -390,22 +419,26 @@ void vga_update(void *ctx)
 	struct vga *v = ctx;
 	struct vga_vbe g;
 	struct picture p;
-	bool vbe = vga_vbe(v, &g), off;
+	bool vbe = vga_vbe(v, &g), border, off;
 	uint64_t phase;
 
 	picture_init(&p, v);
-	phase = p.text && !vbe ? p.frame / 8 : 0;
+	phase = vbe ? 0 : p.text ? p.frame / 8 : blink_flip(&p);
 	if (v->drawn == v->generation + 1 && v->drawn_phase == phase && !written_unseen(v, vbe))
 		return;
 	if (!vbe)
 		guest_copy_bulk(v->seen, v->vram->host, VGA_PLANES_SIZE);
 	v->drawn = v->generation + 1;
 	v->drawn_phase = phase;
-	off = !(v->s.ar_index & AR_PAS) || (!vbe && (v->s.sr[1] & SR1_OFF));
-	if (off && vbe)
-		draw_black(v, g.w, g.h);
-	else if (off)
-		draw_black(v, v->s.cr[1] ? p.w : 640, v->s.cr[1] ? p.h : 480);
+	/* The processor has the palette: the border's colour is everywhere (IBM, attribute
+	 * controller, "Address Register"). */
+	border = !(v->s.ar_index & AR_PAS);
+	off = !vbe && (v->s.sr[1] & SR1_OFF);
+	if (border && vbe)
+		draw_plain(v, g.w, g.h, 0);
+	else if (border || off)
+		draw_plain(v, v->s.cr[1] ? p.w : 640, v->s.cr[1] ? p.h : 480,
+			   off ? 0 : p.pal[v->s.ar[0x11]]);
 	else if (vbe)
 		draw_vbe(v, &g);
 	else
@@ -452,7 +485,7 @@ char *vga_text(void *ctx)
 		unsigned end = n;
 
 		for (unsigned x = 0; x < p.cols; x++) {
-			uint8_t ch = fetch(&p, at + x, 0)[0];
+			uint8_t ch = fetch(&p, at, x, 0)[0];
 
 			n += put_utf8(out + n, vga_unicode(ch));
 			if (ch != ' ' && ch != 0 && ch != 0xff)

@@ -9,7 +9,7 @@
  *
  * Where the registers ask for nothing but storing bytes in chain 4 (mode 13h after a mode set,
  * banked DISPI modes), the window becomes a second mapping of the memory itself and no access
- * comes here.
+ * comes here. ERRATUM: nor do the latches see what is read then.
  */
 #include <string.h>
 
@@ -24,6 +24,7 @@ enum {
 	GR5_ODD_EVEN = 0x10,
 	GR6_CHAIN = 0x02, /* address bit 0 picks the plane and is replaced */
 	MISC_RAM = 0x02,
+	MISC_LOW_PAGE = 0x20,
 	DISPI_BANK_REG = 5,
 };
 
@@ -69,7 +70,7 @@ static bool find_place(struct vga *v, uint64_t off, struct place *ret)
 	if ((vbe && g.bpp != 4) || (v->s.sr[4] & SR4_CHAIN4)) {
 		ret->plane = at & 3;
 		ret->planes = 1u << ret->plane;
-		n = at >> 2;
+		n = (vbe ? at : at & 0xffff) >> 2;
 	} else {
 		bool odd_even = v->s.gr[6] & GR6_CHAIN;
 
@@ -77,8 +78,10 @@ static bool find_place(struct vga *v, uint64_t off, struct place *ret)
 		ret->plane = v->s.gr[4] & 3;
 		if (v->s.gr[5] & GR5_ODD_EVEN)
 			ret->plane = (ret->plane & 2) | (at & 1);
-		/* In the 128 KiB map bit 16 takes the place of the bit that picked the plane. */
-		n = odd_even ? (at & ~1u) | (map == 0 ? at >> 16 & 1 : 0) : at;
+		/* Bit 16 takes the place of the bit that picked the plane in the 128 KiB map, the
+		 * page bit in the others. */
+		n = odd_even ? (at & ~1u) | (map == 0 ? at >> 16 & 1 : !(v->s.misc & MISC_LOW_PAGE))
+			     : at;
 	}
 	ret->dword = v->vram->host + 4ull * (n & mask);
 	return true;
@@ -164,7 +167,8 @@ static bool direct_range(const struct vga *v, uint32_t *ret_off, uint32_t *ret_s
 
 	if (!(v->s.misc & MISC_RAM) || map > 1 || (vbe && g.bpp == 4))
 		return false;
-	if (!vbe && !(v->s.sr[4] & SR4_CHAIN4))
+	/* In 128 KiB chain 4 shows its 64 KiB twice. */
+	if (!vbe && (!(v->s.sr[4] & SR4_CHAIN4) || map == 0))
 		return false;
 	if ((v->s.sr[2] & 15) != 15 || gr[1] || (gr[3] & 0x1f) || (gr[5] & 0x0b) || gr[8] != 0xff)
 		return false;
@@ -172,6 +176,34 @@ static bool direct_range(const struct vga *v, uint32_t *ret_off, uint32_t *ret_s
 	*ret_off = vbe ? (uint32_t)v->s.dispi[DISPI_BANK_REG] << 16 : 0;
 	/* Banks past the end wrap, which a mapping of the last one can't. */
 	return *ret_off <= v->vram_size - *ret_size;
+}
+
+bool vga_layout(const struct vga *v)
+{
+	struct vga_vbe g;
+
+	return (v->s.sr[4] & SR4_CHAIN4) && !vga_vbe(v, &g);
+}
+
+void vga_layout_update(struct vga *v)
+{
+	enum { DWORDS = VGA_PLANES_SIZE / 4 };
+	uint8_t *vram = v->vram->host;
+
+	if (v->chained == vga_layout(v))
+		return;
+	guest_copy_bulk(v->seen, vram, VGA_PLANES_SIZE); /* vga_update() fills it anew */
+	for (unsigned at = 0; at < DWORDS; at++) {
+		unsigned from = vga_stored_at(v, at), to;
+
+		v->chained = !v->chained;
+		to = vga_stored_at(v, at);
+		v->chained = !v->chained;
+		guest_store(vram + 4ull * to, 4, ld_le32(v->seen + 4ull * from));
+	}
+	v->chained = !v->chained;
+	v->generation++;
+	mem_block_written(v->dev.sv->mem, v->vram, 0, VGA_PLANES_SIZE);
 }
 
 void vga_map_done(struct vga *v)
@@ -193,6 +225,7 @@ void vga_map_update(struct vga *v)
 	bool direct = on && direct_range(v, &off, &size);
 	struct error err = {0};
 
+	vga_layout_update(v);
 	if (on == v->window_mapped && direct == (v->direct != NULL) &&
 	    (!direct || (off == v->direct_off && size == v->direct_size)))
 		return;
