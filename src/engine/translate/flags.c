@@ -11,6 +11,8 @@
  *
  *	CMP, TEST: once more. ADD, SUB with another operand than the result: undone and done again.
  *	AND, OR, XOR: TEST of the result with itself.
+ *	These, shifts, IMUL and NEG: again on the old value of the destination, which was put aside
+ *	(vcpu.aside) because it could be foreseen that nothing else would do: one store.
  *
  * Only instructions on registers that are in host registers, and only while nothing but simple
  * instructions (COPY, x87, LEA, PUSH, POP) follows; anything else gets its flags as ever.
@@ -63,6 +65,59 @@ static enum kind kind_of(const struct insn *in)
 	}
 }
 
+/* In xlat.recipe and stub.recipe: on what was put aside. */
+#define RECIPE_ASIDE 0x100u
+
+/* Shifts by constants other than 0, which leaves the flags alone. */
+static bool is_shift(const struct insn *in)
+{
+	bool one = (in->opcode & 0xfe) == 0xd0;
+
+	return (one || (in->opcode & 0xfe) == 0xc0) && (in->modrm >> 3 & 7) >= 4 &&
+	       (one || in->imm & (in->opsize == 8 ? 0x3f : 0x1f));
+}
+
+/* Could @in be done again if the old value of its destination, *ret_dest, were in S1? */
+static bool is_again_aside(const struct insn *in, unsigned *ret_dest)
+{
+	bool imul = in->map == MAP_0F && in->opcode == 0xaf;
+	struct copy_plan p;
+	int op = group1(in);
+
+	if (in->special != SP_NONE || (in->map != MAP_1 && !imul) || in->enc != ENC_LEGACY ||
+	    in->flags & (INSN_MEM | INSN_HIGH8 | INSN_LEGACY | INSN_FPU | INSN_MMX) ||
+	    !(in->rflags_written & X86_ARITH) || insn_flags_needed(in))
+		return false;
+	if (!imul && !is_shift(in) && in->opcode != 0x69 && in->opcode != 0x6b &&
+	    !((in->opcode & 0xfe) == 0xf6 && (in->modrm >> 3 & 7) == 3) &&
+	    (op < 0 || op == 7 || (in->opcode < 0x40 && (in->opcode & 7) >= 4)))
+		return false;
+	if (!in->gpr_written || in->gpr_written & (in->gpr_written - 1))
+		return false;
+	*ret_dest = (unsigned)__builtin_ctz(in->gpr_written);
+	return tr_host[*ret_dest] != NO_REG && xlat_plan(in, &p) && p.n_mem_gprs < 2 && !p.high8;
+}
+
+static void put_again_aside(struct xlat *x, const struct insn *in)
+{
+	struct emit *m = &x->m;
+	struct copy_plan p;
+	unsigned dest = 0;
+
+	check(is_again_aside(in, &dest) && xlat_plan(in, &p));
+	memcpy(m->map, tr_host, sizeof(m->map));
+	m->high8 = false;
+	m->force_rex = p.force_rex;
+	m->map[dest] = S1;
+	tr_gs(m, true, 0x8b, S1, offsetof(struct vcpu, aside));
+	if (p.n_mem_gprs) {
+		m->map[p.mem_gpr[0]] = S2;
+		tr_gs(m, true, 0x8b, S2, offsetof(struct vcpu, s.gpr) + 8 * p.mem_gpr[0]);
+		x->s2_group = 0;
+	}
+	reenc_insn(m, in, p.fields);
+}
+
 /* test r, r with the result of @in */
 static void put_test(struct xlat *x, const struct insn *in)
 {
@@ -83,10 +138,14 @@ static void put_test(struct xlat *x, const struct insn *in)
 
 void xlat_recipe(struct xlat *x, unsigned n)
 {
-	const struct insn *in = &x->in[n - 1];
+	const struct insn *in = &x->in[(n & ~RECIPE_ASIDE) - 1];
 	struct insn undo = *in;
 	struct copy_plan p;
 
+	if (n & RECIPE_ASIDE) {
+		put_again_aside(x, in);
+		return;
+	}
 	check(n && xlat_plan(in, &p));
 	switch (kind_of(in)) {
 	case UNDO: /* ADD for SUB and the other way round */
@@ -169,34 +228,101 @@ static bool overwrites(const struct insn *in, unsigned regs)
 	return (in->gpr_written | (stack ? 1u << X86_RSP : 0)) & regs;
 }
 
-/* The instruction whose flags EFLAGS hold, + 1, if it can be their recipe until they are written
- * or fetched. */
-static unsigned find_recipe(struct xlat *x)
+/* Instruction @j made the flags; can it be done again until they are written or fetched, if that
+ * needs the registers @regs? @scratch: and S1 and S2; then it must not be needed for what comes
+ * after the block, which may want the flags in memory all the same. */
+static bool lasts(struct xlat *x, unsigned j, unsigned regs, bool scratch)
 {
-	unsigned j = x->i, regs;
-
-	do {
-		if (j-- == 0 || !(is_simple(x, j) || is_jump(x, j)))
-			return 0;
-	} while (x->in[j].special != SP_NONE || !(x->in[j].rflags_written & X86_ARITH));
-	if (insn_flags_needed(&x->in[j]) || kind_of(&x->in[j]) == NONE)
-		return 0;
-	regs = gprs(&x->in[j]);
 	for (unsigned k = j + 1; k < x->b->n_insns; k++) {
 		const struct insn *in = &x->in[k];
 
 		if (k >= x->i && !is_simple(x, k))
-			return j + 1;
+			return !scratch || in->special == SP_JCC;
 		if (k >= x->i && in->special == SP_NONE) {
-			if (insn_flags_needed(in))
-				return j + 1;
+			if (insn_flags_needed(in)) /* the operand may be in S1 and S2 */
+				return !scratch || !(in->flags & INSN_MEM);
 			if (in->rflags_written & X86_ARITH)
-				return j + 1;
+				return true;
 		}
 		if (overwrites(in, regs))
-			return k >= x->i && is_last_look(x, k) ? j + 1 : 0;
+			return k >= x->i && is_last_look(x, k);
 	}
-	return j + 1;
+	return !scratch;
+}
+
+/* The instruction whose flags EFLAGS hold, + 1, if it can be their recipe until they are written
+ * or fetched. */
+static unsigned find_recipe(struct xlat *x)
+{
+	const struct insn *in;
+	unsigned j = x->i, dest;
+
+	do {
+		if (j-- == 0 || !(is_simple(x, j) || is_jump(x, j)))
+			return 0;
+		in = &x->in[j];
+	} while (in->special != SP_NONE || !(in->rflags_written & X86_ARITH));
+	if (insn_flags_needed(in))
+		return 0;
+	if (kind_of(in) != NONE && lasts(x, j, gprs(in), false))
+		return j + 1;
+	if (x->aside >> j & 1 && is_again_aside(in, &dest) &&
+	    lasts(x, j, gprs(in) & ~(1u << dest), true))
+		return (j + 1) | RECIPE_ASIDE;
+	return 0;
+}
+
+/* Does instruction @k, which is simple, clobber EFLAGS by a check? By what is known now. */
+static bool has_check(struct xlat *x, unsigned k)
+{
+	const struct insn *in = &x->in[k];
+
+	if (in->flags & (INSN_SSE | INSN_AVX) && !x->vec)
+		return true;
+	if (in->flags & (INSN_FPU | INSN_MMX) && !x->x87)
+		return true;
+	if (in->special == SP_LEA || in->special == SP_NOP_MEM || insn_is_nop(in) ||
+	    (in->special == SP_NONE && !(in->flags & INSN_MEM)))
+		return false;
+	return x->ungrouped || !x->access[k].size || !xlat_find_group(x, &x->access[k]);
+}
+
+/* Will there be a check before the flags of instruction x->i are written again, with no other way
+ * to have them again? */
+static bool wants_aside(struct xlat *x)
+{
+	unsigned now = x->i;
+	bool wanted;
+
+	for (unsigned k = now + 1; k < x->b->n_insns && is_simple(x, k); k++) {
+		const struct insn *in = &x->in[k];
+
+		if (has_check(x, k)) {
+			x->i = k;
+			wanted = !find_recipe(x);
+			x->aside |= BIT(now);
+			wanted &= find_recipe(x) != 0;
+			x->aside &= ~BIT(now);
+			x->i = now;
+			return wanted;
+		}
+		if (in->special == SP_NONE &&
+		    (insn_flags_needed(in) || in->rflags_written & X86_ARITH))
+			return false;
+	}
+	return false;
+}
+
+void xlat_flags_aside(struct xlat *x)
+{
+	unsigned dest;
+
+	static_assert(BLOCK_MAX_INSNS <= 64, "bits of xlat.aside");
+	x->aside &= ~BIT(x->i);
+	if (x->s1_group || !is_again_aside(&x->in[x->i], &dest) || !wants_aside(x))
+		return;
+	tr_gs(&x->m, true, 0x89, tr_host[dest], offsetof(struct vcpu, aside));
+	x->aside |= BIT(x->i);
 }
 
 /* Does recipe @n hold from the start of the block until flags are written or fetched? */

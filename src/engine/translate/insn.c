@@ -230,6 +230,7 @@ bool xlat_copy(struct xlat *x, const struct insn *in)
 	}
 	if (insn_flags_needed(in))
 		need_e(x);
+	xlat_flags_aside(x);
 	if (fault) {
 		s = xlat_stub(x, STUB_SLOW);
 		s->site = 0;

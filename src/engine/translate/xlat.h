@@ -123,6 +123,7 @@ struct xlat {
 	const uint8_t *rx; /* executable address of m.buf */
 	bool e, m_ok;      /* flags: valid in EFLAGS, in memory; neither: recipe */
 	unsigned recipe;   /* the instruction that makes them, + 1 (flags.c) */
+	uint64_t aside;    /* bits: instructions that have put their operand aside */
 	bool vec;          /* W_VEC is 1 from here on */
 	bool x87;          /* x87 registers are the guest's from here on */
 	uint8_t x87_due;   /* x87 instruction whose place is not stored yet, + 1; 0 = none */
@@ -194,6 +195,8 @@ void need_e(struct xlat *x);
 void xlat_flags_free(struct xlat *x);
 /** xlat_flags_settle() - before instruction x->i is translated. */
 void xlat_flags_settle(struct xlat *x);
+/** xlat_flags_aside() - before instruction x->i, which has no memory operand, is emitted. */
+void xlat_flags_aside(struct xlat *x);
 /** xlat_recipe() - EFLAGS = the flags of recipe @n. */
 void xlat_recipe(struct xlat *x, unsigned n);
 
