@@ -306,8 +306,9 @@ static int lpc_loaded(struct dev *d, struct error *err)
 		st_le(&p->s.chip[at], chip_rows[i].size,
 		      (have & ~(uint64_t)w) | (ld_le(want + at, chip_rows[i].size) & w));
 	}
-	for (unsigned i = 0; i < 8; i++)
-		irq_set(&p->apic[i], p->s.pirq[i]);
+	/* Levels are what the wires say: a function that never was high does not get low again. */
+	pci_bus_reroute(p->bus);
+	pci_bus_set_pirq(p->bus, set_pirq, p);
 	pic_update(p);
 	rcba_update(p);
 	pm_update(p, true);

@@ -143,9 +143,12 @@ static int piix3_loaded(struct dev *d, struct error *err)
 	struct piix3 *p = CONTAINER_OF(d, struct piix3, dev);
 	int r = pci_func_loaded(&p->f, err);
 
-	if (r == 0)
-		isa_update(p);
-	return r;
+	if (r < 0)
+		return r;
+	/* Levels are what the wires say: a function that never was high does not get low again. */
+	pci_bus_set_pirq(p->bus, piix3_pirq, p);
+	isa_update(p);
+	return 0;
 }
 
 const struct dev_class piix3_class = {
