@@ -24,7 +24,7 @@ struct cli_command {
 	int (*run)(int argc, char **argv);
 };
 extern const struct cli_command cli_run, cli_doctor, cli_screenshot, cli_screen, cli_sendkey,
-	cli_type, cli_eject, cli_insert, cli_change;
+	cli_type, cli_eject, cli_insert, cli_change, cli_attach, cli_detach;
 const struct cli_command *const *cli_commands(void); /* NULL-terminated */
 
 /* Walks argv of one command. */

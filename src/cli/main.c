@@ -15,8 +15,8 @@
 const struct cli_command *const *cli_commands(void)
 {
 	static const struct cli_command *const all[] = {
-		&cli_run,   &cli_screenshot, &cli_screen, &cli_sendkey, &cli_type,
-		&cli_eject, &cli_insert,     &cli_change, &cli_doctor,  NULL};
+		&cli_run,    &cli_screenshot, &cli_screen, &cli_sendkey, &cli_type,   &cli_eject,
+		&cli_insert, &cli_change,     &cli_attach, &cli_detach,  &cli_doctor, NULL};
 
 	return all;
 }
@@ -48,10 +48,10 @@ static int help(int argc, char **argv)
 
 static int unknown_command(const char *word)
 {
-	const char *names[16], *close;
+	const char *names[24], *close;
 	unsigned n = 0;
 
-	for (const struct cli_command *const *c = cli_commands(); *c && n < 14; c++)
+	for (const struct cli_command *const *c = cli_commands(); *c && n < 22; c++)
 		names[n++] = (*c)->name;
 	names[n++] = "help";
 	names[n] = NULL;

@@ -185,23 +185,34 @@ static void refuse(struct client *c, json_t *id, const char *cls, const char *te
 	client_send(c, msg);
 }
 
-void qmp_event(struct qmp *q, const char *name)
+/* @data: of the event, taken over; may be NULL. */
+static void send_event(struct qmp *q, const char *name, json_t *data)
 {
 	struct timeval tv;
 
-	if (!q)
-		return;
 	gettimeofday(&tv, NULL);
 	for (unsigned i = 0; i < CLIENTS; i++) {
 		struct client *c = &q->client[i];
 
 		if (c->fd < 0 || !c->ready)
 			continue;
-		client_send(c, json_pack("{s:s, s:{s:I, s:I}}", "event", name, "timestamp",
-					 "seconds", (json_int_t)tv.tv_sec, "microseconds",
-					 (json_int_t)tv.tv_usec));
+		client_send(c, json_pack("{s:s, s:O*, s:{s:I, s:I}}", "event", name, "data", data,
+					 "timestamp", "seconds", (json_int_t)tv.tv_sec,
+					 "microseconds", (json_int_t)tv.tv_usec));
 		client_events(c);
 	}
+	json_decref(data);
+}
+
+void qmp_event(struct qmp *q, const char *name)
+{
+	if (q)
+		send_event(q, name, NULL);
+}
+
+static void on_detached(void *ctx, const char *id)
+{
+	send_event(ctx, "DEVICE_DELETED", json_pack("{s:s}", "device", id));
 }
 
 /* ------------------------------------------------------------------ commands */
@@ -558,6 +569,9 @@ static const struct {
 	{"blockdev-close-tray", qmp_close_tray},
 	{"blockdev-remove-medium", qmp_remove_medium},
 	{"blockdev-change-medium", qmp_change_medium},
+	{"device_add", qmp_device_add},
+	{"device_del", qmp_device_del},
+	{"x-query-attached", qmp_query_attached},
 	{"stop", do_stop},
 	{"cont", do_cont},
 	{"system_reset", do_reset},
@@ -778,6 +792,7 @@ int qmp_open(struct vm *vm, const char *name, const char *path, struct qmp **ret
 		qmp_close(q);
 		return r;
 	}
+	vm_set_detached(vm, on_detached, q);
 	*ret_q = q;
 	return 0;
 }
@@ -786,6 +801,7 @@ void qmp_close(struct qmp *q)
 {
 	if (!q)
 		return;
+	vm_set_detached(q->vm, NULL, NULL);
 	for (unsigned i = 0; i < CLIENTS; i++)
 		if (q->client[i].fd >= 0) {
 			client_flush(&q->client[i]);

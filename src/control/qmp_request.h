@@ -33,4 +33,9 @@ json_t *qmp_close_tray(struct qmp_request *req);
 json_t *qmp_remove_medium(struct qmp_request *req);
 json_t *qmp_change_medium(struct qmp_request *req);
 
+/* qmp_plug.c */
+json_t *qmp_device_add(struct qmp_request *req);
+json_t *qmp_device_del(struct qmp_request *req);
+json_t *qmp_query_attached(struct qmp_request *req);
+
 #endif

@@ -41,12 +41,13 @@ struct acpi_config {
 	uint64_t pci64_min, pci64_max; /* 64-bit window, inclusive; max 0 = none */
 	/* PCI Express (PIRQA to H, IOAPIC inputs 16 to 23); otherwise PIIX3's PIRQA to D */
 	bool q35;
-	unsigned root_ports; /* functions of device 1ch */
-	uint64_t mcfg_base;  /* configuration space; 0 = none */
-	uint64_t mcfg_size;  /* bytes: 1 MiB a bus */
-	uint32_t rcba;       /* 16 KiB of chip set registers; 0 = none */
-	bool tpm, tpm_crb;   /* a TPM at FED40000h, and with which interface */
-	uint32_t tpm_log;    /* bytes for its log where firmware is to place one; 0 = none */
+	unsigned root_ports;    /* functions of device 1ch */
+	uint64_t mcfg_base;     /* configuration space; 0 = none */
+	uint64_t mcfg_size;     /* bytes: 1 MiB a bus */
+	uint32_t hotplug_slots; /* device numbers on bus 0 that can come and go, bit n; pc only */
+	uint32_t rcba;          /* 16 KiB of chip set registers; 0 = none */
+	bool tpm, tpm_crb;      /* a TPM at FED40000h, and with which interface */
+	uint32_t tpm_log;       /* bytes for its log where firmware is to place one; 0 = none */
 	unsigned n_virtio;
 	struct acpi_virtio virtio[ACPI_VIRTIO_MAX];
 };

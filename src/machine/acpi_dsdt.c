@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 
+#include "device/acpi/pci_hotplug.h"
 #include "device/tpm/tpm_crb.h"
 #include "device/tpm/tpm_tis.h"
 #include "machine/acpi_aml.h"
@@ -267,6 +268,70 @@ static void isa_bridge(struct aml *a, const struct acpi_config *cfg)
 	aml_close(a);
 }
 
+/* ACPI 6.4, 5.6.6: 1 device check, 3 ejection request, for the slots that @reg names */
+static void notify_slots(struct aml *a, const struct acpi_config *cfg, const char *reg,
+			 unsigned what)
+{
+	aml_op(a, AML_STORE);
+	aml_path(a, reg);
+	aml_op(a, AML_LOCAL0);
+	for (unsigned slot = 0; slot < 32; slot++) {
+		char name[8];
+
+		if (!(cfg->hotplug_slots >> slot & 1))
+			continue;
+		snprintf(name, sizeof(name), "S%02X", slot & 31);
+		aml_open_if(a);
+		aml_op(a, AML_AND);
+		aml_op(a, AML_LOCAL0);
+		aml_int(a, 1u << slot);
+		aml_op(a, AML_ZERO); /* no target */
+		aml_op(a, AML_NOTIFY);
+		aml_path(a, name);
+		aml_int(a, what);
+		aml_close(a);
+	}
+}
+
+/* Slots that can be filled and emptied while the machine runs: device/acpi/pci_hotplug.c. */
+static void hotplug(struct aml *a, const struct acpi_config *cfg)
+{
+	aml_region(a, "HPIO", AML_SPACE_IO, PCI_HOTPLUG_PORT, PCI_HOTPLUG_SIZE);
+	aml_open_field(a, "HPIO");
+	aml_field_unit(a, "HPUP", 32);
+	aml_field_unit(a, "HPDN", 32);
+	aml_field_unit(a, "HPEJ", 32);
+	aml_close(a);
+	for (unsigned slot = 0; slot < 32; slot++) {
+		char name[8];
+
+		if (!(cfg->hotplug_slots >> slot & 1))
+			continue;
+		snprintf(name, sizeof(name), "S%02X", slot & 31);
+		aml_open_device(a, name);
+		aml_name_int(a, "_ADR", (uint64_t)slot << 16);
+		aml_name_int(a, "_SUN", slot);
+		aml_open_method(a, "_EJ0", 1, false);
+		aml_op(a, AML_STORE);
+		aml_int(a, 1u << slot);
+		aml_path(a, "HPEJ");
+		aml_close(a);
+		aml_close(a);
+	}
+	aml_open_method(a, "HPEV", 0, true);
+	notify_slots(a, cfg, "HPUP", 1);
+	notify_slots(a, cfg, "HPDN", 3);
+	aml_close(a);
+	aml_open_device(a, "HPRS"); /* nobody else is to use these ports */
+	aml_name_eisaid(a, "_HID", "PNP0C02");
+	aml_name_int(a, "_UID", 2);
+	aml_name(a, "_CRS");
+	aml_open_resources(a);
+	aml_res_io(a, PCI_HOTPLUG_PORT, 1, PCI_HOTPLUG_SIZE);
+	aml_close(a);
+	aml_close(a);
+}
+
 static void pci_root(struct aml *a, const struct acpi_config *cfg)
 {
 	aml_open_device(a, "PCI0");
@@ -284,6 +349,8 @@ static void pci_root(struct aml *a, const struct acpi_config *cfg)
 	else
 		pci_routing(a);
 	isa_bridge(a, cfg);
+	if (cfg->hotplug_slots)
+		hotplug(a, cfg);
 	aml_close(a);
 }
 
@@ -305,6 +372,13 @@ void acpi_dsdt(struct aml *a, const struct acpi_config *cfg)
 		virtio_device(a, i, &cfg->virtio[i]);
 	aml_close(a);
 
+	if (cfg->hotplug_slots) {
+		aml_open_scope(a, "\\_GPE");
+		aml_open_method(a, "_E01", 0, false);
+		aml_path(a, "\\_SB.PCI0.HPEV");
+		aml_close(a);
+		aml_close(a);
+	}
 	aml_name(a, "\\_S5");
 	aml_open_package(a, 4);
 	aml_int(a, cfg->s5_typ);

@@ -12,7 +12,7 @@
 #include "machine/firmware.h"
 
 /* What the guest sees as serial number of disk @i. */
-static void serial_of(const struct machine *m, unsigned i, char *to, size_t size)
+void parts_serial_of(const struct machine *m, unsigned i, char *to, size_t size)
 {
 	if (m->cfg.disk[i].serial[0])
 		snprintf(to, size, "%s", m->cfg.disk[i].serial);
@@ -30,7 +30,7 @@ static int add_nvme(struct machine *m, unsigned i, struct error *err)
 	n = (struct nvme *)dev_new(&nvme_class, id, &m->sv);
 	n->block = m->cfg.disk[i].block;
 	n->bus = m->pci;
-	serial_of(m, i, n->serial, sizeof(n->serial));
+	parts_serial_of(m, i, n->serial, sizeof(n->serial));
 	r = parts_add(m, &n->dev, err);
 	if (r == 0)
 		firmware_boot_path(m, 'c', "/pci@i0cf8/nvme@%x", n->devfn >> 3);
@@ -62,7 +62,7 @@ static int add_ahci(struct machine *m, struct error *err)
 		drive->block = d->block;
 		drive->present = true;
 		drive->cdrom = d->kind == MACHINE_DISK_AHCI_CDROM;
-		serial_of(m, i, drive->serial, sizeof(drive->serial));
+		parts_serial_of(m, i, drive->serial, sizeof(drive->serial));
 		if (drive->cdrom)
 			m->drive[i] =
 				(struct machine_drive){MACHINE_DRIVE_ATAPI, &h->port[n].ch, 0};

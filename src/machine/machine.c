@@ -120,6 +120,7 @@ void machine_free(struct machine *m)
 {
 	if (!m)
 		return;
+	parts_plug_done(m);
 	if (m->kbc_input.ctx)
 		display_del_input(m->cfg.display, &m->kbc_input);
 	while (!list_empty(&m->devs)) {

@@ -21,6 +21,7 @@
 #include "bus/bus.h"
 #include "bus/clock.h"
 #include "device/dev.h"
+#include "device/usb/usb_dev.h"
 #include "display/display.h"
 #include "machine/acpi.h"
 #include "machine/boot/boot.h"
@@ -30,7 +31,10 @@ struct block;
 struct chr;
 struct net;
 struct tpm;
+struct pci_hotplug;
+struct usb_hid;
 struct vga;
+struct virtio_scsi;
 
 enum machine_kind { MACHINE_PC, MACHINE_MICROVM, MACHINE_Q35, MACHINE_KIND_COUNT };
 /** machine_is_pc() - PCI, firmware, the devices of a PC. */
@@ -144,6 +148,37 @@ struct machine_medium {
 	bool tray_open, locked;
 };
 
+/* What can come and go while the machine runs, and how it is reached; plug.c. */
+#define MACHINE_PLUGS       32u
+#define MACHINE_PLUG_ID_MAX 32u
+enum machine_plug_how {
+	MACHINE_PLUG_NONE, /* this entry is free */
+	MACHINE_PLUG_PORT, /* `unit`: root port */
+	MACHINE_PLUG_SLOT, /* device number on PCI bus 0 */
+	MACHINE_PLUG_SCSI, /* target */
+	MACHINE_PLUG_USB,  /* port of the controller, from 0 */
+};
+struct machine_plug {
+	char id[MACHINE_PLUG_ID_MAX];
+	enum machine_plug_how how;
+	unsigned unit;
+	int disk;            /* of cfg.disk; -1: an input device */
+	bool tablet;         /* of those */
+	struct dev *part[2]; /* in the machine's list, in build order; NULL: none */
+	bool leaving;        /* the guest has been asked */
+	bool gone;           /* and has let go: machine_take_out() */
+};
+/* The ports of the machine's USB controller. */
+struct machine_usb_host {
+	void *of; /* borrowed; NULL: there is none */
+	void (*plug)(void *of, unsigned port, struct usb_dev *u);
+	struct usb_dev *const *port; /* what is in them now */
+	unsigned first, end;         /* those for disks */
+	enum usb_speed speed;        /* of disks */
+	struct usb_hid *hid;         /* keyboard and tablet, for ports 0 and 1 */
+	struct display_input *input;
+};
+
 #define MACHINE_BOOT_PATHS (MACHINE_DISKS_MAX + 8u)
 struct machine_boot_path {
 	char kind; /* as in boot_order */
@@ -192,6 +227,8 @@ struct machine_calls {
 	/* INIT# of all processors: what the chip set gives for a reset of the processor alone */
 	void (*cpu_init)(void *ctx);
 	void (*debug_exit)(void *ctx, uint32_t value); /* the value written by the guest */
+	/* the guest has let a device go: call machine_take_out() soon; may be NULL */
+	void (*unplug)(void *ctx);
 	void *ctx;
 };
 
@@ -229,6 +266,10 @@ struct machine {
 	/* what firmware may start from */
 	struct machine_boot_path boot_path[MACHINE_BOOT_PATHS];
 	unsigned n_boot_paths;
+	struct pci_hotplug *hotplug; /* pc */
+	struct virtio_scsi *scsi;
+	struct machine_usb_host usb;
+	struct machine_plug plug[MACHINE_PLUGS];
 	struct vga *vga;
 	struct display_input kbc_input; /* in cfg.display, when there is one */
 };
@@ -268,6 +309,25 @@ int machine_set_medium(struct machine *m, unsigned i, struct block *block,
 /** machine_open_tray() - of a CD drive, locked or not. machine_ask_eject() - press its button. */
 void machine_open_tray(struct machine *m, unsigned i);
 void machine_ask_eject(struct machine *m, unsigned i);
+
+/**
+ * machine_plug_disk() - a disk comes while the machine runs: cfg.disk[@i] is filled in by this
+ * @kind: virtio or NVMe (a root port of a q35, a slot of a pc), SCSI (there is a host already),
+ * USB. The guest is told. -ENOSPC, -EINVAL with text.
+ */
+int machine_plug_disk(struct machine *m, const char *id, unsigned i, const struct machine_disk *d,
+		      struct error *err) MUST_CHECK;
+/** machine_plug_hid() - likewise a USB keyboard or @tablet: one of each at most. */
+int machine_plug_hid(struct machine *m, const char *id, bool tablet, struct error *err) MUST_CHECK;
+/** machine_unplug() - ask the guest to let plug @n go; @force: it goes at once, as SCSI and USB
+ * devices always do. What went is for machine_take_out(). */
+int machine_unplug(struct machine *m, unsigned n, bool force, struct error *err) MUST_CHECK;
+/** machine_find_plug() - its number, or -ENODEV. */
+int machine_find_plug(const struct machine *m, const char *id) MUST_CHECK;
+/** machine_take_out() - free what the guest let go; @out hears of each, disks may be closed then.
+ * Not from device code. */
+void machine_take_out(struct machine *m, void (*out)(void *ctx, const struct machine_plug *p),
+		      void *ctx);
 
 /** machine_quiesce/resume() - stop device workers at a request boundary, and start them again. */
 int machine_quiesce(struct machine *m) MUST_CHECK;

@@ -81,6 +81,23 @@ int parts_net_rom(struct machine *m, uint16_t vendor, uint16_t device, uint8_t *
 		  struct error *err) MUST_CHECK;
 /** parts_net_boot_path() - firmware may start from the card in PCI slot @slot. */
 void parts_net_boot_path(struct machine *m, unsigned slot);
+/** parts_hotplug() - ACPI hot plug of a machine without root ports; after all PCI devices.
+ * parts_eject() - root_port.eject and pci_hotplug.eject. */
+int parts_hotplug(struct machine *m, struct error *err) MUST_CHECK;
+void parts_eject_port(void *ctx, unsigned number);
+/** parts_virtio_pci() - realize @vd, its properties set, and a transport for it on @bus at @devfn
+ * (0: the lowest free). */
+struct virtio_dev;
+int parts_virtio_pci(struct machine *m, struct virtio_dev *vd, struct pci_bus *bus, uint8_t devfn,
+		     struct dev **ret_transport, struct error *err) MUST_CHECK;
+/** parts_serial_of() - what the guest sees as serial number of disk @i. */
+void parts_serial_of(const struct machine *m, unsigned i, char *to, size_t size);
+/** parts_plug() - note what was there from the start and can go: SCSI and USB devices; see
+ * struct machine_plug. */
+void parts_plug(struct machine *m, const char *id, enum machine_plug_how how, unsigned unit,
+		int disk, struct dev *part);
+/** parts_plug_done() - pull everything out: the machine goes. */
+void parts_plug_done(struct machine *m);
 /** parts_disks() - disks on PCI controllers of their own: disks.c; after the PCI bus. */
 int parts_disks(struct machine *m, struct error *err) MUST_CHECK;
 int parts_virtio(struct machine *m, struct error *err) MUST_CHECK; /* virtio.c */

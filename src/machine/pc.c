@@ -89,6 +89,8 @@ static void describe(struct machine *m)
 	m->acpi.ioapic_addr = IOAPIC_BASE;
 	m->acpi.sci_irq = ISA_IRQ_SCI;
 	m->acpi.pm_base = m->cfg.firmware.efi ? EFI_PM_BASE : MACHINE_PM_BASE;
+	m->acpi.gpe0_base = (uint16_t)(m->acpi.pm_base + ACPI_GPE0);
+	m->acpi.gpe0_len = 4;
 	m->acpi.s5_typ = ACPI_SLP_TYP_S5;
 	m->acpi.reset_port = CF9_PORT;
 	m->acpi.reset_value = 0x06; /* RCPU and SRST: hard reset */
@@ -153,6 +155,8 @@ int pc_parts(struct machine *m, int (*bridges)(struct machine *m, struct error *
 		r = parts_sound(m, err);
 	if (r == 0)
 		r = parts_tpm(m, err);
+	if (r == 0)
+		r = parts_hotplug(m, err);
 	return r;
 }
 

@@ -83,6 +83,8 @@ static int build_ports(struct machine *m, struct error *err)
 		rp = (struct root_port *)dev_new(&root_port_class, id, &m->sv);
 		rp->bus = m->pci;
 		rp->number = i;
+		rp->eject = parts_eject_port;
+		rp->eject_ctx = m;
 		r = parts_add(m, &rp->dev, err);
 		if (r < 0)
 			return r;

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "device/usb/ehci.h"
 #include "device/usb/uhci.h"
@@ -22,13 +23,55 @@ const char *machine_usb_name(enum machine_usb kind)
 	return kind < MACHINE_USB_COUNT ? names[kind] : "?";
 }
 
+/* Keyboard and tablet in ports 0 and 1. */
+static void note_hid(struct machine *m)
+{
+	parts_plug(m, "keyboard", MACHINE_PLUG_USB, 0, -1, NULL);
+	parts_plug(m, "tablet", MACHINE_PLUG_USB, 1, -1, NULL);
+}
+
+/* Disks in the controller's ports from @first on, in the order given. */
+static void note_disks(struct machine *m, unsigned first)
+{
+	LIST_FOR_EACH(it, &m->devs)
+	{
+		struct dev *d = LIST_ENTRY(it, struct dev, node);
+
+		if (d->cls == &usb_disk_class)
+			parts_plug(m, d->id, MACHINE_PLUG_USB, first++, atoi(d->id + 4), d);
+	}
+}
+
+static void plug_uhci(void *of, unsigned port, struct usb_dev *u)
+{
+	uhci_plug(of, port, u);
+}
+
+static void plug_ehci(void *of, unsigned port, struct usb_dev *u)
+{
+	ehci_plug(of, port, u);
+}
+
+static void plug_xhci(void *of, unsigned port, struct usb_dev *u)
+{
+	xhci_plug(of, port, u);
+}
+
 static int add_uhci(struct machine *m, struct error *err)
 {
 	struct uhci *u = (struct uhci *)dev_new(&uhci_class, "usb", &m->sv);
 
+	int r;
+
 	u->bus = m->pci;
 	u->display = m->cfg.display;
-	return parts_add(m, &u->dev, err);
+	r = parts_add(m, &u->dev, err);
+	if (r < 0)
+		return r;
+	m->usb = (struct machine_usb_host){u,          plug_uhci, u->port, 0,
+					   UHCI_PORTS, USB_FULL,  u->hid,  u->input};
+	note_hid(m);
+	return 0;
 }
 
 /* The disks for a controller's ports: made before it, so that it finds them. */
@@ -82,7 +125,14 @@ static int add_ehci(struct machine *m, struct error *err)
 	for (unsigned i = 0; i < n && r == 0; i++)
 		firmware_boot_path(m, 'c', "/pci@i0cf8/usb@%x/storage@%x/*@0/*@0,0", e->devfn >> 3,
 				   3 + i);
-	return r;
+	if (r < 0)
+		return r;
+	m->usb = (struct machine_usb_host){e,          plug_ehci, e->port, 2,
+					   EHCI_PORTS, USB_HIGH,  e->hid,  e->input};
+	if (m->cfg.usb_hid)
+		note_hid(m);
+	note_disks(m, m->usb.first);
+	return 0;
 }
 
 static int add_xhci(struct machine *m, struct error *err)
@@ -104,7 +154,14 @@ static int add_xhci(struct machine *m, struct error *err)
 	for (unsigned i = 0; i < n && r == 0; i++)
 		firmware_boot_path(m, 'c', "/pci@i0cf8/usb@%x/storage@%x/*@0/*@0,0", x->devfn >> 3,
 				   XHCI_PORTS2 + 1 + i);
-	return r;
+	if (r < 0)
+		return r;
+	m->usb = (struct machine_usb_host){x,          plug_xhci, x->port, XHCI_PORTS2,
+					   XHCI_PORTS, USB_SUPER, x->hid,  x->input};
+	if (m->cfg.usb_hid)
+		note_hid(m);
+	note_disks(m, m->usb.first);
+	return 0;
 }
 
 int parts_usb(struct machine *m, struct error *err)

@@ -91,6 +91,28 @@ static int attach_pci(struct machine *m, struct virtio_dev *vd, struct error *er
 	return r;
 }
 
+int parts_virtio_pci(struct machine *m, struct virtio_dev *vd, struct pci_bus *bus, uint8_t devfn,
+		     struct dev **ret_transport, struct error *err)
+{
+	struct virtio_pci *p;
+	char id[64];
+	int r = parts_add(m, &vd->dev, err);
+
+	if (r < 0)
+		return r;
+	snprintf(id, sizeof(id), "%s-pci", vd->dev.id);
+	p = (struct virtio_pci *)dev_new(&virtio_pci_class, id, &m->sv);
+	p->vd = vd;
+	p->bus = bus;
+	p->devfn = devfn;
+	r = parts_add(m, &p->dev, err);
+	if (r < 0)
+		dev_free(&vd->dev);
+	else
+		*ret_transport = &p->dev;
+	return r;
+}
+
 static int attach_mmio(struct machine *m, struct virtio_dev *vd, struct error *err)
 {
 	unsigned n = m->acpi.n_virtio;
@@ -150,6 +172,7 @@ static int add_scsi(struct machine *m, struct error *err)
 {
 	struct virtio_scsi *vs = NULL;
 	unsigned n = 0;
+	int r;
 
 	for (unsigned i = 0; i < m->cfg.n_disks; i++) {
 		const struct machine_disk *d = &m->cfg.disk[i];
@@ -174,7 +197,22 @@ static int add_scsi(struct machine *m, struct error *err)
 	if (!vs)
 		return 0;
 	vs->n_queues = MIN(m->cfg.n_cpus, VIRTIO_SCSI_QUEUES);
-	return add(m, &vs->vd, err);
+	r = add(m, &vs->vd, err);
+	if (r < 0)
+		return r;
+	m->scsi = vs;
+	for (unsigned i = 0, k = 0; i < m->cfg.n_disks; i++) {
+		char id[16];
+
+		if (m->cfg.disk[i].kind != MACHINE_DISK_SCSI &&
+		    m->cfg.disk[i].kind != MACHINE_DISK_SCSI_CDROM)
+			continue;
+		snprintf(id, sizeof(id), "disk%u", i & 0xff);
+		if (m->cfg.disk[i].kind == MACHINE_DISK_SCSI)
+			parts_plug(m, id, MACHINE_PLUG_SCSI, k, (int)i, NULL);
+		k++;
+	}
+	return 0;
 }
 
 static int add_net(struct machine *m, struct error *err)

@@ -84,6 +84,10 @@ struct vm {
 	uint64_t n_resets;
 	ns_t started_at; /* host ns */
 
+	/* plug.c */
+	void (*detached)(void *ctx, const char *id);
+	void *detached_ctx;
+	bool unplug_posted;
 	struct exact *exact; /* exact.c; NULL unless deterministic */
 
 	/* no space: space.c */
@@ -159,6 +163,10 @@ void vm_space_hook(void *ctx, struct block *b);
 void vm_space_stop(struct vm *vm); /* VM_ASK_NO_SPACE */
 /** vm_space_retry() - submit what is parked again. */
 void vm_space_retry(struct vm *vm);
+
+/* plug.c */
+/** vm_unplug_soon() - machine_calls.unplug. */
+void vm_unplug_soon(void *ctx);
 
 /* watchdog.c */
 void vm_watchdog_start(struct vm *vm);

@@ -387,6 +387,7 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 				      .reset = call_reset,
 				      .cpu_init = call_cpu_init,
 				      .debug_exit = call_debug_exit,
+				      .unplug = vm_unplug_soon,
 				      .ctx = vm};
 	int r;
 

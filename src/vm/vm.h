@@ -159,6 +159,29 @@ int vm_insert(struct vm *vm, unsigned i, const char *path, bool read_only, bool 
 /** vm_open_tray(), vm_close_tray() - with what is in it. */
 int vm_open_tray(struct vm *vm, unsigned i, bool force, struct error *err) MUST_CHECK;
 int vm_close_tray(struct vm *vm, unsigned i, struct error *err) MUST_CHECK;
+/* What can be detached while the VM runs. Strings are the VM's until it has gone. */
+struct vm_attached {
+	const char *id, *file; /* file NULL: an input device */
+	const char *kind;      /* "virtio", "nvme", "scsi", "usb", "keyboard", "tablet" */
+	bool read_only;
+	bool leaving; /* the guest has been asked to let it go */
+};
+/**
+ * vm_attach_disk() - a disk comes (machine_plug_disk()); the image is opened and locked first
+ * vm_attach_input() - a USB keyboard, or @tablet
+ * @id: as other commands name it; NULL: "hot0" and so on, see *@ret_id (the VM's, may be NULL).
+ * -EINVAL, -ENOSPC, ... with text.
+ */
+int vm_attach_disk(struct vm *vm, const char *id, const struct vm_disk *disk, const char **ret_id,
+		   struct error *err) MUST_CHECK;
+int vm_attach_input(struct vm *vm, const char *id, bool tablet, const char **ret_id,
+		    struct error *err) MUST_CHECK;
+/** vm_detach() - machine_unplug(). -ENODEV with text: no such. */
+int vm_detach(struct vm *vm, const char *id, bool force, struct error *err) MUST_CHECK;
+/** vm_get_attached() - number @i of MACHINE_PLUGS; false: there is none. */
+bool vm_get_attached(const struct vm *vm, unsigned i, struct vm_attached *ret);
+/** vm_set_detached() - who hears that a device has gone. */
+void vm_set_detached(struct vm *vm, void (*fn)(void *ctx, const char *id), void *ctx);
 /** vm_print_stats() - the counters table; parks the vCPUs meanwhile. */
 void vm_print_stats(struct vm *vm, FILE *out);
 

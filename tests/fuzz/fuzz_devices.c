@@ -16,6 +16,7 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "device/acpi/acpi_pm.h"
+#include "device/acpi/pci_hotplug.h"
 #include "device/char/uart16550.h"
 #include "device/firmware/fw_cfg.h"
 #include "device/firmware/pflash.h"
@@ -350,6 +351,10 @@ static void poke_uhci(struct world *w, unsigned what)
 		p.buttons = (unsigned)take(w, 1);
 		usb_hid_pointer(&u->hid[1], &p);
 		usb_hid_key(&u->hid[0], (uint8_t)take(w, 1), what & 4);
+		if (what & 8) {
+			uhci_plug(u, 1, NULL);
+			uhci_plug(u, 1, &u->hid[1].dev);
+		}
 		break;
 	case 2:
 		bus_unlock(&w->env->bus);
@@ -508,7 +513,11 @@ static void poke_ehci(struct world *w, unsigned what)
 		pci_bus_config_write(&w->pci, PCI_DEVFN(2, 0), PCI_BAR0, 4, 0xe0000000);
 		pci_bus_config_write(&w->pci, PCI_DEVFN(2, 0), PCI_COMMAND, 2, what & 4 ? 2 : 6);
 		break;
-	case 1: usb_hid_key(&DEV(ehci)->hid[0], (uint8_t)take(w, 1), what & 4); break;
+	case 1:
+		usb_hid_key(&DEV(ehci)->hid[0], (uint8_t)take(w, 1), what & 4);
+		if (what & 8)
+			ehci_plug(DEV(ehci), 1, DEV(ehci)->port[1] ? NULL : &DEV(ehci)->hid[1].dev);
+		break;
 	case 2:
 		bus_unlock(&w->env->bus);
 		for (unsigned at = 0x64; at < 0x6c; at += 4) {
@@ -542,6 +551,11 @@ static void poke_ehci(struct world *w, unsigned what)
 		for (unsigned i = 0; i < 8; i++)
 			qh[0x100 + i] = (uint8_t)take(w, 1);
 	}
+}
+
+static void poke_hotplug(struct world *w, unsigned what)
+{
+	pci_hotplug_tell(DEV(pci_hotplug), (unsigned)take(w, 1) & 31, what & 1);
 }
 
 static void wire_tis(struct world *w, struct dev *d)
@@ -589,6 +603,7 @@ static const struct target targets[] = {
 	{&uart16550_class,   {{0x3f8, 8}}, wire_uart, poke_uart},
 	{&i8042_class,       {{0x60, 1}, {0x64, 1}}, NULL, poke_kbc},
 	{&acpi_pm_class,     {{0x600, 0x10}, {0xb2, 2}}, wire_pm, poke_pm},
+	{&pci_hotplug_class, {{PCI_HOTPLUG_PORT, PCI_HOTPLUG_SIZE}}, NULL, poke_hotplug},
 	{&cf9_class,         {{0xcf9, 1}}, NULL, NULL},
 	{&port92_class,      {{0x92, 1}}, NULL, NULL},
 	{&postcode_class,    {{0x80, 1}}, NULL, NULL},

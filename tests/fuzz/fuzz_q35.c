@@ -174,6 +174,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case 4: bus_mmio_write(&g.h->bus, at, width, fuzz_u32(&in)); break;
 		case 5: (void)bus_mmio_read(&g.h->bus, at, width); break;
 		case 6:
+			if ((op & 0x38) == 0x38) {
+				bus_lock(&g.h->bus);
+				root_port_press(g.port[op >> 6 & 1]);
+				bus_unlock(&g.h->bus);
+			}
 			bus_pio_write(&g.h->bus, (uint16_t)(0x600 + fuzz_u8(&in) % 0x80), w4,
 				      fuzz_u32(&in));
 			break;

@@ -147,6 +147,10 @@ static void disk_event(struct fuzz_input *in)
 		block_retry(g->block);
 	fake_block_run(g->block, 4, false);
 	usb_hid_key(&g->x->hid[0], how, how & 8);
+	if ((how & 0xf0) == 0x50)
+		xhci_plug(g->x, XHCI_PORTS2, g->x->port[XHCI_PORTS2] ? NULL : &g->disk->msc.dev);
+	if ((how & 0xf0) == 0xa0)
+		xhci_plug(g->x, how & 1, g->x->port[how & 1] ? NULL : &g->x->hid[how & 1].dev);
 	bus_unlock(&g->h->bus);
 }
 

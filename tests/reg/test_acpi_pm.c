@@ -4,6 +4,7 @@
  * 6.4; "PIIX3": Intel 82371SB data sheet 290550-002.
  */
 #include "device/acpi/acpi_pm.h"
+#include "device/acpi/pci_hotplug.h"
 #include "device/misc/cf9.h"
 #include "device/ticks.h"
 #include "harness.h"
@@ -173,12 +174,58 @@ static void test_cf9(void **state)
 	harness_free(h);
 }
 
+static void on_eject(void *ctx, unsigned slot)
+{
+	*(uint32_t *)ctx |= 1u << slot;
+}
+
+/* ACPI 6.4, 5.6.4 and 6.3.3: the event, what came and what is to go, and the answer. */
+static void test_pci_hotplug(void **state)
+{
+	/* clang-format off */
+	static const struct reg_row come[] = {
+		{RISES, 1, 1, .cite = "5.6.4: a general-purpose event"}, {LEVEL, 1, 0},
+		{IN8, 0xae00, 0x20, .cite = "UP: slot 5"}, {IN8, 0xae00, 0, .cite = "reading clears"}, {IN32, 0xae04, 0},
+	};
+	static const struct reg_row go[] = {
+		{RISES, 1, 1}, {IN32, 0xae00, 0}, {IN32, 0xae04, 0x80000000, .cite = "DOWN: slot 31"}, {IN32, 0xae04, 0},
+		{OUT32, 0xae00, 0xffffffff}, {OUT32, 0xae08, 0x80000020, .cite = "6.3.3: _EJ0"}, {IN32, 0xae08, 0},
+	};
+	/* clang-format on */
+	struct harness *h = harness_new();
+	struct pci_hotplug *p =
+		(struct pci_hotplug *)dev_new(&pci_hotplug_class, "pci-hotplug", &h->sv);
+	uint32_t ejected = 0;
+
+	harness_irq(h, &p->gpe, 1);
+	p->eject = on_eject;
+	p->eject_ctx = &ejected;
+	harness_realize(h, &p->dev);
+	bus_lock(&h->bus);
+	pci_hotplug_tell(p, 5, true);
+	bus_unlock(&h->bus);
+	harness_check_state_roundtrip(&p->dev);
+	harness_run(h, come, ARRAY_SIZE(come));
+	bus_lock(&h->bus);
+	pci_hotplug_tell(p, 31, true);
+	pci_hotplug_tell(p, 31, false); /* gone before anybody looked */
+	bus_unlock(&h->bus);
+	harness_clear(h);
+	bus_lock(&h->bus);
+	pci_hotplug_tell(p, 31, false);
+	bus_unlock(&h->bus);
+	harness_run(h, go, ARRAY_SIZE(go));
+	assert_int_equal(ejected, 0x80000020);
+	harness_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_registers), cmocka_unit_test(test_power_button),
-		cmocka_unit_test(test_timer),     cmocka_unit_test(test_gpe),
-		cmocka_unit_test(test_move),      cmocka_unit_test(test_cf9),
+		cmocka_unit_test(test_registers),   cmocka_unit_test(test_power_button),
+		cmocka_unit_test(test_timer),       cmocka_unit_test(test_gpe),
+		cmocka_unit_test(test_move),        cmocka_unit_test(test_cf9),
+		cmocka_unit_test(test_pci_hotplug),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

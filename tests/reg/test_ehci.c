@@ -210,9 +210,29 @@ static void test_nonsense(void **state)
 	box_free(b);
 }
 
+/* EHCI 2.3.9: pulled out: not connected, not enabled, a change. */
+static void test_plug(void **state)
+{
+	struct box *b = box_new();
+
+	bus_lock(&b->h->bus);
+	ehci_plug(b->e, 0, NULL);
+	bus_unlock(&b->h->bus);
+	assert_int_equal(readl(b->h, ER(0x64)) & 0x100f, 0x1002);
+	assert_int_equal(readl(b->h, ER(0x24)) & 4, 4); /* port change detect */
+	harness_check_state_roundtrip(&b->e->dev);
+	writel(b->h, ER(0x64), 0x1002);
+	bus_lock(&b->h->bus);
+	ehci_plug(b->e, 0, &b->e->hid[0].dev);
+	bus_unlock(&b->h->bus);
+	assert_int_equal(readl(b->h, ER(0x64)) & 0x100f, 0x1003);
+	box_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plug),
 		cmocka_unit_test(test_registers),
 		cmocka_unit_test(test_transfers),
 		cmocka_unit_test(test_nonsense),

@@ -337,13 +337,16 @@ static void test_hotplug(void **state)
 	assert_int_equal(cap, 0x40); /* ICH9 20.1.23 */
 	assert_int_equal(readl(h, PORT(0, cap)) & 0x01ffff00,
 			 0x01428000); /* next 80h, root port, slot */
-	assert_int_equal(readl(h, PORT(0, cap + 0x14)), 1 << 19 | 1 << 18 | 3 << 5);
+	/* slot 1: button, power controller, both indicators, surprise, hot plug */
+	assert_int_equal(readl(h, PORT(0, cap + 0x14)), 1 << 19 | 0x7b);
 	assert_int_equal(readw(h, PORT(0, cap + 0x1a)), 0); /* nothing there */
 	writel(h, PORT(0, 0x84), 0xfee01000);               /* MSI */
 	writew(h, PORT(0, 0x8c), 0x55);
 	writew(h, PORT(0, 0x82), 1);
 	writew(h, PORT(0, 4), 6);
 	writew(h, PORT(0, cap + 0x18), 0x1028);
+	assert_int_equal(readw(h, PORT(0, cap + 0x1a)), 0x0010); /* 6.7.3.2: command completed */
+	writew(h, PORT(0, cap + 0x1a), 0x0010);
 	harness_clear(h);
 	/* PCIe 6.7.3.1: a card is put in */
 	l = leaf_new(b, &b->port[0]->bridge.bus, 0);
@@ -371,13 +374,63 @@ static void test_hotplug(void **state)
 	board_free(b);
 }
 
+static void ejected(void *ctx, unsigned number)
+{
+	*(unsigned *)ctx += 1 + number;
+}
+
+/* PCIe 6.7.1, 6.7.3: the attention button, power, and what a driver does to let a card go. */
+static void test_slot_power(void **state)
+{
+	struct board *b = board_new();
+	struct harness *h = b->h;
+	unsigned cap = readb(h, PORT(1, 0x34)), gone = 0;
+
+	b->port[1]->eject = ejected;
+	b->port[1]->eject_ctx = &gone;
+	leaf_new(b, &b->port[1]->bridge.bus, 0);
+	set_up(b, 1);
+	writew(h, PORT(1, cap + 0x1a), 0xffff);
+	writew(h, PORT(1, cap + 0x18), 0x11f1); /* button, command completed, both on, links */
+	writew(h, PORT(1, cap + 0x1a), 0xffff);
+	assert_int_equal(readw(h, PORT(1, cap + 0x1a)), 0x0040);
+	writew(h, PORT(1, cap + 0x18), 0x11e1); /* interrupts: the button's */
+	writew(h, PORT(1, cap + 0x1a), 0xffff);
+	assert_false(h->pins[APIC + 1].level);
+	bus_lock(&h->bus);
+	root_port_press(b->port[1]);
+	bus_unlock(&h->bus);
+	assert_int_equal(readw(h, PORT(1, cap + 0x1a)), 0x0041);
+	assert_true(h->pins[APIC + 1].level);
+	harness_check_state_roundtrip(&b->port[1]->dev);
+	writew(h, PORT(1, cap + 0x1a), 0x0001);
+	assert_false(h->pins[APIC + 1].level);
+	/* power off, the indicator still on: the card stays, and answers nothing */
+	writew(h, PORT(1, cap + 0x18), 0x15e1);
+	assert_int_equal(gone, 0);
+	assert_int_equal(readw(h, PORT(1, cap + 0x1a)), 0x0150); /* link gone, command done */
+	assert_int_equal(readw(h, PORT(1, cap + 0x12)), 0x0001);
+	assert_int_equal(readl(h, AT(2, 0, 0, 0)), 0xffffffff);
+	assert_int_equal(readw(h, 0xc0100000), 0xffff);
+	harness_check_state_roundtrip(&b->port[1]->dev);
+	/* and on again: it starts from a reset */
+	writew(h, PORT(1, cap + 0x18), 0x11e1);
+	assert_int_equal(readw(h, PORT(1, cap + 0x12)), 0x2011);
+	assert_int_not_equal(readl(h, AT(2, 0, 0, 0)), 0xffffffff);
+	assert_int_equal(readl(h, AT(2, 0, 0, 0x10)) & ~15u, 0);
+	/* off with the indicator off: it may go */
+	writew(h, PORT(1, cap + 0x18), 0x17e1);
+	assert_int_equal(gone, 2);
+	board_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_host_bridge), cmocka_unit_test(test_lpc),
 		cmocka_unit_test(test_gpe),         cmocka_unit_test(test_routing),
 		cmocka_unit_test(test_reroute),     cmocka_unit_test(test_bridge),
-		cmocka_unit_test(test_hotplug),
+		cmocka_unit_test(test_hotplug),     cmocka_unit_test(test_slot_power),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

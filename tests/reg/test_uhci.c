@@ -298,12 +298,32 @@ static void test_nonsense(void **state)
 	box_free(b);
 }
 
+/* UHCI 2.1.7: pulled out and plugged in while frames run. */
+static void test_plug(void **state)
+{
+	struct box *b = box_new();
+
+	enable_ports(b);
+	outw(b->h, IO + 0x12, 0x000e); /* clear changes, stay enabled */
+	bus_lock(&b->h->bus);
+	uhci_plug(b->u, 1, NULL);
+	bus_unlock(&b->h->bus);
+	assert_int_equal(inw(b->h, IO + 0x12), 0x008a); /* not there, both changed */
+	outw(b->h, IO + 0x12, 0x000e);
+	assert_int_equal(inw(b->h, IO + 0x12), 0x0080); /* an empty port can't be enabled */
+	harness_check_state_roundtrip(&b->u->dev);
+	bus_lock(&b->h->bus);
+	uhci_plug(b->u, 1, &b->u->hid[1].dev);
+	bus_unlock(&b->h->bus);
+	assert_int_equal(inw(b->h, IO + 0x12), 0x0093);
+	box_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_registers),
-		cmocka_unit_test(test_control),
-		cmocka_unit_test(test_reports),
+		cmocka_unit_test(test_registers), cmocka_unit_test(test_control),
+		cmocka_unit_test(test_reports),   cmocka_unit_test(test_plug),
 		cmocka_unit_test(test_nonsense),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,12 +170,33 @@ static void test_nonsense(void **state)
 	xhci_rig_free(g);
 }
 
+/* xHCI 4.19.3: a device is pulled out: not connected, not enabled, a change; and put in again. */
+static void test_plug(void **state)
+{
+	struct xhci_rig *g = xhci_rig_new();
+
+	xhci_rig_start(g);
+	assert_int_equal(xhci_rig_attach(g, 5), 1);
+	writel(g->h, XR(0x440 + 0x40), 0x00fe0200);
+	bus_lock(&g->h->bus);
+	xhci_plug(g->x, 4, NULL);
+	bus_unlock(&g->h->bus);
+	assert_int_equal(readl(g->h, XR(0x440 + 0x40)), 0x000202a0);
+	assert_int_equal(xhci_rig_control(g, 0x80, 6, 0x0100, 0, 18), -4); /* transaction error */
+	harness_check_state_roundtrip(&g->x->dev);
+	writel(g->h, XR(0x440 + 0x40), 0x00fe0200);
+	bus_lock(&g->h->bus);
+	xhci_plug(g->x, 4, &g->disk->msc.dev);
+	bus_unlock(&g->h->bus);
+	assert_int_equal(readl(g->h, XR(0x440 + 0x40)) & 0x23e1f, 0x21203 & 0x23e1f);
+	xhci_rig_free(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_registers),
-		cmocka_unit_test(test_control),
-		cmocka_unit_test(test_disk),
+		cmocka_unit_test(test_plug),     cmocka_unit_test(test_registers),
+		cmocka_unit_test(test_control),  cmocka_unit_test(test_disk),
 		cmocka_unit_test(test_nonsense),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

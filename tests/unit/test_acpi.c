@@ -42,6 +42,9 @@ static const struct acpi_config pc = {
 	.pci_irqs = 1 << 5 | 1 << 10 | 1 << 11,
 	.pci_min = 0xc0000000,
 	.pci_max = 0xfebfffff,
+	.gpe0_base = 0x60c,
+	.gpe0_len = 4,
+	.hotplug_slots = 0xfffffff8,
 	.tpm = true,
 	.tpm_crb = true,
 	.tpm_log = 0x10000,
@@ -393,6 +396,9 @@ static void test_dsdt_pc(void **state)
 		"\\_SB.PCI0.ISA.COM1._CRS",
 		"\\_SB.HPET._CRS",
 		"\\_SB.TPM._CRS",
+		"\\_GPE._E01",
+		"\\_SB.PCI0.S1F._SUN",
+		"\\_SB.PCI0.HPRS._CRS",
 		NULL,
 	};
 

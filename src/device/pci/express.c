@@ -19,9 +19,12 @@ enum {
 	LINK_X1 = 0x0010,
 	LINK_2_5GT = 0x0001,
 	LINK_CAP_ACTIVE = 1 << 20, /* data link layer link active reporting */
+	SLOT_CAP_BUTTON = 1 << 0,
+	SLOT_CAP_POWER = 1 << 1,
+	SLOT_CAP_ATTENTION = 1 << 3,
+	SLOT_CAP_INDICATOR = 1 << 4,
 	SLOT_CAP_SURPRISE = 1 << 5,
 	SLOT_CAP_HOTPLUG = 1 << 6,
-	SLOT_CAP_NO_COMMANDS = 1 << 18,
 };
 
 int express_add(struct pci_func *f, enum express_type type, unsigned port)
@@ -48,10 +51,12 @@ int express_add(struct pci_func *f, enum express_type type, unsigned port)
 	}
 	if (root) {
 		pci_config_def(f, at + EXPRESS_SLOT_CAP, 4,
-			       SLOT_CAP_SURPRISE | SLOT_CAP_HOTPLUG | SLOT_CAP_NO_COMMANDS |
+			       SLOT_CAP_BUTTON | SLOT_CAP_POWER | SLOT_CAP_ATTENTION |
+				       SLOT_CAP_INDICATOR | SLOT_CAP_SURPRISE | SLOT_CAP_HOTPLUG |
 				       (uint32_t)port << 19,
 			       0);
-		pci_config_def(f, at + EXPRESS_SLOT_CTL, 2, 0, 0x102a);
+		pci_config_def(f, at + EXPRESS_SLOT_CTL, 2, SLOT_CTL_ATTENTION | SLOT_CTL_INDICATOR,
+			       0x17fb);
 		pci_config_def(f, at + EXPRESS_ROOT_CTL, 2, 0, 0x000f);
 	}
 	return cap;

@@ -34,9 +34,17 @@ enum {
 
 /* Slot control, slot status, link status (tables 7-21, 7-22, 7-18). */
 enum {
-	SLOT_CTL_PRESENCE = 0x0008, /* presence detect changed interrupts */
-	SLOT_CTL_HOTPLUG = 0x0020,  /* hot-plug interrupt enable */
+	SLOT_CTL_BUTTON = 0x0001,    /* attention button interrupts */
+	SLOT_CTL_PRESENCE = 0x0008,  /* presence detect changed interrupts */
+	SLOT_CTL_COMMAND = 0x0010,   /* command completed interrupts */
+	SLOT_CTL_HOTPLUG = 0x0020,   /* hot-plug interrupt enable */
+	SLOT_CTL_ATTENTION = 0x00c0, /* indicators: 1 on, 2 blinks, 3 off */
+	SLOT_CTL_INDICATOR = 0x0300,
+	SLOT_CTL_INDICATOR_ON = 0x0100,
+	SLOT_CTL_OFF = 0x0400,      /* the slot has no power */
 	SLOT_CTL_LINK = 0x1000,     /* data link layer state changed interrupts */
+	SLOT_STS_BUTTON = 0x0001,   /* attention button pressed */
+	SLOT_STS_COMMAND = 0x0010,  /* command completed */
 	SLOT_STS_PRESENCE = 0x0008, /* presence detect changed */
 	SLOT_STS_PRESENT = 0x0040,  /* presence detect state: occupied */
 	SLOT_STS_LINK = 0x0100,     /* data link layer state changed */

@@ -173,6 +173,7 @@ struct pci_func {
 struct pci_bus {
 	struct bus *bus; /* borrowed */
 	struct pci_func *func[PCI_DEVFN_COUNT];
+	bool dark;                 /* its slot has no power: nobody answers */
 	struct pci_bridge *bridge; /* to the next bus up; NULL: bus 0. The rest is bus 0's only: */
 	unsigned (*route)(void *ctx, uint8_t devfn, unsigned pin); /* pin 0..3 -> PIRQ */
 	void *route_ctx;

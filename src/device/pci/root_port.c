@@ -4,9 +4,15 @@
  * (capabilities at 40h, 80h, 90h, a0h); PCI Express Base Specification rev. 3.0, 6.7 (hot plug),
  * 7.8 (capability).
  *
- * Presence and link follow what stands at the slot. A change after reset sets the two "changed"
- * bits of the slot status; while hot-plug interrupts are enabled, the first enabled one sends an
- * MSI or asserts INTx until all are cleared (6.7.3.4).
+ * Presence follows what stands at the slot, the link that and power. A change after reset sets the
+ * "changed" bits of the slot status; while hot-plug interrupts are enabled, the first enabled event
+ * sends an MSI or asserts INTx until all are cleared (6.7.3.4).
+ *
+ * The slot has an attention button, which root_port_press() presses, two indicators and a power
+ * controller (6.7.1). A write of Slot Control is a command, completed at once (6.7.3.2). Without
+ * power nobody answers behind the port, and what is there starts from a reset when power comes
+ * back. Switched off with its power indicator off, it may be taken out (6.7.1.1.1): `eject` is
+ * called.
  *
  * INTx of the device behind port n turns by n on its way to the root complex, as the port's own
  * pin does (data sheet, 5.2.1).
@@ -20,6 +26,7 @@
 #include "base/bits.h"
 
 enum { CAP_PM = 0x01, CAP_SUBSYSTEM = 0x0d, MSI_AT = 0x80 };
+enum { EVENTS = SLOT_STS_BUTTON | SLOT_STS_PRESENCE | SLOT_STS_COMMAND | SLOT_STS_LINK };
 
 static struct root_port *to_port(struct dev *d)
 {
@@ -39,7 +46,9 @@ static void drive(struct root_port *rp)
 	const uint8_t *cap = &rp->s.pci.cfg[rp->express];
 	uint16_t ctl = ld_le16(cap + EXPRESS_SLOT_CTL), sts = ld_le16(cap + EXPRESS_SLOT_STS);
 	bool event = (ctl & SLOT_CTL_HOTPLUG) &&
-		     (((ctl & SLOT_CTL_PRESENCE) && (sts & SLOT_STS_PRESENCE)) ||
+		     (((ctl & SLOT_CTL_BUTTON) && (sts & SLOT_STS_BUTTON)) ||
+		      ((ctl & SLOT_CTL_COMMAND) && (sts & SLOT_STS_COMMAND)) ||
+		      ((ctl & SLOT_CTL_PRESENCE) && (sts & SLOT_STS_PRESENCE)) ||
 		      ((ctl & SLOT_CTL_LINK) && (sts & SLOT_STS_LINK)));
 	bool begins = event && !rp->s.pending;
 
@@ -61,23 +70,66 @@ static bool occupied(const struct root_port *rp)
 	return false;
 }
 
+static bool powered(const struct root_port *rp)
+{
+	return !(ld_le16(&rp->s.pci.cfg[rp->express + EXPRESS_SLOT_CTL]) & SLOT_CTL_OFF);
+}
+
+static bool linked(const struct root_port *rp)
+{
+	return ld_le16(&rp->s.pci.cfg[rp->express + EXPRESS_LINK_STS]) & LINK_STS_ACTIVE;
+}
+
 static void show_presence(struct root_port *rp)
 {
 	rp->present = occupied(rp);
 	field_or(rp, EXPRESS_SLOT_STS, SLOT_STS_PRESENT, rp->present);
 	st_le16(&rp->s.pci.cfg[rp->express + EXPRESS_LINK_STS],
-		rp->present ? 0x11 | LINK_STS_ACTIVE : 0x01);
+		rp->present && powered(rp) ? 0x11 | LINK_STS_ACTIVE : 0x01);
+	rp->bridge.bus.dark = !powered(rp);
 }
 
 static void slot_changed(struct pci_bridge *br)
 {
 	struct root_port *rp = CONTAINER_OF(br, struct root_port, bridge);
 
+	bool was = linked(rp);
+
 	if (occupied(rp) == rp->present)
 		return;
 	show_presence(rp);
-	field_or(rp, EXPRESS_SLOT_STS, SLOT_STS_PRESENCE | SLOT_STS_LINK, true);
+	field_or(rp, EXPRESS_SLOT_STS, SLOT_STS_PRESENCE | (linked(rp) != was ? SLOT_STS_LINK : 0),
+		 true);
 	drive(rp);
+}
+
+void root_port_press(struct root_port *rp)
+{
+	field_or(rp, EXPRESS_SLOT_STS, SLOT_STS_BUTTON, true);
+	drive(rp);
+}
+
+static void reset_behind(struct root_port *rp)
+{
+	for (unsigned i = 0; i < 8; i++)
+		if (rp->bridge.bus.func[i])
+			dev_reset(rp->bridge.bus.func[i]->dev, DEV_RESET_FUNCTION);
+}
+
+/* Slot Control was written. */
+static void command(struct root_port *rp)
+{
+	uint16_t ctl = ld_le16(&rp->s.pci.cfg[rp->express + EXPRESS_SLOT_CTL]);
+	bool was = linked(rp), off = ctl & SLOT_CTL_OFF;
+
+	field_or(rp, EXPRESS_SLOT_STS, SLOT_STS_COMMAND, true);
+	if (off && !rp->bridge.bus.dark)
+		reset_behind(rp);
+	show_presence(rp);
+	if (linked(rp) != was)
+		field_or(rp, EXPRESS_SLOT_STS, SLOT_STS_LINK, true);
+	if (off && (ctl & SLOT_CTL_INDICATOR) == SLOT_CTL_INDICATOR && rp->eject)
+		rp->eject(rp->eject_ctx, rp->number);
 }
 
 static void config_written(struct pci_func *f, unsigned off, unsigned size)
@@ -85,6 +137,9 @@ static void config_written(struct pci_func *f, unsigned off, unsigned size)
 	struct root_port *rp = CONTAINER_OF(f, struct root_port, f);
 
 	pci_bridge_written(&rp->bridge, off, size);
+	if (off < (unsigned)rp->express + EXPRESS_SLOT_STS &&
+	    off + size > (unsigned)rp->express + EXPRESS_SLOT_CTL)
+		command(rp);
 	drive(rp);
 }
 
@@ -96,8 +151,7 @@ static int add_caps(struct root_port *rp)
 	rp->express = (uint8_t)cap;
 	/* What a guest can't write but hardware does; a saved state may have it either way. */
 	if (r == 0) {
-		st_le16(&rp->f.w1c[rp->express + EXPRESS_SLOT_STS],
-			SLOT_STS_PRESENCE | SLOT_STS_LINK);
+		st_le16(&rp->f.w1c[rp->express + EXPRESS_SLOT_STS], EVENTS);
 		rp->f.cap_end = MSI_AT;
 		r = pci_msi_init(&rp->f);
 	}
@@ -157,6 +211,9 @@ static void root_port_reset(struct dev *d, enum dev_reset kind)
 	struct root_port *rp = to_port(d);
 
 	pci_func_reset(&rp->f, kind);
+	if (occupied(rp))
+		st_le16(&rp->s.pci.cfg[rp->express + EXPRESS_SLOT_CTL],
+			SLOT_CTL_ATTENTION | SLOT_CTL_INDICATOR_ON);
 	show_presence(rp);
 	rp->s.pending = false;
 }
@@ -166,7 +223,7 @@ static int root_port_loaded(struct dev *d, struct error *err)
 {
 	struct root_port *rp = to_port(d);
 	uint8_t *cap = &rp->s.pci.cfg[rp->express];
-	uint16_t slot = ld_le16(cap + EXPRESS_SLOT_STS) & (SLOT_STS_PRESENCE | SLOT_STS_LINK);
+	uint16_t slot = ld_le16(cap + EXPRESS_SLOT_STS) & EVENTS;
 	int r;
 
 	st_le16(cap + EXPRESS_LINK_STS, 0); /* as reset has it, for the comparison */

@@ -26,11 +26,17 @@ struct root_port {
 	/* properties, set before realize */
 	struct pci_bus *bus; /* borrowed */
 	unsigned number;     /* 0 to ROOT_PORTS - 1 */
+	/* the guest has switched the slot off for good: what is there may go; may be NULL */
+	void (*eject)(void *ctx, unsigned number);
+	void *eject_ctx;
 	/* private */
 	uint8_t express; /* offset of the capability */
 	bool present;    /* what presence detect last said; derived */
 };
 
 extern const struct dev_class root_port_class;
+
+/** root_port_press() - the slot's attention button. */
+void root_port_press(struct root_port *rp);
 
 #endif

@@ -668,7 +668,7 @@ static int add_function(struct nvme *n, struct error *err)
 	r = pci_msix_init(&n->f, &n->s.msix, NVME_QUEUES, 0, MSIX_TABLE, MSIX_PBA);
 	if (r < 0)
 		return error_set(err, r, "'%s': capabilities don't fit", n->dev.id);
-	if (!n->devfn) {
+	if (!n->devfn && !n->bus->bridge) {
 		r = pci_bus_free_slot(n->bus, 2);
 		if (r < 0)
 			return error_set(err, r, "no free PCI slot for '%s'", n->dev.id);

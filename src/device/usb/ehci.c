@@ -548,6 +548,20 @@ static void plug(struct ehci *e, unsigned port, struct usb_dev *u)
 	e->port[port] = u;
 }
 
+void ehci_plug(struct ehci *e, unsigned i, struct usb_dev *u)
+{
+	if (u) {
+		plug(e, i, u);
+		port_power_on(e, i);
+	} else if (e->port[i]) {
+		e->port[i]->wake = NULL;
+		e->port[i] = NULL;
+		e->s.port[i] = (e->s.port[i] & PORT_PP) | PORT_CSC;
+		e->s.sts |= STS_PORT;
+	}
+	update_irq(e);
+}
+
 static int ehci_realize(struct dev *d, struct error *err)
 {
 	struct ehci *e = to_ehci(d);

@@ -43,4 +43,8 @@ struct ehci {
 
 extern const struct dev_class ehci_class;
 
+/** ehci_plug() - @u, of high speed, comes into port @i (from 0), which is empty; NULL: what is
+ * there is pulled out. While running. @u is borrowed. */
+void ehci_plug(struct ehci *e, unsigned i, struct usb_dev *u);
+
 #endif

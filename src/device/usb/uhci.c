@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Universal Host Controller, as the Intel 82371SB (PIIX3) has it as a PCI function of its own, with
- * a keyboard on port 1 and a tablet on port 2. Universal Host Controller Interface Design Guide,
- * revision 1.1 ("UHCI"); PIIX3 data sheet 290550-002, chapter 2.4.
+ * a keyboard on port 1 and a tablet on port 2 at first. Universal Host Controller Interface Design
+ * Guide, revision 1.1 ("UHCI"); PIIX3 data sheet 290550-002, chapter 2.4.
  *
  *   00h USBCMD · 02h USBSTS · 04h USBINTR · 06h FRNUM · 08h FLBASEADD · 0ch SOFMOD · 10h PORTSC1 ·
  *   12h PORTSC2 · configuration 60h SBRN, c0h LEGSUP
@@ -124,19 +124,20 @@ static void store(struct walk *w, uint32_t gpa, uint32_t val)
 }
 
 /* The device that has @address on an enabled port; NULL: nobody answers. */
-static struct usb_hid *find_device(struct uhci *u, unsigned address)
+static struct usb_dev *find_device(struct uhci *u, unsigned address)
 {
 	for (unsigned i = 0; i < UHCI_PORTS; i++)
-		if ((u->s.port[i] & PORT_ENABLE) && !(u->s.port[i] & (PORT_RESET | PORT_SUSPEND)) &&
-		    u->s.hid[i].ctl.address == address)
-			return &u->hid[i];
+		if (u->port[i] && (u->s.port[i] & PORT_ENABLE) &&
+		    !(u->s.port[i] & (PORT_RESET | PORT_SUSPEND)) &&
+		    u->port[i]->ctl->address == address)
+			return u->port[i];
 	return NULL;
 }
 
 /* One transaction; fills in the status bits of @ctrl. Return: may the queue go on to the next? */
 static bool transact(struct walk *w, uint32_t *ctrl, uint32_t token, uint32_t buffer)
 {
-	struct usb_hid *h = find_device(w->u, token >> 8 & 0x7f);
+	struct usb_dev *dev = find_device(w->u, token >> 8 & 0x7f);
 	unsigned pid = token & 0xff, want = ((token >> 21) + 1) & TD_ACTLEN;
 	uint8_t buf[PACKET_MAX];
 	int n = USB_STALL;
@@ -147,7 +148,7 @@ static bool transact(struct walk *w, uint32_t *ctrl, uint32_t token, uint32_t bu
 		w->bad = true; /* UHCI, 2.1.2: consistency check: process error */
 		return false;
 	}
-	if (!h) {
+	if (!dev) {
 		*ctrl = (*ctrl & ~(uint32_t)TD_ACTIVE) | TD_STALLED | TD_CRC;
 		w->sts |= STS_ERROR;
 		return false;
@@ -157,7 +158,7 @@ static bool transact(struct walk *w, uint32_t *ctrl, uint32_t token, uint32_t bu
 		w->sts |= STS_ERROR;
 		return false;
 	}
-	n = usb_packet(&h->dev, pid, token >> 15 & 15, buf, want);
+	n = usb_packet(dev, pid, token >> 15 & 15, buf, want);
 	if (n == USB_NAK) {
 		*ctrl |= TD_NAK;
 		return false;
@@ -282,6 +283,25 @@ static void on_timer(void *ctx)
 
 /* ------------------------------------------------------------------ registers */
 
+static void port_power_on(struct uhci *u, unsigned i)
+{
+	u->s.port[i] = 0;
+	if (!u->port[i])
+		return;
+	usb_reset(u->port[i]);
+	u->s.port[i] = PORT_CONNECT | PORT_CONNECT_CHANGE;
+}
+
+void uhci_plug(struct uhci *u, unsigned i, struct usb_dev *dev)
+{
+	u->port[i] = dev;
+	if (dev)
+		port_power_on(u, i);
+	else /* UHCI, 2.1.7: disabled when the device goes */
+		u->s.port[i] =
+			PORT_CONNECT_CHANGE | (u->s.port[i] & PORT_ENABLE ? PORT_ENABLE_CHANGE : 0);
+}
+
 static void host_reset(struct uhci *u)
 {
 	u->s.cmd = 0;
@@ -291,8 +311,7 @@ static void host_reset(struct uhci *u)
 	u->s.frame_ns = 0;
 	u->s.sofmod = SOFMOD_RESET;
 	for (unsigned i = 0; i < UHCI_PORTS; i++) {
-		u->s.port[i] = PORT_CONNECT | PORT_CONNECT_CHANGE;
-		usb_reset(&u->hid[i].dev);
+		port_power_on(u, i);
 	}
 	arm(u);
 	update_irq(u);
@@ -307,7 +326,8 @@ static void write_cmd(struct uhci *u, uint16_t val)
 		return;
 	}
 	for (unsigned i = 0; i < UHCI_PORTS && (val & CMD_GRESET); i++) {
-		usb_reset(&u->hid[i].dev);
+		if (u->port[i])
+			usb_reset(u->port[i]);
 		u->s.port[i] &= (uint16_t)~PORT_ENABLE;
 	}
 	u->s.cmd = val & CMD_MASK;
@@ -330,9 +350,11 @@ static void write_port(struct uhci *u, unsigned n, uint16_t val)
 	now &= (uint16_t) ~(val & (PORT_CONNECT_CHANGE | PORT_ENABLE_CHANGE));
 	if (val & PORT_RESET) {
 		now &= (uint16_t)~PORT_ENABLE;
-		usb_reset(&u->hid[n].dev);
+		if (u->port[n])
+			usb_reset(u->port[n]);
 	}
-	u->s.port[n] = now;
+	/* UHCI, 2.1.7: an empty port can't be enabled */
+	u->s.port[n] = u->port[n] ? now : (uint16_t)(now & ~PORT_ENABLE);
 }
 
 static uint64_t io_read(void *ctx, uint64_t off, unsigned size)
@@ -349,7 +371,9 @@ static uint64_t io_read(void *ctx, uint64_t off, unsigned size)
 	case R_FLBASE + 2: return u->s.flbase >> 16;
 	case R_SOFMOD: return u->s.sofmod;
 	case R_PORT:
-	case R_PORT + 2: return u->s.port[off / 2 & 1] | PORT_ALWAYS | PORT_LINE;
+	case R_PORT + 2:
+		return u->s.port[off / 2 & 1] | PORT_ALWAYS |
+		       (u->port[off / 2 & 1] ? PORT_LINE : 0);
 	/* UHCI, 2.1.7: beyond the last port bit 7 reads 0, which is how drivers count. */
 	default: return 0;
 	}
@@ -393,8 +417,10 @@ static int uhci_realize(struct dev *d, struct error *err)
 	int r;
 
 	vtimer_init(&u->timer, d->sv->clock, on_timer, u);
-	for (unsigned i = 0; i < UHCI_PORTS; i++)
+	for (unsigned i = 0; i < UHCI_PORTS; i++) {
 		usb_hid_init(&u->hid[i], &u->s.hid[i], i == 1, USB_FULL);
+		u->port[i] = &u->hid[i].dev;
+	}
 	if (!u->bus)
 		return error_set(err, -EINVAL, "'%s': wire 'bus' before realizing", d->id);
 	pci_func_init(&u->f, d, &u->s.pci, &ids);
@@ -436,6 +462,8 @@ static void uhci_reset(struct dev *d, enum dev_reset kind)
 	struct uhci *u = to_uhci(d);
 
 	pci_func_reset(&u->f, kind);
+	for (unsigned i = 0; i < UHCI_PORTS; i++)
+		usb_reset(&u->hid[i].dev);
 	host_reset(u);
 }
 
@@ -448,7 +476,9 @@ static int uhci_loaded(struct dev *d, struct error *err)
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < UHCI_PORTS; i++) {
-		u->s.port[i] = (u->s.port[i] & PORT_STATE) | PORT_CONNECT;
+		u->s.port[i] &=
+			PORT_STATE & ~(unsigned)(u->port[i] ? 0 : PORT_CONNECT | PORT_ENABLE);
+		u->s.port[i] |= u->port[i] ? PORT_CONNECT : 0;
 		r = usb_hid_loaded(&u->hid[i], err);
 		if (r < 0)
 			return r;

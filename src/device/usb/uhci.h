@@ -31,11 +31,16 @@ struct uhci {
 	/* private */
 	struct pci_func f;
 	struct bus_region io;
-	struct usb_hid hid[UHCI_PORTS]; /* 0: keyboard, 1: tablet */
+	struct usb_hid hid[UHCI_PORTS];   /* 0: keyboard, 1: tablet */
+	struct usb_dev *port[UHCI_PORTS]; /* NULL: empty */
 	struct display_input input[UHCI_PORTS];
 	struct vtimer timer;
 };
 
 extern const struct dev_class uhci_class;
+
+/** uhci_plug() - @u, of full speed, comes into port @i (from 0), which is empty; NULL: what is
+ * there is pulled out. While running. @u is borrowed. */
+void uhci_plug(struct uhci *u, unsigned i, struct usb_dev *dev);
 
 #endif

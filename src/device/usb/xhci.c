@@ -57,6 +57,7 @@ enum {
 	PORT_PR = 1 << 4,
 	PORT_PLS = 15 << 5,
 	PORT_PP = 1 << 9,
+	PORT_SPEED = 15 << 10,
 	PORT_PIC = 3 << 14,
 	PORT_LWS = 1 << 16,
 	PORT_CSC = 1 << 17,
@@ -623,13 +624,6 @@ static void mmio_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 
 /* ------------------------------------------------------------------ life cycle */
 
-static void plug(struct xhci *x, unsigned port, struct usb_dev *u)
-{
-	u->wake = on_wake;
-	u->wake_ctx = x;
-	x->port[port] = u;
-}
-
 static int add_function(struct xhci *x, struct error *err)
 {
 	static const struct pci_ids ids = {.vendor = 0x1b36,
@@ -665,6 +659,28 @@ static int add_function(struct xhci *x, struct error *err)
 		x->devfn = PCI_DEVFN((unsigned)r, 0);
 	}
 	return pci_func_add(&x->f, x->bus, x->devfn, err);
+}
+
+static void plug(struct xhci *x, unsigned port, struct usb_dev *u)
+{
+	u->wake = on_wake;
+	u->wake_ctx = x;
+	x->port[port] = u;
+}
+
+void xhci_plug(struct xhci *x, unsigned i, struct usb_dev *u)
+{
+	if (u) {
+		plug(x, i, u);
+		port_power_on(x, i);
+	} else if (x->port[i]) {
+		x->port[i]->wake = NULL;
+		x->port[i] = NULL;
+		x->s.portsc[i] &= ~(uint32_t)(PORT_CCS | PORT_PED | PORT_PR | PORT_SPEED);
+		set_pls(x, i, PLS_DETECT);
+		port_change(x, i, PORT_CSC);
+	}
+	run_all(x);
 }
 
 static int xhci_realize(struct dev *d, struct error *err)

@@ -76,6 +76,10 @@ struct xhci {
 
 extern const struct dev_class xhci_class;
 
+/** xhci_plug() - @u comes into port @i (from 0), which is empty; NULL: what is there is pulled out.
+ * While running. @u is borrowed. SuperSpeed devices: XHCI_PORTS2 on. */
+void xhci_plug(struct xhci *x, unsigned i, struct usb_dev *u);
+
 /* A disk in a port of a controller: a device of its own, made before the controller. */
 struct usb_disk {
 	struct dev dev;

@@ -188,6 +188,16 @@ static struct usb_dev *ready(struct xhci *x, unsigned slot, unsigned dci)
 	return xhci_device(x, s);
 }
 
+/* The driver has work for a device that was pulled out. */
+static bool lost(struct xhci *x, unsigned slot, unsigned dci)
+{
+	struct xhci_slot *s = &x->s.slot[slot - 1];
+	struct xhci_endpoint *e = &s->ep[dci - 1];
+
+	return s->state >= SLOT_DEFAULT && e->state == EP_RUNNING && e->running &&
+	       !xhci_device(x, s);
+}
+
 bool xhci_endpoint(struct xhci *x, unsigned slot, unsigned dci)
 {
 	struct xhci_endpoint *e = &x->s.slot[slot - 1].ep[dci - 1];
@@ -200,7 +210,7 @@ bool xhci_endpoint(struct xhci *x, unsigned slot, unsigned dci)
 		int r;
 
 		u = ready(x, slot, dci);
-		if (!u)
+		if (!u && !lost(x, slot, dci))
 			return true;
 		/* without room for its event nothing is done: the driver will make some */
 		if (!xhci_event_room(x, 4))
@@ -218,6 +228,10 @@ bool xhci_endpoint(struct xhci *x, unsigned slot, unsigned dci)
 			continue;
 		}
 		links = 0;
+		if (!u) { /* xHCI, 4.10.2.3: nobody answers */
+			halt(x, slot, dci, CC_TRANSACTION, t.status & 0x1ffff);
+			return true;
+		}
 		if (trb_type(&t) == TRB_EVENT_DATA) {
 			if (t.control & TRB_IOC)
 				transfer_event(x, slot, dci, t.param, e->code, e->total, true);
