@@ -201,6 +201,7 @@ static void class_drop_code(struct vcpu *v, unsigned class, uint64_t code)
 void x86_slots_drop_code(struct vcpu *v, const _Atomic uint8_t *code)
 {
 	v->slots.flushes++;
+	v->slots.last_code = code;
 	class_drop_code(v, 0, (uintptr_t)code);
 	class_drop_code(v, 1, (uintptr_t)code);
 }

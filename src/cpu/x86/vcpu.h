@@ -186,6 +186,7 @@ struct x86_slots {
 	uint8_t range_turn[X86_SLOT_SETS][2]; /* replaced next: big, small */
 	/* what entries of global pages carry: they are good in every address space */
 	uint32_t global_gen;
+	const _Atomic uint8_t *last_code; /* code byte of the page that became code last */
 	/* counts whatever emptied slots; what it was when a slow path began (engine/translate) */
 	uint32_t flushes, seen;
 	/* of groups of accesses: delta, or host pointer of the first byte (engine/translate) */

@@ -109,16 +109,13 @@ static const struct x86_range *search(struct x86_slots *t, unsigned set, gva_t l
 	return NULL;
 }
 
-/* NULL: none, or the hint says that it would be the exception. */
-static const struct x86_range *range_of(struct x86_slots *t, unsigned set, gva_t lin, unsigned size)
+/* The one in which an access in these 2 MiB was found last, if it has this one, too. */
+static const struct x86_range *hinted(const struct x86_slots *t, unsigned set, uint8_t hint,
+				      gva_t lin, unsigned size)
 {
-	unsigned hint = *hint_of(t, set, lin);
+	const struct x86_range *r = &t->range[set][hint];
 
-	if (hint >= X86_RANGES)
-		return NULL;
-	if (LIKELY(in_range(&t->range[set][hint], lin, size)))
-		return &t->range[set][hint];
-	return search(t, set, lin, size);
+	return hint < X86_RANGES && in_range(r, lin, size) ? r : NULL;
 }
 
 /* For this access only. */
@@ -179,33 +176,51 @@ static struct tr_filled missed(struct vcpu *v, gva_t lin, unsigned n)
 	return (struct tr_filled){0, TR_NOT_FILLED};
 }
 
+static struct tr_filled from_range(struct x86_slots *t, unsigned n, gva_t lin,
+				   const struct x86_range *r)
+{
+	list(t, n, n / X86_SLOTS & X86_SLOT_SUPER ? 1 : 0, r->large);
+	return (struct tr_filled){put(t, n, lin, r), too_hot(t, n) ? TR_FILLED_HOT : TR_FILLED};
+}
+
 struct tr_filled tr_fill(struct vcpu *v, gva_t lin, unsigned n, unsigned what)
 {
 	struct x86_slots *t = &v->slots;
 	unsigned set = n / X86_SLOTS, size = (what & 0xff) + 1, table = v->tlb->data_table;
 	bool write = what & TR_FILL_WRITE, write_set = set & X86_SLOT_WRITE;
+	bool crosses = (lin & 0xfff) + size > MEM_PAGE_SIZE;
+	gva_t page = lin & ~0xfffull;
 	const struct x86_range *r;
 	struct x86_tlb_entry *e;
+	uint8_t hint;
 
-	if (UNLIKELY(table == X86_TLB_ALIGN || (lin & ~0xfffull) == v->tlb->slow_page))
+	if (UNLIKELY(table == X86_TLB_ALIGN || page == v->tlb->slow_page))
 		return missed(v, lin, n);
-	r = range_of(t, set, lin, size);
-	if (LIKELY(r != NULL)) {
-		list(t, n, set & X86_SLOT_SUPER ? 1 : 0, r->large);
-		return (struct tr_filled){put(t, n, lin, r),
-					  too_hot(t, n) ? TR_FILLED_HOT : TR_FILLED};
-	}
-	if (UNLIKELY((lin & 0xfff) + size > MEM_PAGE_SIZE))
-		return missed(v, lin, n);
+	hint = *hint_of(t, set, lin);
+	r = hinted(t, set, hint, lin, size);
+	if (LIKELY(r != NULL))
+		return from_range(t, n, lin, r);
 	e = &v->tlb->e[table][(lin >> 12) & (X86_TLB_SIZE - 1)];
-	if ((write_set ? e->tag_write : e->tag_read) != ((lin & ~0xfffull) | v->tlb->generation))
+	if (crosses || (write_set ? e->tag_write : e->tag_read) != (page | v->tlb->generation)) {
+		/* A search takes as long as a walk: not where most accesses are in no range, or
+		 * where the walk has just failed. */
+		r = hint < X86_RANGES && page != v->tlb->no_walk ? search(t, set, lin, size) : NULL;
+		if (r)
+			return from_range(t, n, lin, r);
+		if (crosses)
+			return missed(v, lin, n);
 		e = (what & TR_FILL_AGAIN ? x86_tlb_cached : x86_tlb_find)(
 			v, table, lin, write_set ? X86_ACC_WRITE : X86_ACC_READ);
+	}
 	if (!e && write_set && !write) { /* reading the stack: a page that is not kept will do */
 		e = x86_tlb_find(v, table, lin, X86_ACC_READ);
 		return e ? once(t, n, lin, e) : missed(v, lin, n);
 	}
 	if (!e)
+		return missed(v, lin, n);
+	/* It has just been found that the page had code, which seems to be stored to again and
+	 * again: the next store does without the slot, too. */
+	if (what & TR_FILL_AGAIN && write_set && e->code == t->last_code)
 		return missed(v, lin, n);
 	if (write_set && !x86_note_store(v, e, set & X86_SLOT_SUPER)) {
 		/* something was decoded from the bytes of the access? */
