@@ -73,6 +73,17 @@ static int install(struct error *err)
 	return r;
 }
 
+static void lock(struct cpu_stop *s)
+{
+#ifdef __SANITIZE_THREAD__
+	/* its run-time library keeps signals back while the thread waits for a mutex */
+	while (pthread_mutex_trylock(&s->lock))
+		usleep(20);
+#else
+	pthread_mutex_lock(&s->lock);
+#endif
+}
+
 int x86_stop_join(struct vcpu *v, struct error *err)
 {
 	sigset_t set;
@@ -87,7 +98,7 @@ int x86_stop_join(struct vcpu *v, struct error *err)
 	sigemptyset(&set);
 	sigaddset(&set, STOP_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	pthread_mutex_lock(&v->cpus->stop.lock);
+	lock(&v->cpus->stop);
 	v->stop_tid = (int32_t)syscall(SYS_gettid);
 	pthread_mutex_unlock(&v->cpus->stop.lock);
 	return 0;
@@ -97,7 +108,7 @@ void x86_stop_leave(struct vcpu *v)
 {
 	if (!v->stop_tid)
 		return;
-	pthread_mutex_lock(&v->cpus->stop.lock);
+	lock(&v->cpus->stop);
 	v->stop_tid = 0;
 	pthread_mutex_unlock(&v->cpus->stop.lock);
 	if (stop_self == v)
@@ -137,7 +148,7 @@ void x86_stop_others(struct vcpu *v)
 
 	if (!s)
 		return;
-	pthread_mutex_lock(&s->lock);
+	lock(s);
 	for (unsigned i = 0; i < set->n; i++)
 		left += is_elsewhere(set->cpu[i], v);
 	if (!left)
