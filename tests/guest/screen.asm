@@ -8,6 +8,9 @@
 %include "rt.inc"
 	MULTIBOOT
 start:	mov esp, stack_top
+	mov dx, 0x3d4	; no cursor: pictures are compared
+	mov ax, 0x200a
+	out dx, ax
 	mov esi, text
 	mov edi, 0xb8000
 .next:	lodsb
@@ -29,9 +32,13 @@ start:	mov esp, stack_top
 	in al, 0x64
 	test al, 1
 	jz .poll
+	mov ah, al
 	in al, 0x60
+	test ah, 0x20	; the mouse's byte
+	jnz .show
 	cmp al, 0x44
 	je .graphics
+.show:
 	mov ah, al
 	shr al, 4
 	call .digit

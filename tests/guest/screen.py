@@ -8,6 +8,7 @@ own for every encoding, also through WebSocket frames. The guest is screen.bin (
   screen.py BOTHY vnc KERNEL        encodings, keys, pointer, resize, WebSocket, a helper that dies
   screen.py BOTHY password KERNEL   VNC authentication
   screen.py BOTHY crowd KERNEL      slow, half-open and babbling clients
+  screen.py BOTHY pace BUSY [SECONDS]   what 1,000 clients of the bad kinds cost a busy guest (busy.asm)
   screen.py BOTHY replay KERNEL     keys in a recorded run
 """
 import atexit
@@ -25,6 +26,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zlib
 
@@ -565,8 +567,111 @@ def crowd(bothy, kernel):
         check(f"helper's descriptors: {fds}", fds <= 40)
 
 
+class Mob:
+    """1,000 connections at a time, by turns silent, half through the handshake, and greedy but reading one byte
+    a second; who is thrown out comes again."""
+    SIZE = 1000
+
+    def __init__(self):
+        self.stop, self.here, self.came, self.bytes = False, [], 0, 0
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def come(self, i):
+        s = socket.socket(socket.AF_UNIX)
+        s.setblocking(False)
+        try:
+            s.connect(socket_path())
+        except OSError: # the backlog is full
+            s.close()
+            return None
+        with contextlib.suppress(OSError):
+            s.send((b"", b"RFB 003.008\n\x01", b"RFB 003.008\n\x01\x01" +
+                    struct.pack(">BBHHHH", 3, 0, 0, 0, 720, 400) * 5)[i % 3])
+        self.came += 1
+        return s
+
+    def run(self):
+        while not self.stop:
+            began = time.monotonic()
+            gone = []
+            for s in self.here:
+                try:
+                    if not s.recv(1): # one byte a second each
+                        gone.append(s)
+                    else:
+                        self.bytes += 1
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    gone.append(s)
+            for s in gone:
+                s.close()
+            self.here = [s for s in self.here if s.fileno() >= 0]
+            for i in range(self.SIZE - len(self.here)):
+                if s := self.come(self.came):
+                    self.here.append(s)
+                elif self.stop or time.monotonic() - began > 1:
+                    break
+                else:
+                    time.sleep(0.002)
+            time.sleep(max(0, began + 1 - time.monotonic()))
+
+    def end(self):
+        self.stop = True
+        self.thread.join()
+        for s in self.here:
+            s.close()
+
+
+def cpu_of(pid):
+    """Seconds of CPU time: the busiest thread (the guest's), and all others with the helper's."""
+    tick = os.sysconf("SC_CLK_TCK")
+    used = []
+    for p in [pid] + [int(p) for p in os.listdir("/proc") if p.isdigit() and parent(p) == pid]:
+        for t in os.listdir(f"/proc/{p}/task"):
+            with contextlib.suppress(OSError):
+                f = open(f"/proc/{p}/task/{t}/stat").read().rsplit(")", 1)[1].split()
+                used.append((int(f[11]) + int(f[12])) / tick)
+    return max(used), sum(used) - max(used)
+
+
+def pace(bothy, kernel, seconds="4"):
+    """Slices with and without the mob by turns; the guest's rounds for each second of its processor's time, and
+    the time that the rest of bothy takes: what a loaded host can't blur."""
+    with guest(bothy, kernel, "--display", "vnc:unix:" + socket_path()) as vm:
+        rounds = lambda: os.path.getsize(f"{vm.dir}/serial")
+        sums = {False: [0, 0, 0, 0], True: [0, 0, 0, 0]}
+        came = mob_bytes = most = 0
+        for turn in range(8):
+            mob = Mob() if turn & 1 else None
+            if mob:
+                time.sleep(5) # they come in
+            else:
+                time.sleep(1)
+            before = (rounds(), time.monotonic()) + cpu_of(vm.pid)
+            time.sleep(float(seconds))
+            after = (rounds(), time.monotonic()) + cpu_of(vm.pid)
+            sums[bool(mob)] = [s + b - a for s, a, b in zip(sums[bool(mob)], before, after)]
+            if mob:
+                most = max(most, len(mob.here))
+                mob.end()
+                came, mob_bytes = came + mob.came, mob_bytes + mob.bytes
+        (r0, t0, g0, o0), (r1, t1, g1, o1) = sums[False], sums[True]
+        print(f"{most} clients at once, {came} came, {mob_bytes} bytes read")
+        print(f"rounds a second: {r0 / t0:.1f} without, {r1 / t1:.1f} with: {r1 / t1 / (r0 / t0):.3f}")
+        kept = r1 / g1 / (r0 / g0)
+        print(f"rounds a second of its processor: {r0 / g0:.1f} without, {r1 / g1:.1f} with: {kept:.3f}")
+        print(f"the rest of bothy: {o0 / t0 * 100:.1f} % of a core without, {o1 / t1 * 100:.1f} % with")
+        check("a guest keeps 95 % of its pace", kept >= 0.95)
+        check("1,000 clients cost 5 % of a core at most", o1 / t1 - o0 / t0 <= 0.05)
+        pid = [p for p in os.listdir("/proc") if p.isdigit() and parent(p) == vm.pid][0]
+        rss = int([l for l in open(f"/proc/{pid}/status") if l.startswith("RssAnon")][0].split()[1])
+        check(f"helper's memory: {rss} KiB", rss < 64 * 1024)
+
+
 if __name__ == "__main__":
     # as few descriptors as the test needs
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1200 if sys.argv[2] == "pace" else 1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     {"control": control, "vnc": vnc, "password": password, "crowd": crowd,
-     "replay": replay}[sys.argv[2]](sys.argv[1], sys.argv[3])
+     "pace": pace, "replay": replay}[sys.argv[2]](sys.argv[1], *sys.argv[3:])
