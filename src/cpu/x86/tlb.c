@@ -175,6 +175,12 @@ static void class_drop_code(struct vcpu *v, unsigned class, uint64_t code)
 	struct x86_slots *t = &v->slots;
 	unsigned keep = 0;
 
+	/* code that is written again and again: as in class_drop() */
+	if (t->looks[class] < t->n_filled[class]) {
+		slots_flush(v, class);
+		return;
+	}
+	t->looks[class] -= t->n_filled[class];
 	for (uint32_t left = t->ranges[class] >> X86_RANGES; left; left &= left - 1) {
 		struct x86_range *r =
 			&t->range[class * X86_SLOT_SUPER | X86_SLOT_WRITE][__builtin_ctz(left)];

@@ -44,7 +44,27 @@ static void to_here(struct emit *m, unsigned from)
 {
 	st_le32(m->buf + from - 4, m->n - from);
 }
-enum { CC_AE = 3 };
+enum { CC_AE = 3, CC_S = 8 };
+
+/* An extent that begins in the slot's range ends outside of it: mostly pages that do not follow
+ * each other in host memory, which C code could not help either. It is asked one time in ASKED, as
+ * the range may reach further by now. */
+static void put_crossing(struct emit *m)
+{
+	enum { ASKED = 16 };
+	unsigned ask;
+
+	EMIT(m, 0x65, 0x83, 0x2c, 0x25); /* sub dword gs:[crossings], 1 */
+	emit32(m, (uint32_t)offsetof(struct vcpu, crossings));
+	emit8(m, 1);
+	ask = jcc(m, CC_S);
+	tr_gs(m, true, 0x8b, RAX, spill_word(0));
+	EMIT(m, 0xf9, 0xc3); /* stc; ret */
+	to_here(m, ask);
+	EMIT(m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[crossings], ASKED - 1 */
+	emit32(m, (uint32_t)offsetof(struct vcpu, crossings));
+	emit32(m, ASKED - 1);
+}
 
 /*
  * A narrow access near the end of the slot's range, which lim excludes for the sake of wider ones:
@@ -70,8 +90,10 @@ static void put_near_end(struct emit *m, enum slot_kind kind)
 	/* the stack's slot of the user's read set is at offset 0, and not used (mem.c) */
 	emit8(m, 0xc3);
 	to_here(m, other);
-	if (below)
+	if (below) {
+		put_crossing(m);
 		to_here(m, below);
+	}
 	tr_mem(m, false, 0x8d, RAX, RAX, NO_REG, 0, room);
 	tr_rr(m, false, 0x29, S1, RAX);
 }
