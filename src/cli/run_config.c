@@ -53,6 +53,7 @@ enum {
 	O_USB,
 	O_SOUND,
 	O_AUDIO,
+	O_MIDI,
 	O_TPM,
 	O_TPM_STATE,
 	O_GDB,
@@ -95,6 +96,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_USB]        = {"usb", 0, "[xhci|ehci|uhci]", "a pc with a USB keyboard and tablet, on that controller (default uhci; xhci for disks with if=usb)"},
 	[O_SOUND]      = {"sound", 0, "CARD", "sound card of a pc: hda (default with --audio), ac97, sb16, none"},
 	[O_AUDIO]      = {"audio", 0, "WHERE", "where sound goes: none (default), wav:PATH, alsa, alsa:DEVICE"},
+	[O_MIDI]       = {"midi", 0, "WHERE", "MIDI port of an sb16: unix:PATH, file:PATH, pty"},
 	[O_TPM]        = {"tpm", 0, "[tis|crb]", "a TPM 2.0 (swtpm's), with the FIFO (default) or the CRB interface"},
 	[O_TPM_STATE]  = {"tpm-state", 0, "WHERE", "folder of the TPM's state, made if it isn't there; or unix:SOCKET, the control socket of an swtpm that runs. Default: beside a disk that is written to, else it is gone at the end"},
 	[O_NAME]       = {"name", 0, "NAME", "name of the VM: other bothy commands reach it by this"},
@@ -543,6 +545,9 @@ static int settle_sound(struct run_config *rc)
 
 	if (c->machine == MACHINE_MICROVM && c->sound != MACHINE_SOUND_NONE)
 		return cli_die(EXIT_USAGE, "a microvm has no sound card: use --machine pc");
+	if (c->midi && c->sound != MACHINE_SOUND_SB16)
+		return cli_die(EXIT_USAGE,
+			       "--midi is the port of a Sound Blaster: add --sound sb16");
 	if (!rc->sound_given && machine_is_pc(c->machine) && c->audio && strcmp(c->audio, "none"))
 		c->sound = MACHINE_SOUND_HDA;
 	return 0;
@@ -672,6 +677,7 @@ static int set_option(struct run_config *rc, int option, const char *value)
 	case O_GPU: return set_gpu(rc, value);
 	case O_SOUND: return set_sound(rc, value);
 	case O_AUDIO: return set_audio(rc, value);
+	case O_MIDI: rc->vm.midi = value; return check_chr("midi", value);
 	case O_TPM:
 		rc->vm.tpm = true;
 		rc->vm.tpm_crb = value && !strcmp(value, "crb");
@@ -689,6 +695,7 @@ static unsigned count_stdio(const struct vm_config *c)
 	unsigned n = c->debugcon && !strcmp(c->debugcon, "stdio");
 
 	n += c->firmware_log && !strcmp(c->firmware_log, "stdio");
+	n += c->midi && !strcmp(c->midi, "stdio");
 
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		n += c->serial[i] && !strcmp(c->serial[i], "stdio");

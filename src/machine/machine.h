@@ -200,6 +200,7 @@ struct machine_config {
 	struct chr *console[MACHINE_CONSOLES_MAX];
 	unsigned n_consoles;
 	struct chr *debugcon; /* port e9h; NULL = none */
+	struct chr *midi;     /* of the Sound Blaster; NULL = nobody plays or listens */
 	bool debug_exit, testdev, rng, balloon;
 	bool viewer_input;    /* virtio keyboard and tablet for `display` */
 	enum machine_usb usb; /* pc only */

@@ -47,7 +47,7 @@ struct vm {
 	struct vm_image bios, vars, net_rom, vga_rom;
 	bool efi;    /* `bios` is EFI firmware, with `vars` */
 	int vars_fd; /* file that keeps them; -1 = none */
-	struct chr *serial[MACHINE_SERIALS], *console[MACHINE_CONSOLES_MAX], *debugcon,
+	struct chr *serial[MACHINE_SERIALS], *console[MACHINE_CONSOLES_MAX], *debugcon, *midi,
 		*firmware_log;
 	struct block *block[MACHINE_DISKS_MAX];
 	struct net *net;

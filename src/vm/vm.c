@@ -291,6 +291,8 @@ static int open_back_ends(struct vm *vm, const struct vm_config *cfg, struct err
 		r = tpm_open(vm->loop, cfg->tpm_at, &vm->tpm, err);
 	if (r == 0 && cfg->debugcon)
 		r = chr_open(vm->loop, cfg->debugcon, &vm->debugcon, err);
+	if (r == 0 && cfg->midi)
+		r = chr_open(vm->loop, cfg->midi, &vm->midi, err);
 	if (r == 0 && cfg->firmware_log) {
 		r = chr_open(vm->loop, cfg->firmware_log, &vm->firmware_log, err);
 		if (r < 0)
@@ -360,6 +362,7 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 		.mac = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56},
 		.n_consoles = cfg->n_consoles,
 		.debugcon = vm->debugcon,
+		.midi = vm->midi,
 		.debug_exit = cfg->debug_exit,
 		.testdev = cfg->testdev,
 		.rng = !cfg->deterministic,
@@ -597,6 +600,8 @@ static void free_locked(struct vm *vm)
 			chr_close(vm->console[i]);
 	if (vm->debugcon)
 		chr_close(vm->debugcon);
+	if (vm->midi)
+		chr_close(vm->midi);
 	if (vm->firmware_log)
 		chr_close(vm->firmware_log);
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)

@@ -71,7 +71,8 @@ struct vm_config {
 	const char *console[MACHINE_CONSOLES_MAX];
 	unsigned n_consoles;
 	const char *debugcon;
-	bool no_vga; /* pc: leave the VGA out */
+	const char *midi; /* chr spec; NULL = none */
+	bool no_vga;      /* pc: leave the VGA out */
 	enum machine_sound sound;
 	const char *audio; /* audio_open() spec; NULL = "none" */
 	enum machine_usb usb;

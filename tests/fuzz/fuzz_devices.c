@@ -32,6 +32,8 @@
 #include "device/misc/testdev.h"
 #include "device/sound/ac97.h"
 #include "device/sound/hda.h"
+#include "device/sound/mpu401.h"
+#include "device/sound/opl3.h"
 #include "device/sound/sb16.h"
 #include "device/timer/hpet.h"
 #include "device/timer/i8254.h"
@@ -479,6 +481,29 @@ static void wire_sb16(struct world *w, struct dev *d)
 		irq_init(&((struct sb16 *)d)->irq[i], sink, w, i);
 }
 
+static void wire_opl3(struct world *w, struct dev *d)
+{
+	((struct opl3 *)d)->audio = w->audio;
+}
+
+/* A register that matters. */
+static void poke_opl3(struct world *w, unsigned what)
+{
+	static const uint8_t base[] = {0x20, 0x40, 0x60, 0x80, 0xe0, 0xa0,
+				       0xb0, 0xc0, 0xbd, 0x04, 0x05, 0x08};
+	uint8_t r = (uint8_t)(base[take(w, 1) % sizeof(base)] + take(w, 1) % 0x16);
+	uint16_t port = what & 1 ? 0x38a : 0x388;
+
+	bus_unlock(&w->env->bus);
+	bus_pio_write(&w->env->bus, port, 1, r);
+	bus_pio_write(&w->env->bus, (uint16_t)(port + 1), 1, (uint32_t)take(w, 1));
+	if (what & 2) {
+		bus_pio_write(&w->env->bus, 0x38a, 1, 5);
+		bus_pio_write(&w->env->bus, 0x38b, 1, what >> 2 & 1);
+	}
+	bus_lock(&w->env->bus);
+}
+
 /* A command with its arguments, the channels ready for it. */
 static void poke_sb16(struct world *w, unsigned what)
 {
@@ -617,6 +642,8 @@ static const struct target targets[] = {
 	{&ac97_class,        {{0xc000, 0x100}, {0xc400, 0x40}}, wire_ac97, poke_ac97},
 	{&hda_class,         {{0xe0000000, 0x180, true}, {0xe0000000, 0x2200, true}}, wire_hda, poke_hda},
 	{&sb16_class,        {{0x224, 12}, {0x00, 16}, {0xd0, 16}}, wire_sb16, poke_sb16},
+	{&opl3_class,        {{0x388, 4}, {0x220, 4}}, wire_opl3, poke_opl3},
+	{&mpu401_class,      {{0x330, 2}}, NULL, NULL},
 	{&uhci_class,        {{0xc000, 0x20}}, wire_uhci, poke_uhci},
 	{&ehci_class,        {{0xe0000000, 0x80, true}}, wire_ehci, poke_ehci},
 	{&tpm_tis_class,     {{TPM_BASE, TPM_TIS_SIZE, true}, {TPM_BASE, 0x40, true}}, wire_tis, poke_tpm},

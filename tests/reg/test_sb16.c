@@ -188,10 +188,42 @@ static void test_held(void **state)
 	box_free(b);
 }
 
+/* HPG, 6, 75h: 4-bit ADPCM with a reference: up by full steps, which grow, and down again. */
+static void test_adpcm(void **state)
+{
+	static const struct {
+		uint8_t cmd, bytes[4];
+		unsigned n, samples;
+		uint8_t last;
+	} rows[] = {
+		{0x75, {0x80, 0x12, 0x9a}, 3, 4, 0x80}, /* +1 +2 -1 -2 */
+		{0x75, {0x80, 0x77, 0x77}, 3, 4, 0x80 + 7 + 15 + 30 + 60},
+		{0x75, {0xf0, 0x77, 0x77}, 3, 4, 0xff},       /* clipped */
+		{0x77, {0x80, 0x6e}, 2, 3, 0x80 + 3 + 7 - 2}, /* +3 of 1, +3 of 2, then -0 of 4 */
+		{0x17, {0x80, 0x55}, 2, 4, 0x80 + 1 + 3 + 6 + 12},
+		{0x74, {0x12}, 1, 2, 3}, /* no reference: from where it was, after a reset 0 */
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct box *b = box_new();
+
+		memcpy(ram(b->h, BUF), rows[i].bytes, rows[i].n);
+		program_dma(b, false, rows[i].n, false);
+		DSP(b, 0x40, 156);
+		DSP(b, rows[i].cmd, (uint8_t)(rows[i].n - 1), 0);
+		play(b, 20);
+		assert_true(b->h->pins[IRQ5].level);
+		if (b->sb->s.adpcm_sample != rows[i].last)
+			fail_msg("row %u: %u, not %u", i, b->sb->s.adpcm_sample, rows[i].last);
+		harness_check_state_roundtrip(&b->sb->dev);
+		box_free(b);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_dsp), cmocka_unit_test(test_old),
-					   cmocka_unit_test(test_tone),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_adpcm), cmocka_unit_test(test_dsp),
+					   cmocka_unit_test(test_old), cmocka_unit_test(test_tone),
 					   cmocka_unit_test(test_held)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

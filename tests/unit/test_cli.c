@@ -167,6 +167,8 @@ static void test_run_usage(void **state)
 		{"run --kernel x --engine lockstep:x", 2, "unknown engine"},
 		{"run --kernel x --cpu 8086", 2, "unknown CPU model '8086'"},
 		{"run --kernel x --cpu nehalen", 2, "did you mean 'nehalem'?"},
+		{"run --kernel x --midi pty", 2, "add --sound sb16"},
+		{"run --kernel x --midi tcp:1", 2, "--midi: unknown place 'tcp:1'"},
 		{"run --kernel x --tpm=x", 2, "there is: [tis|crb]"},
 		{"run --kernel x --tpm-state unix:", 2, "unknown place 'unix:'"},
 		{"run --kernel x --tpm --deterministic", 2, "leave --tpm out"},

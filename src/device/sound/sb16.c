@@ -11,9 +11,12 @@
  * interrupt. A channel that is masked holds the transfer up, as a request that is not answered
  * does. A mixer register (80h, 81h) tells which interrupt and channels are used.
  *
- * UNMODELLED: FM music (OPL3), MPU-401, the joystick, the wave table and the CSP; ADPCM is
- * transferred and heard as silence; recording gives silence; tone controls and filters; the DMA
- * identification command E2h.
+ * FM music is opl3.c's, MIDI mpu401.c's. The older cards' ADPCM has samples of 4, 2.6 (three in a
+ * byte) or 2 bits: a sign and how many steps of the present size, which grows and shrinks with what
+ * it is used for.
+ *
+ * UNMODELLED: the joystick, the wave table and the CSP; recording gives silence; tone controls and
+ * filters; the DMA identification command E2h.
  */
 #include "device/sound/sb16.h"
 
@@ -23,12 +26,14 @@
 
 #include "base/bits.h"
 #include "device/misc/i8237.h"
+#include "device/sound/opl3.h"
 
 enum {
 	BASE = 0x224,
 	R_MIXER_INDEX = 0,
 	R_MIXER_DATA = 1,
 	R_RESET = 2,
+	R_FM = 4, /* two ports */
 	R_READ = 6,
 	R_COMMAND = 8,
 	R_STATUS = 10,
@@ -39,6 +44,7 @@ enum {
 	DATA = 0x80,
 	IRQ8 = 1,
 	IRQ16 = 2,
+	IRQ_MIDI = 4,
 	CHUNK = 1024, /* bytes moved at a time */
 	RATE_MIN = 4000,
 	RATE_MAX = 45454, /* HPG, table 6-4 */
@@ -50,6 +56,8 @@ enum {
 	M_MASTER = 0x22,
 	M_MASTER_L = 0x30,
 	M_VOICE_L = 0x32,
+	M_FM = 0x26,
+	M_FM_L = 0x34,
 	M_GAIN_L = 0x41,
 	M_IRQ = 0x80,
 	M_DMA = 0x81,
@@ -66,14 +74,14 @@ static struct sb16 *to_sb16(struct dev *d)
 static void update_irq(struct sb16 *sb)
 {
 	for (unsigned i = 0; i < SB16_IRQS; i++)
-		irq_set(&sb->irq[i], sb->s.status && (sb->s.mixer[M_IRQ] & BIT(i)));
+		irq_set(&sb->irq[i], (sb->s.status || sb->s.midi) && (sb->s.mixer[M_IRQ] & BIT(i)));
 }
 
 /* HPG, 4: 5 bits in 7:3, 2 dB a step, 31 = 0 dB; output gain in bits 7:6, 6 dB a step. */
-static uint32_t loudness(const struct sb16 *sb, unsigned right)
+static uint32_t loudness(const struct sb16 *sb, unsigned source, unsigned right)
 {
 	unsigned down = (31u - (sb->s.mixer[M_MASTER_L + right] >> 3)) +
-			(31u - (sb->s.mixer[M_VOICE_L + right] >> 3));
+			(31u - (sb->s.mixer[source + right] >> 3));
 	unsigned gain = sb->s.mixer[M_GAIN_L + right] >> 6;
 
 	return (uint32_t)(pow(10, (gain * 6.0 - down * 2.0) / 20) * AUDIO_UNITY);
@@ -81,7 +89,9 @@ static uint32_t loudness(const struct sb16 *sb, unsigned right)
 
 static void set_volume(struct sb16 *sb)
 {
-	audio_voice_volume(sb->voice, loudness(sb, 0), loudness(sb, 1));
+	audio_voice_volume(sb->voice, loudness(sb, M_VOICE_L, 0), loudness(sb, M_VOICE_L, 1));
+	if (sb->opl3)
+		opl3_volume(sb->opl3, loudness(sb, M_FM_L, 0), loudness(sb, M_FM_L, 1));
 }
 
 /* HPG, table 4-3: contents after a reset. What 80h and 81h say stays. */
@@ -122,6 +132,8 @@ static void mixer_write(struct sb16 *sb, uint8_t val)
 	sb->s.mixer[i] = val;
 	if (i == M_VOICE)
 		old_volume(sb, M_VOICE_L, val);
+	if (i == M_FM)
+		old_volume(sb, M_FM_L, val);
 	if (i == M_MASTER)
 		old_volume(sb, M_MASTER_L, val);
 	set_volume(sb);
@@ -131,7 +143,9 @@ static void mixer_write(struct sb16 *sb, uint8_t val)
 static uint8_t mixer_read(const struct sb16 *sb)
 {
 	switch (sb->s.mixer_index) {
-	case M_STATUS: return sb->s.status | 0x20; /* bits 7:4: as a CT1745 has them */
+	case M_STATUS:
+		return sb->s.status | (sb->s.midi ? IRQ_MIDI : 0) |
+		       0x20; /* bits 7:4: as a CT1745 has them */
 	case M_IRQ: return sb->s.mixer[M_IRQ] | 0xf0;
 	default: return sb->s.mixer[sb->s.mixer_index];
 	}
@@ -181,6 +195,61 @@ static enum audio_sample sample_kind(const struct sb16 *sb)
 	return sb->s.is_signed ? AUDIO_S8 : AUDIO_U8;
 }
 
+/* Distance to the next sample, and the next size of steps; @n: the sample's bits without its sign.
+ */
+static int adpcm_distance(struct sb16 *sb, unsigned n)
+{
+	static const uint8_t biggest[5] = {[2] = 5, [3] = 4, [4] = 3},
+			     last[5] = {[2] = 1, [3] = 3, [4] = 5};
+	unsigned s = sb->s.adpcm_step, bits = sb->s.adpcm;
+	int d = s ? (int)((2 * n + 1) << (s - 1)) : (int)n;
+
+	if (bits == 3 && s == 4)
+		d = (int)(5 * (2 * n + 1));
+	if (n >= last[bits] && s < biggest[bits])
+		sb->s.adpcm_step++;
+	else if (!n && s)
+		sb->s.adpcm_step--;
+	return d;
+}
+
+static void adpcm_next(struct sb16 *sb, unsigned code, unsigned bits, int16_t frame[2])
+{
+	unsigned sign = code >> (bits - 1) & 1;
+	int d = adpcm_distance(sb, code & ((1u << (bits - 1)) - 1));
+	int v = sb->s.adpcm_sample + (sign ? -d : d);
+
+	sb->s.adpcm_sample = (uint8_t)MAX(0, MIN(v, 255));
+	frame[0] = frame[1] = (int16_t)((sb->s.adpcm_sample - 128) * 256);
+}
+
+static void adpcm_heard(struct sb16 *sb, const uint8_t *bytes, size_t n)
+{
+	int16_t frames[4 * CHUNK][2];
+	size_t made = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint8_t b = bytes[i];
+
+		if (sb->s.adpcm_reference) {
+			sb->s.adpcm_reference = false;
+			sb->s.adpcm_sample = b;
+			sb->s.adpcm_step = 0;
+			continue;
+		}
+		if (sb->s.adpcm == 3) { /* three, three and two bits */
+			adpcm_next(sb, b >> 5, 3, frames[made++]);
+			adpcm_next(sb, b >> 2 & 7, 3, frames[made++]);
+			adpcm_next(sb, (b & 3u) << 1, 3, frames[made++]);
+			continue;
+		}
+		for (int at = 8 - sb->s.adpcm; at >= 0; at -= sb->s.adpcm)
+			adpcm_next(sb, (unsigned)b >> at & ((1u << sb->s.adpcm) - 1), sb->s.adpcm,
+				   frames[made++]);
+	}
+	audio_voice_write(sb->voice, frames[0], made);
+}
+
 /* Bytes that came; whole frames are heard. The speaker switch is without effect (HPG, D1h: on this
  * card). */
 static void heard(struct sb16 *sb, const uint8_t *bytes, size_t n)
@@ -195,7 +264,7 @@ static void heard(struct sb16 *sb, const uint8_t *bytes, size_t n)
 	whole = n / frame;
 	sb->s.n_part = (uint8_t)(n % frame);
 	memcpy(sb->s.part, buf + whole * frame, sb->s.n_part);
-	if (sb->s.decoded || sb->s.silence)
+	if (sb->s.silence)
 		memset(frames, 0, whole * sizeof(frames[0]));
 	else
 		audio_to_frames(sample_kind(sb), channels(sb), buf, whole, frames[0]);
@@ -216,7 +285,10 @@ static uint32_t move(struct sb16 *sb, uint32_t n)
 			memset(buf, 0, len);
 		else
 			got = dma8237_read(sb->dma, dma_channel(sb), buf, len, NULL);
-		heard(sb, buf, got);
+		if (sb->s.adpcm)
+			adpcm_heard(sb, buf, got);
+		else
+			heard(sb, buf, got);
 	}
 	return (uint32_t)(got / unit_bytes(sb));
 }
@@ -290,19 +362,34 @@ static void begin(struct sb16 *sb, uint32_t units)
 	sb->s.playing = true;
 	sb->s.paused = sb->s.last_block = false;
 	sb->s.n_part = 0;
-	pace_start(&sb->s.pace, clock_now(sb->dev.sv->clock), rate * channels(sb));
+	/* ADPCM has several samples in a byte */
+	pace_start(&sb->s.pace, clock_now(sb->dev.sv->clock),
+		   sb->s.adpcm ? MAX(1u, rate * sb->s.adpcm / 8) : rate * channels(sb));
 	audio_voice_rate(sb->voice, rate);
 	arm(sb);
 }
 
 /* 8-bit transfers of the older cards: unsigned; stereo by the mixer (Sound Blaster Pro). */
-static void begin_old(struct sb16 *sb, bool automatic, bool input, bool adpcm)
+static void begin_old(struct sb16 *sb, bool automatic, bool input)
 {
 	sb->s.automatic = automatic;
 	sb->s.input = input;
 	sb->s.wide = sb->s.is_signed = sb->s.silence = false;
-	sb->s.decoded = adpcm;
+	sb->s.adpcm = 0;
 	sb->s.stereo = sb->s.mixer[M_STEREO] & 2;
+	if (!automatic)
+		sb->s.block = ld_le16(sb->s.args) + 1u;
+	begin(sb, MAX(sb->s.block, 1u));
+}
+
+/* HPG, 6: 4, 2.6 or 2 bits; the first byte of the sound may be its reference. */
+static void begin_adpcm(struct sb16 *sb, bool automatic, unsigned bits, bool reference)
+{
+	sb->s.stereo = false;
+	sb->s.automatic = automatic;
+	sb->s.input = sb->s.wide = sb->s.is_signed = sb->s.silence = false;
+	sb->s.adpcm = (uint8_t)bits;
+	sb->s.adpcm_reference = reference;
 	if (!automatic)
 		sb->s.block = ld_le16(sb->s.args) + 1u;
 	begin(sb, MAX(sb->s.block, 1u));
@@ -316,7 +403,8 @@ static void begin_new(struct sb16 *sb, uint8_t cmd)
 	sb->s.automatic = cmd & 4;
 	sb->s.stereo = sb->s.args[0] & 0x20;
 	sb->s.is_signed = sb->s.args[0] & 0x10;
-	sb->s.decoded = sb->s.silence = false;
+	sb->s.silence = false;
+	sb->s.adpcm = 0;
 	begin(sb, ld_le16(sb->s.args + 1) + 1u);
 }
 
@@ -416,6 +504,7 @@ static void begin_silence(struct sb16 *sb)
 {
 	sb->s.wide = sb->s.is_signed = sb->s.stereo = sb->s.input = sb->s.automatic = false;
 	sb->s.silence = true;
+	sb->s.adpcm = 0;
 	begin(sb, ld_le16(sb->s.args) + 1u);
 }
 
@@ -429,22 +518,22 @@ static void execute(struct sb16 *sb)
 	}
 	switch (cmd) {
 	case 0x10: direct_sample(sb); break;
-	case 0x14: begin_old(sb, false, false, false); break;
+	case 0x14: begin_old(sb, false, false); break;
 	case 0x16:
-	case 0x17:
+	case 0x17: begin_adpcm(sb, false, 2, cmd & 1); break;
 	case 0x74:
-	case 0x75:
+	case 0x75: begin_adpcm(sb, false, 4, cmd & 1); break;
 	case 0x76:
-	case 0x77: begin_old(sb, false, false, true); break;
+	case 0x77: begin_adpcm(sb, false, 3, cmd & 1); break;
 	case 0x1c:
-	case 0x90: begin_old(sb, true, false, false); break;
-	case 0x1f:
-	case 0x7d:
-	case 0x7f: begin_old(sb, true, false, true); break;
+	case 0x90: begin_old(sb, true, false); break;
+	case 0x1f: begin_adpcm(sb, true, 2, true); break;
+	case 0x7d: begin_adpcm(sb, true, 4, true); break;
+	case 0x7f: begin_adpcm(sb, true, 3, true); break;
 	case 0x20: answer(sb, 0x80); break;
-	case 0x24: begin_old(sb, false, true, false); break;
+	case 0x24: begin_old(sb, false, true); break;
 	case 0x2c:
-	case 0x98: begin_old(sb, true, true, false); break;
+	case 0x98: begin_old(sb, true, true); break;
 	case 0x40:
 		sb->s.time_const = sb->s.args[0];
 		sb->s.rate = 0;
@@ -456,7 +545,7 @@ static void execute(struct sb16 *sb)
 	case 0x91:
 		if (sb->s.block) {
 			st_le16(sb->s.args, (uint16_t)(sb->s.block - 1));
-			begin_old(sb, false, false, false);
+			begin_old(sb, false, false);
 		}
 		break;
 	case 0xd0:
@@ -500,7 +589,9 @@ static void dsp_reset(struct sb16 *sb)
 {
 	stop(sb);
 	sb->s.paused = sb->s.automatic = sb->s.last_block = sb->s.speaker = false;
-	sb->s.wide = sb->s.stereo = sb->s.is_signed = sb->s.input = sb->s.decoded = false;
+	sb->s.wide = sb->s.stereo = sb->s.is_signed = sb->s.input = false;
+	sb->s.adpcm = sb->s.adpcm_step = sb->s.adpcm_sample = 0;
+	sb->s.adpcm_reference = false;
 	sb->s.fifo_n = sb->s.fifo_at = 0;
 	sb->s.want_args = sb->s.n_args = 0;
 	sb->s.time_const = 0xa5; /* 11 kHz */
@@ -536,6 +627,8 @@ static uint64_t sb16_read(struct dev *d, uint64_t off, unsigned size)
 	switch (off) {
 	case R_MIXER_INDEX: return sb->s.mixer_index;
 	case R_MIXER_DATA: return mixer_read(sb);
+	case R_FM:
+	case R_FM + 1: return sb->opl3 ? opl3_read(sb->opl3, (unsigned)off - R_FM) : 0xff;
 	case R_READ: return dsp_read(sb);
 	case R_COMMAND: return NOT_BUSY;
 	case R_STATUS: acknowledge(sb, IRQ8); return NOT_BUSY | (sb->s.fifo_n ? DATA : 0);
@@ -561,9 +654,22 @@ static void sb16_write(struct dev *d, uint64_t off, unsigned size, uint64_t val)
 			answer(sb, READY);
 		sb->s.reset = v & 1;
 		break;
+	case R_FM:
+	case R_FM + 1:
+		if (sb->opl3)
+			opl3_write(sb->opl3, (unsigned)off - R_FM, v);
+		break;
 	case R_COMMAND: command(sb, v); break;
 	default: break;
 	}
+}
+
+void sb16_midi_irq(void *ctx, bool level)
+{
+	struct sb16 *sb = ctx;
+
+	sb->s.midi = level;
+	update_irq(sb);
 }
 
 /* ------------------------------------------------------------------ device */
@@ -590,9 +696,11 @@ static void sb16_unrealize(struct dev *d)
 static void sb16_reset(struct dev *d, enum dev_reset kind)
 {
 	struct sb16 *sb = to_sb16(d);
+	bool midi = sb->s.midi; /* a wire */
 
 	dsp_reset(sb);
 	memset(&sb->s, 0, sizeof(sb->s));
+	sb->s.midi = midi;
 	sb->s.time_const = 0xa5;
 	sb->s.mixer[M_IRQ] = 0x02;
 	sb->s.mixer[M_DMA] = 0x22;
@@ -610,6 +718,8 @@ static int sb16_loaded(struct dev *d, struct error *err)
 		return error_set(err, -EINVAL, "plays at %u units a second", sb->s.pace.rate);
 	if (sb->s.n_part >= unit_bytes(sb) * channels(sb))
 		return error_set(err, -EINVAL, "%u bytes of a frame", sb->s.n_part);
+	if (sb->s.adpcm == 1 || (sb->s.adpcm && (sb->s.wide || sb->s.stereo)))
+		return error_set(err, -EINVAL, "ADPCM of %u bits", sb->s.adpcm);
 	if (sb->s.want_args && sb->s.n_args >= sb->s.want_args)
 		return error_set(err, -EINVAL, "%u arguments of %u", sb->s.n_args, sb->s.want_args);
 	pace_loaded(&sb->s.pace, clock_now(d->sv->clock));
@@ -654,11 +764,15 @@ static const struct state_field sb16_fields[] = {
 	STATE_VAL(struct sb16_regs, is_signed),
 	STATE_VAL(struct sb16_regs, input),
 	STATE_VAL(struct sb16_regs, silence),
-	STATE_VAL(struct sb16_regs, decoded),
+	STATE_VAL(struct sb16_regs, adpcm, .max = 4, .since = 2),
+	STATE_VAL(struct sb16_regs, adpcm_sample, .since = 2),
+	STATE_VAL(struct sb16_regs, adpcm_step, .max = 5, .since = 2),
+	STATE_VAL(struct sb16_regs, adpcm_reference, .since = 2),
+	STATE_VAL(struct sb16_regs, midi, .since = 2),
 	STATE_PAD(struct sb16_regs, pad_),
 	STATE_END};
 
-static const struct state_desc sb16_state = STATE_DESC("sb16", 1, struct sb16_regs, sb16_fields);
+static const struct state_desc sb16_state = STATE_DESC("sb16", 2, struct sb16_regs, sb16_fields);
 
 static const struct dev_region sb16_regions[] = {
 	{"sb16", DEV_PIO, BASE, PORTS, WIDTH_124, WIDTH_1, sb16_read, sb16_write},

@@ -12,6 +12,7 @@
 enum { SB16_FIFO = 64, SB16_MIXER = 256, SB16_IRQS = 4 };
 
 struct i8237;
+struct opl3;
 
 struct sb16_regs {
 	struct pace_regs pace; /* units: bytes, or words of a 16-bit transfer */
@@ -28,8 +29,12 @@ struct sb16_regs {
 	uint8_t status; /* mixer 82h: 1 8-bit, 2 16-bit */
 	bool speaker, playing, paused, automatic, last_block, wide, stereo, is_signed, input,
 		silence;
-	bool decoded; /* the transfer is ADPCM: heard as silence */
-	uint8_t pad_[5];
+	uint8_t adpcm;        /* bits of a sample, 2 to 4; 0: the transfer is not ADPCM */
+	uint8_t adpcm_sample; /* the last one */
+	uint8_t adpcm_step;   /* how far apart they are now */
+	bool adpcm_reference; /* the next byte is a sample as it is */
+	bool midi;            /* mixer 82h, bit 2 */
+	uint8_t pad_[1];
 };
 
 struct sb16 {
@@ -39,11 +44,15 @@ struct sb16 {
 	struct i8237 *dma;         /* borrowed */
 	struct irq irq[SB16_IRQS]; /* out: ISA interrupts 9, 5, 7, 10 */
 	struct audio *audio;       /* borrowed; NULL: played to nobody */
+	struct opl3 *opl3;         /* borrowed; also at 228h; NULL: none */
 	/* private */
 	struct audio_voice *voice;
 	struct vtimer timer;
 };
 
 extern const struct dev_class sb16_class;
+
+/** sb16_midi_irq() - mpu401.irq: it shares the card's interrupt. */
+void sb16_midi_irq(void *ctx, bool level);
 
 #endif
