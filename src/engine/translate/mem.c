@@ -238,16 +238,33 @@ static unsigned slack(unsigned kind, unsigned size)
 	return kind == SLOT_GROUP && size > 8 ? size - 8 : 0;
 }
 
+void xlat_page_index(struct xlat *x)
+{
+	struct emit *m = &x->m;
+
+	if (x->t->bmi2) {
+		/* rorx r11d, r10d */
+		EMIT(m, 0xc4, 0x43, 0x7b, 0xf0, 0xda, MEM_PAGE_SHIFT - 5);
+	} else {
+		tr_rr(m, false, 0x89, S1, S2);
+		EMIT(m, 0x41, 0xc1, 0xeb, MEM_PAGE_SHIFT - 5); /* shr r11d */
+	}
+	EMIT(m, 0x41, 0x81, 0xe3); /* and r11d */
+	emit32(m, (X86_SLOTS_HASH - 1) << 5);
+}
+
 /*
  * Compare address S1 with the slot of its page number, S2; jae to what is emitted next. With @len
  * bytes of an extent beyond eight its end is compared: that of one that begins before the slot's
  * range cannot be inside, because ranges reach less than X86_SLOTS_HASH pages back (slot.c), so
  * that a slot of this number and another page does not begin in the page after it.
  */
-static void put_page_check(struct emit *m, size_t table, unsigned len)
+static void put_page_check(struct xlat *x, size_t table, unsigned len)
 {
+	struct emit *m = &x->m;
+
 	static_assert(sizeof(struct x86_slot) == 32, "shifted by 5");
-	xlat_page_index(m);
+	xlat_page_index(x);
 	by_page_field(m, 0x2b, S1, table, offsetof(struct x86_slot, base));
 	if (len)
 		tr_mem(m, true, 0x8d, S1, S1, NO_REG, 0, (int32_t)len);
@@ -281,13 +298,6 @@ bool xlat_wants_page(const struct xlat *x, const struct ea *a)
 	return a->base == X86_RSP ? x->stack_pages : !x->loop && !x->own;
 }
 
-void xlat_page_index(struct emit *m)
-{
-	tr_rr(m, false, 0x89, S1, S2);
-	EMIT(m, 0x41, 0xc1, 0xeb, MEM_PAGE_SHIFT - 5, 0x41, 0x81, 0xe3); /* shr r11d; and r11d */
-	emit32(m, (X86_SLOTS_HASH - 1) << 5);
-}
-
 int32_t xlat_page_table(unsigned set)
 {
 	return (int32_t)page_table(set, SLOT_SMALL);
@@ -306,7 +316,7 @@ void xlat_page_check(struct xlat *x, unsigned set, unsigned size, enum tr_want w
 	if (hit)
 		put_page_hit(&x->m, table, want, len);
 	else
-		put_page_check(&x->m, table, len);
+		put_page_check(x, table, len);
 }
 
 /* The check; then S1 = host pointer if @s1, else S1 = offset in the slot and S2 = delta. */
@@ -326,7 +336,7 @@ static bool put_access(struct xlat *x, const struct ea *a, unsigned size, bool w
 	from = m->n;
 	put_lin(x, a, size);
 	if (by_page) {
-		put_page_check(m, table, 0);
+		put_page_check(x, table, 0);
 	} else {
 		tr_gs(m, true, 0x2b, S1, SLOT(x, base));
 		tr_gs(m, true, 0x3b, S1, SLOT(x, lim));
@@ -495,7 +505,7 @@ static void put_by_page(struct xlat *x, const struct tr_place *p, const uint8_t 
 			     .rip = p->rip};
 
 	put_lin(x, &a, p->size);
-	put_page_check(m, table, len);
+	put_page_check(x, table, len);
 	miss = ok = m->n;
 	put_page_hit(m, table, p->want, len);
 	tr_jump_to(m, 0xe9, x->rx, rx_place + p->after);

@@ -404,7 +404,7 @@ static struct stub *check_range(struct xlat *x, unsigned log2, unsigned reg, boo
 	struct stub *s;
 
 	tr_rr(m, true, 0x89, reg, S1);
-	xlat_page_index(m);
+	xlat_page_index(x);
 	xlat_page_field(m, 0x2b, S1, set, SLOT_AT(base));
 	/* the limit leaves room for 8 bytes: mem.c */
 	tr_mem(m, true, 0x8d, S1, S1, RCX, log2, -8);

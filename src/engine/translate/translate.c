@@ -180,7 +180,6 @@ static void translator_free(struct translator *t)
 	if (t->slots) {
 		munmap(t->slots->noted, t->slots->n_noted * sizeof(x86_noted));
 		t->slots->n_noted = 0;
-		atomic_store(&t->slots->noting, (uint8_t)X86_NOTED_UNUSED);
 	}
 	free(t->blocks);
 	free(t->at);
@@ -257,8 +256,9 @@ static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct er
 	code_map_join(&t->map, 0);
 	t->blocks = xnew_n(struct tr_block *, TR_BLOCKS);
 	t->at = xnew_n(struct tr_at, TR_BLOCKS);
-	t->masked = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-		    __builtin_cpu_supports("bmi2");
+	t->bmi2 = __builtin_cpu_supports("bmi2");
+	t->masked =
+		t->bmi2 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 	ic->v->word[W_ONES] = ~0ull;
 	t->x87_fdp = !ic->x87_lazy_fdp;
 	t->smp = ic->ivm->smp;
@@ -308,8 +308,15 @@ static int translate_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct erro
 
 static void translate_vcpu_done(struct vcpu *v)
 {
-	if (icpu(v))
-		translator_free(icpu(v)->tr);
+	struct interp_cpu *ic = icpu(v);
+
+	if (ic) {
+		/* other vCPUs read the notes with this lock held */
+		pthread_mutex_lock(&ic->ivm->code_lock);
+		atomic_store(&v->slots.noting, (uint8_t)X86_NOTED_UNUSED);
+		pthread_mutex_unlock(&ic->ivm->code_lock);
+		translator_free(ic->tr);
+	}
 	engine_interp.vcpu_done(v);
 }
 

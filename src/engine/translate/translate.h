@@ -223,6 +223,7 @@ struct translator {
 	uint8_t *refill[X86_SLOT_SETS];
 	uint8_t *by_page; /* S1 = struct tr_place: calls tr_by_page() */
 	unsigned slot_turn, turns_turn;
+	bool bmi2;               /* the host has it */
 	bool masked;             /* the host has AVX-512 with masks for bytes: string.c */
 	bool smp;                /* translated for more than one vCPU */
 	struct x86_slots *slots; /* of the vCPU, whose notes are to be freed */

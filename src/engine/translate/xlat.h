@@ -265,7 +265,7 @@ size_t xlat_slot_field(unsigned slot, size_t field);
 /** xlat_page_index() - S2 = 32 times the number of the slot by page for address S1; EFLAGS are
  * lost. xlat_page_field(): op @reg, its field in set @set; for up to 8 bytes. xlat_page_table():
  * offset of that slot in the array of slots, S2 aside. */
-void xlat_page_index(struct emit *m);
+void xlat_page_index(struct xlat *x);
 void xlat_page_field(struct emit *m, uint8_t op, unsigned reg, unsigned set, size_t field);
 int32_t xlat_page_table(unsigned set);
 /** xlat_try() - in the stub of a check that failed: try to fill the slot and go on, natively. */
