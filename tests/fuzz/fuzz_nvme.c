@@ -52,7 +52,7 @@ static void command(struct fuzz_input *in)
 {
 	static const uint8_t admin[] = {0x00, 0x01, 0x02, 0x04, 0x05, 0x06, 0x08,
 					0x09, 0x0a, 0x0c, 0x80, 0x01, 0x05};
-	static const uint8_t io[] = {0x00, 0x01, 0x02, 0x08, 0x09, 0x02, 0x01};
+	static const uint8_t io[] = {0x00, 0x01, 0x02, 0x08, 0x09, 0x02, 0x01, 0x05, 0x0c};
 	uint8_t cmd[64], how = fuzz_u8(in);
 	unsigned q = how & 3 ? how % 3 : 0;
 	uint8_t op = q ? io[fuzz_u8(in) % sizeof(io)] : admin[fuzz_u8(in) % sizeof(admin)];
@@ -70,6 +70,11 @@ static void command(struct fuzz_input *in)
 			 : q || op == 0x80 ? 1
 					   : how >> 7,
 			 address(in), address(in), d10, d11, d12);
+	if (q && (how & 0x10)) { /* an SGL: data, a segment, the last one */
+		cmd[1] = 0x40;
+		st_le32(cmd + 32, fuzz_u16(in) & (d12 & 1 ? 0xfff0 : 0xffff));
+		cmd[39] = fuzz_u8(in) & 0x30;
+	}
 	if (how & 0x20)
 		cmd[fuzz_u8(in) & 63] = fuzz_u8(in);
 	nvme_rig_submit(g, q, cmd);

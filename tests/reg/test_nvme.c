@@ -221,6 +221,99 @@ static void test_io(void **state)
 }
 
 /* 7.5: INTx with mask, MSI-X. */
+/* 6.6 and 6.14: the disk against memory, and against itself. */
+static void test_compare(void **state)
+{
+	struct nvme_rig *g = nvme_rig_new();
+
+	(void)state;
+	nvme_rig_start(g);
+	nvme_rig_create(g, 1, 0);
+	assert_int_equal(nvme_rig_poll(g, 0, NULL, NULL), 0);
+	assert_int_equal(nvme_rig_poll(g, 0, NULL, NULL), 0);
+	assert_int_equal(run3(g, 0, 6, 0, BUF, 0, 1, 0, 0), 0);
+	assert_int_equal(ld_le16(ram(g->h, BUF + 520)) & 0x81, 0x81);
+	memcpy(ram(g->h, BUF + 0x200), g->b->data + 5 * 512, 0xe00);
+	memcpy(ram(g->h, BUF + 0x3000), g->b->data + 12 * 512, 4096);
+	assert_int_equal(run3(g, 1, 5, 1, BUF + 0x200, BUF + 0x3000, 5, 0, 14), 0);
+	*ram(g->h, BUF + 0x3dff) ^= 1; /* the last byte of block 18, in the second piece */
+	assert_int_equal(run3(g, 1, 5, 1, BUF + 0x200, BUF + 0x3000, 5, 0, 12), 0);
+	assert_int_equal(run3(g, 1, 5, 1, BUF + 0x200, BUF + 0x3000, 5, 0, 13), 0x0285);
+	assert_int_equal(run3(g, 1, 5, 1, BUF, 0, NVME_RIG_DISK / 512, 0, 0), 0x4080);
+	assert_int_equal(run3(g, 1, 5, 1, 0xf0000000, 0, 0, 0, 0), 0x0004);
+	assert_int_equal(run3(g, 1, 12, 1, 0, 0, 0, 0, NVME_RIG_DISK / 512 - 1), 0);
+	assert_int_equal(run3(g, 1, 12, 1, 0, 0, 1, 0, NVME_RIG_DISK / 512 - 1), 0x4080);
+	g->b->fail = -EIO;
+	assert_int_equal(run3(g, 1, 12, 1, 0, 0, 0, 0, 100), 0x0281);
+	for (unsigned i = 0; i < NVME_RANGE_BUFFERS; i++)
+		assert_false(g->n->range_busy[i]);
+	nvme_rig_free(g);
+}
+
+static void sgl(uint8_t *d, uint64_t at, uint32_t len, uint8_t type)
+{
+	memset(d, 0, 16);
+	st_le64(d, at);
+	st_le32(d + 8, len);
+	d[15] = type;
+}
+
+/* 4.4: scatter gather lists. A read of 4 blocks from block 20 by the descriptor in the command. */
+static int sgl_read(struct nvme_rig *g, uint64_t at, uint32_t len, uint8_t type)
+{
+	uint8_t cmd[64];
+
+	nvme_rig_command(cmd, 2, 1, 0, 0, 20, 0, 3);
+	cmd[1] = 0x40;
+	sgl(cmd + 24, at, len, type);
+	nvme_rig_submit(g, 1, cmd);
+	nvme_rig_disk_work(g);
+	return nvme_rig_poll(g, 1, NULL, NULL);
+}
+
+static void test_sgl(void **state)
+{
+	struct nvme_rig *g = nvme_rig_new();
+	uint8_t *list, *want = g->b->data + 20 * 512;
+
+	(void)state;
+	nvme_rig_start(g);
+	nvme_rig_create(g, 1, 0);
+	assert_int_equal(nvme_rig_poll(g, 0, NULL, NULL), 0);
+	assert_int_equal(nvme_rig_poll(g, 0, NULL, NULL), 0);
+	list = ram(g->h, LIST);
+	/* one block of data, at any address; longer than needed (SGLS bit 18); too short */
+	assert_int_equal(sgl_read(g, BUF + 3, 2048, 0x00), 0);
+	assert_memory_equal(ram(g->h, BUF + 3), want, 2048);
+	assert_int_equal(sgl_read(g, BUF, 9999, 0x00), 0);
+	assert_int_equal(sgl_read(g, BUF, 2047, 0x00), 0x400f);
+	/* a segment, which leads to the last one; an empty descriptor between */
+	sgl(list, BUF, 100, 0x00);
+	sgl(list + 16, BUF + 0x1000, 0, 0x00);
+	sgl(list + 32, LIST + 0x400, 32, 0x30);
+	sgl(list + 0x400, BUF + 0x1001, 1000, 0x00);
+	sgl(list + 0x410, BUF + 0x3000, 948, 0x00);
+	memset(ram(g->h, BUF), 0, 0x4000);
+	assert_int_equal(sgl_read(g, LIST, 48, 0x20), 0);
+	assert_memory_equal(ram(g->h, BUF), want, 100);
+	assert_memory_equal(ram(g->h, BUF + 0x1001), want + 100, 1000);
+	assert_memory_equal(ram(g->h, BUF + 0x3000), want + 1100, 948);
+	assert_int_equal(*ram(g->h, BUF + 0x3000 + 948), 0);
+	/* what is wrong with lists */
+	assert_int_equal(sgl_read(g, LIST, 40, 0x20), 0x400d);
+	assert_int_equal(sgl_read(g, LIST, 0, 0x30), 0x400d);
+	assert_int_equal(sgl_read(g, LIST, 48, 0x30), 0x400d); /* the last has no successor */
+	assert_int_equal(sgl_read(g, LIST, 48, 0x40), 0x4011); /* keyed */
+	assert_int_equal(sgl_read(g, LIST, 16u << 20, 0x30), 0x400e);
+	assert_int_equal(sgl_read(g, 0xf0000000, 48, 0x30), 0x0004);
+	sgl(list + 32, LIST, 48, 0x20); /* a ring without data */
+	sgl(list, BUF, 0, 0x00);
+	assert_int_equal(sgl_read(g, LIST, 48, 0x20), 0x400e);
+	sgl(list + 16, BUF, 512, 0x10); /* bit bucket: not supported */
+	assert_int_equal(sgl_read(g, LIST, 48, 0x20), 0x4011);
+	nvme_rig_free(g);
+}
+
 static void test_interrupts(void **state)
 {
 	struct nvme_rig *g = nvme_rig_new();
@@ -384,7 +477,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_registers), cmocka_unit_test(test_admin),
-		cmocka_unit_test(test_io),        cmocka_unit_test(test_interrupts),
+		cmocka_unit_test(test_io),        cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_sgl),       cmocka_unit_test(test_interrupts),
 		cmocka_unit_test(test_events),    cmocka_unit_test(test_trouble),
 	};
 

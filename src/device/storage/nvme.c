@@ -16,9 +16,10 @@
  * Entries of queues and PRP lists are guest RAM; anything else there is a fatal error of the
  * controller (CSTS.CFS) for queues and of the command for data.
  *
- * UNMODELLED: several namespaces and their management, controller memory buffer, SGLs, fused
- * operations, weighted arbitration (queues take turns by doorbell), firmware download, self-test,
- * sanitize, reservations, host memory buffer, power states beyond 0, end-to-end protection.
+ * UNMODELLED: several namespaces and their management, controller memory buffer, bit buckets
+ * of SGLs, fused operations, weighted arbitration (queues take turns by doorbell), firmware
+ * download, self-test, sanitize, reservations, host memory buffer, power states beyond 0,
+ * end-to-end protection.
  */
 #include "device/storage/nvme.h"
 
@@ -349,6 +350,14 @@ static uint16_t failure(const struct block_req *br, int result)
 	}
 }
 
+static void end_or_go_on(struct nvme *n, unsigned i)
+{
+	int r = nvme_io_next(n, i);
+
+	if (r != NVME_PENDING)
+		nvme_complete(n, i, (uint16_t)r, 0);
+}
+
 static void request_done(struct block_req *br, int result)
 {
 	struct nvme_slot *slot = CONTAINER_OF(br, struct nvme_slot, br);
@@ -362,8 +371,8 @@ static void request_done(struct block_req *br, int result)
 		dma_list_done(&slot->data, n->dev.sv->mem);
 	if (result < 0 && br->op != BLOCK_DISCARD)
 		nvme_complete(n, i, failure(br, result), 0);
-	else if (!nvme_io_next(n, i))
-		nvme_complete(n, i, NVME_OK, 0);
+	else
+		end_or_go_on(n, i);
 	if (n->starved)
 		run_all(n);
 }

@@ -101,6 +101,10 @@ struct nvme_slot {
 	bool at_block;
 	uint8_t ranges; /* Dataset Management: range buffer + 1 */
 	uint16_t range, n_ranges;
+	/* Compare and Verify: read piece by piece into a range buffer */
+	uint64_t check_off, check_at, check_len; /* bytes; len 0: neither */
+	bool comparing;
+	struct iovec piece;
 };
 
 struct nvme {
@@ -146,6 +150,10 @@ enum {
 	NVME_INVALID_NAMESPACE = 0x400b,
 	NVME_SEQUENCE = 0x400c,
 	NVME_INVALID_PRP_OFFSET = 0x4013,
+	NVME_INVALID_SGL_SEGMENT = 0x400d,
+	NVME_INVALID_SGL_COUNT = 0x400e,
+	NVME_SGL_LENGTH = 0x400f,
+	NVME_INVALID_SGL_TYPE = 0x4011,
 	NVME_LBA_RANGE = 0x4080,
 	NVME_INVALID_CQ = 0x4100,
 	NVME_INVALID_QID = 0x4101,
@@ -161,6 +169,7 @@ enum {
 	NVME_READ_ONLY = 0x4182,
 	NVME_WRITE_FAULT = 0x0280,
 	NVME_READ_ERROR = 0x0281,
+	NVME_COMPARE_FAILURE = 0x0285,
 };
 /* A handler's answer beside a status. */
 enum {
@@ -194,9 +203,9 @@ int nvme_map_prp(struct nvme *n, struct dma_list *l, const uint8_t *cmd, uint64_
  * NVME_LATER; @ret_result: dword 0 of the completion. */
 int nvme_admin(struct nvme *n, unsigned i, uint32_t *ret_result);
 int nvme_io(struct nvme *n, unsigned i);
-/** nvme_io_next() - the block layer is done with slot @i: the next request of the same command.
- * True when there was one. */
-bool nvme_io_next(struct nvme *n, unsigned i);
+/** nvme_io_next() - the block layer is done with slot @i: NVME_PENDING when there is a next request
+ * of the same command, else the command's status. */
+int nvme_io_next(struct nvme *n, unsigned i);
 /** nvme_drop_queue() - the commands of submission queue @sq (-1: of all) are forgotten; what is at
  * the block layer is waited for. */
 void nvme_drop_queue(struct nvme *n, int sq);

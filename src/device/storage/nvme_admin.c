@@ -158,10 +158,11 @@ static void identify_controller(const struct nvme *n, uint8_t *b)
 	b[512] = 0x66;
 	b[513] = 0x44;
 	st_le16(b + 514, 0);
-	st_le32(b + 516, 1);      /* namespaces */
-	st_le16(b + 520, 0x000c); /* ONCS: dataset management, write zeroes */
-	b[524] = 0x01;            /* a format is of all namespaces */
-	b[525] = 0x07;            /* volatile write cache; flush of all namespaces */
+	st_le32(b + 516, 1);          /* namespaces */
+	st_le16(b + 520, 0x008d);     /* ONCS: compare, dataset management, write zeroes, verify */
+	b[524] = 0x01;                /* a format is of all namespaces */
+	b[525] = 0x07;                /* volatile write cache; flush of all namespaces */
+	st_le32(b + 536, 0x00040001); /* SGLs, which may be longer than the data */
 	snprintf((char *)b + 768, 256,
 		 "nqn.2014-08.org.nvmexpress:uuid:%08x-%04x-4%03x-8%03x-%012llx",
 		 (uint32_t)(id >> 32), (uint32_t)(id >> 16 & 0xffff), (uint32_t)(id & 0xfff),
@@ -267,9 +268,10 @@ static void log_effects(uint8_t *b)
 	for (unsigned i = 0; i < ARRAY_SIZE(admin); i++)
 		st_le32(b + 4 * admin[i], 1);
 	st_le32(b + 4 * ADM_FORMAT, 0x2000b); /* blocks and namespace change; alone */
-	for (unsigned op = 0; op <= 9; op++)
-		if (op <= 2 || op >= 8)
-			st_le32(b + 1024 + 4 * op, op == 0 || op == 2 ? 1 : 3);
+	/* flush, read, compare and verify change nothing */
+	for (unsigned op = 0; op <= 12; op++)
+		if (0x1327 >> op & 1)
+			st_le32(b + 1024 + 4 * op, 0x1025 >> op & 1 ? 1 : 3);
 }
 
 static int get_log(struct nvme *n, unsigned i, const uint8_t *cmd)
