@@ -2,7 +2,8 @@
 /*
  * Differential execution of single random instructions: the host CPU against an engine.
  *
- *	diff_insn [-engine E] [-free] [-audit | -seq [-exits] [-groups]] [-mode 64|32|16] [-n N]
+ *	diff_insn [-engine E] [-free] [-audit | -seq [-exits] [-groups | -loops]] [-mode 64|32|16]
+ *[-n N]
  *		  [-seed S] [-case ID] [-k K] [-v]
  *
  * Compared: general registers, RFLAGS (undefined flags too: an engine that runs the host's own
@@ -21,6 +22,8 @@
  * signal, and entered again in the middle of what it had translated, every other time with an empty
  * TLB; the interpreter stays inside, so that what leaving keeps and loses is compared as well.
  * -groups: sequences that access memory several times off the same registers (diff_groups.c).
+ * -loops: half of a sequence are short loops of random instructions whose pointers move, which
+ * translators treat in ways of their own.
  *
  * -audit needs no engine: each case runs twice on the host, the second time with other values in
  * everything the decoder says is not read. Registers and flags that are written must come out the
@@ -40,7 +43,7 @@ struct options {
 	const char *engine;
 	unsigned mode, most;
 	uint64_t n, seed, only;
-	bool verbose, audit, free, seq, exits, groups;
+	bool verbose, audit, free, seq, exits, groups, loops;
 };
 
 struct run {
@@ -488,9 +491,10 @@ static bool parse(struct options *o, int argc, char **argv)
 			o->seq |= a[1] == 's';
 			continue;
 		}
-		if (!strcmp(a, "-exits") || !strcmp(a, "-groups")) {
+		if (!strcmp(a, "-exits") || !strcmp(a, "-groups") || !strcmp(a, "-loops")) {
 			o->exits |= a[1] == 'e';
 			o->groups |= a[1] == 'g';
+			o->loops |= a[1] == 'l';
 			continue;
 		}
 		if (!strcmp(a, "-audit")) {
@@ -653,6 +657,121 @@ static unsigned put_group(uint8_t *code, unsigned bits, bool calm, uint64_t *rng
 	return n;
 }
 
+/* RCX counts the turns. */
+static bool in_loop(const struct insn *in)
+{
+	return in_sequence(in) && !((in->gpr_read | in->gpr_written) & 1u << X86_RCX);
+}
+
+static bool in_calm_loop(const struct insn *in)
+{
+	if (in->special == SP_ENTER || in->special == SP_LEAVE)
+		return false; /* the stack would not be where it was */
+	if (in->map == MAP_1 && in->enc == ENC_LEGACY && (in->opcode & 0xfe) == 0xf6 &&
+	    (in->modrm & 0x30) == 0x30)
+		return false; /* a quotient becomes too large in one of the turns */
+	return in_calm_sequence(in) && in_loop(in);
+}
+
+/* add base, +-n: a pointer that moves by the same each turn, away from the nearer end of the pages
+ * if
+ * @calm */
+static unsigned put_step(uint8_t *code, unsigned bits, const struct insn *in, const uint64_t *gpr,
+			 bool calm, uint64_t r)
+{
+	unsigned n = 0, g = in->base;
+	uint64_t at = gpr[g] + (uint64_t)in->disp;
+	int step = (int)(r % 33) - 16;
+
+	if (in->index < 16)
+		at += gpr[in->index] << in->scale;
+	if (calm)
+		step = at & 0x1000 ? -abs(step) : abs(step);
+
+	if (bits == 64)
+		code[n++] = (uint8_t)(0x48 | g >> 3);
+	code[n++] = 0x83;
+	code[n++] = (uint8_t)(0xc0 | (g & 7));
+	code[n++] = (uint8_t)step;
+	return n;
+}
+
+/* Can @in, whose pointers are @regs, be in a loop with those that use @pointers and write @written,
+ * turn after turn? */
+static bool keeps_pointers(const struct insn *in, uint32_t regs, uint32_t pointers,
+			   uint32_t written)
+{
+	uint32_t moves = in->special >= SP_MOVS && in->special <= SP_SCAS
+				 ? 1u << X86_RSI | 1u << X86_RDI
+			 : in->flags & INSN_STACK ? 1u << X86_RSP
+						  : 0;
+
+	return !(regs & (pointers | written)) && !(in->gpr_written & pointers) &&
+	       !(in->gpr_written & regs & ~moves);
+}
+
+enum { LOOP_PIECES = 4, LOOP_ROOM = 480 };
+
+/* A short loop of 2 to 41 turns. @off: where it stands from c->code_off. */
+static unsigned put_loop(struct run *r, const struct native_case *c, unsigned off, uint64_t id,
+			 bool calm, uint8_t *code, uint64_t *rng)
+{
+	static struct native_case piece[LOOP_PIECES];
+	const struct cpu_model *model = diff_guest_model(r->guest);
+	unsigned n = 0, head, bits = r->o.mode, pieces = 1 + diff_xorshift(rng) % LOOP_PIECES;
+	uint32_t regs[LOOP_PIECES], pointers = 0, written = 0;
+	struct insn in[LOOP_PIECES];
+	int64_t back;
+
+	for (unsigned i = 0; i < pieces; i++) {
+		for (unsigned t = 0; t < 16; t++) {
+			regs[i] = diff_generate_piece(&piece[i], id + i + ((uint64_t)t << 60), bits,
+						      calm, model, calm ? in_calm_loop : in_loop,
+						      &in[i]);
+			regs[i] &= ~(1u << X86_RCX) & (bits == 64 ? 0xffff : 0xff);
+			if (!calm || keeps_pointers(&in[i], regs[i], pointers, written))
+				break;
+		}
+		pointers |= regs[i];
+		written |= in[i].gpr_written;
+		for (uint32_t m = regs[i]; m; m &= m - 1) {
+			unsigned g = (unsigned)__builtin_ctz(m);
+
+			n += put_mov(code + n, bits, g, piece[i].state.gpr[g]);
+		}
+	}
+	n += put_mov(code + n, bits, X86_RCX, 2 + diff_xorshift(rng) % (r->o.exits ? 6 : 40));
+	head = n;
+	for (unsigned i = 0; i < pieces; i++) {
+		unsigned base = in[i].base;
+
+		if (r->o.exits)
+			n += put_exit(code + n, bits);
+		memcpy(code + n, piece[i].code, piece[i].code_len);
+		if (in[i].flags & INSN_RIP_REL)
+			st_le32(code + n + in[i].off_disp, ld_le32(code + n + in[i].off_disp) +
+								   piece[i].code_off - c->code_off -
+								   off - n);
+		n += piece[i].code_len;
+		r->insns++;
+		if (base < 16 && regs[i] >> base & 1 && base != X86_RSP && diff_xorshift(rng) & 3)
+			n += put_step(code + n, bits, &in[i], piece[i].state.gpr, calm,
+				      diff_xorshift(rng));
+	}
+	code[n++] = 0xff; /* dec ecx */
+	code[n++] = 0xc9;
+	back = (int64_t)head - n;
+	if (back >= -126) {
+		code[n++] = 0x75; /* jnz */
+		code[n++] = (uint8_t)(back - 2);
+		return n;
+	}
+	code[n++] = 0x0f;
+	code[n++] = 0x85;
+	st_le(code + n, bits == 16 ? 2 : 4, (uint64_t)(back - (bits == 16 ? 4 : 6)));
+	return n + (bits == 16 ? 2 : 4);
+}
+
 /* @id also says whether the sequence is a calm one, most of which run to their end, or one in which
  * anything may fault. */
 static unsigned make_sequence(struct run *r, uint64_t id, struct native_case *c, uint8_t *code)
@@ -676,6 +795,10 @@ static unsigned make_sequence(struct run *r, uint64_t id, struct native_case *c,
 		if (diff_xorshift(&rng) % 8 == 0) {
 			n += put_group(code + n, r->o.mode, calm, &rng);
 			r->insns += 5;
+			continue;
+		}
+		if (r->o.loops && diff_xorshift(&rng) & 1 && n + LOOP_ROOM < DIFF_SEQ_BYTES) {
+			n += put_loop(r, c, n, id + 64 + i * LOOP_PIECES, calm, code + n, &rng);
 			continue;
 		}
 		regs = diff_generate_piece(&piece, id + i, r->o.mode, calm, model,
@@ -735,9 +858,9 @@ static void one_sequence(struct run *run, uint64_t id)
 	compare_memory(&r, &in, &a, &b, &start);
 	if (!r.n)
 		return;
-	printf("diff_insn -engine %s -seq%s%s -mode %u -case 0x%llx:%s\n", run->o.engine,
-	       run->o.exits ? " -exits" : "", run->o.groups ? " -groups" : "", run->o.mode,
-	       (unsigned long long)id, r.text);
+	printf("diff_insn -engine %s -seq%s%s%s -mode %u -case 0x%llx:%s\n", run->o.engine,
+	       run->o.exits ? " -exits" : "", run->o.groups ? " -groups" : "",
+	       run->o.loops ? " -loops" : "", run->o.mode, (unsigned long long)id, r.text);
 	for (unsigned off = 0; run->o.verbose && off < n; off += in.len) {
 		char text[128];
 
@@ -764,7 +887,7 @@ int main(int argc, char **argv)
 			       .seed = (uint64_t)time(NULL)};
 	if (!parse(&r.o, argc, argv)) {
 		fprintf(stderr,
-			"usage: %s [-engine E] [-free] [-audit | -seq [-exits]] "
+			"usage: %s [-engine E] [-free] [-audit | -seq [-exits] [-groups | -loops]] "
 			"[-mode 64|32|16] [-n N] [-seed S] [-case ID] [-k K] [-v]\n",
 			argv[0]);
 		return 2;

@@ -134,12 +134,49 @@ static void test_once(void **state)
 	im_free(m);
 }
 
+/* A repeated store that comes back several times in between, to nearly as many pages as are kept
+ * and to more, and stores behind it: the same in both runs, whether it can be compared or not. */
+static void test_long_repeat(void **state)
+{
+	static const unsigned sizes[] = {0x1000, 0xef000, 0xf0000, 0xff000, 0x100000, 0x180000};
+	static const unsigned bits[] = {32, 64};
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes) * 2; i++) {
+		struct im *m = im_new(bits[i & 1], 0, NULL);
+		unsigned n = sizes[i / 2];
+		/* mov edi, 400000h; mov ecx, n / 4; mov eax, 5a5a5a5ah; rep stosd; mov [rdi], eax;
+		 * mov [rdi + 40000h], ecx; inc dword [rdi]; jmp $ + 2 */
+		uint8_t code[] =
+			"\xbf\0\0\x40\0\xb9\0\0\0\0\xb8ZZZZ\xf3\xab\x89\x07\x89\x8f\0\0\x04"
+			"\0\xff\x07\xeb";
+
+		st_le32(code + 6, n / 4);
+		im_code(m, code, sizeof(code));
+		for (unsigned k = 0; k < 4; k++) {
+			struct im_end end;
+
+			memset(im_host(m, 0x400000), 0x11, 0x200000);
+			end = again(m);
+			if (end.reason != VCPU_EXIT_HALT || end.vector != -1)
+				fail_msg("%u bits, %x bytes, run %u: %u %d", m->bits, n, k,
+					 end.reason, end.vector);
+			assert_int_equal(m->v->s.gpr[X86_RDI], 0x400000 + n);
+			assert_int_equal(m->v->s.gpr[X86_RCX], 0);
+			assert_int_equal(ld_le32(im_host(m, 0x400000 + n - 4)), 0x5a5a5a5a);
+			assert_int_equal(ld_le32(im_host(m, 0x400000 + n)), 0x5a5a5a5b);
+			assert_int_equal(ld_le32(im_host(m, 0x440000 + n)), 0);
+		}
+		im_free(m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_spoilt),
 		cmocka_unit_test(test_self_modifying),
 		cmocka_unit_test(test_once),
+		cmocka_unit_test(test_long_repeat),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,6 +51,7 @@ struct lockstep {
 	unsigned every, held;
 	uint64_t compared, longer, not_compared, unsteady, skipped;
 	struct ls_snap start, want, got;
+	const struct ls_snap *now; /* of these: what the vCPU has come to */
 	struct ls_pages pages;
 };
 
@@ -241,6 +242,7 @@ static void follow(struct lockstep *l)
 			break;
 	}
 	snap(&l->want, v, r);
+	l->now = &l->want;
 }
 
 static bool agree(struct lockstep *l)
@@ -276,6 +278,7 @@ static void run_through(struct lockstep *l)
 			break;
 	}
 	snap(&l->got, v, r);
+	l->now = &l->got;
 }
 
 /* The interpreter, until it is where the translator is. */
@@ -293,6 +296,7 @@ static void follow_through(struct lockstep *l)
 			break;
 	}
 	snap(&l->want, v, r);
+	l->now = &l->want;
 }
 
 /* Both from the start again, to the end of the repeated instructions they stopped in. */
@@ -333,12 +337,14 @@ static bool run_both(struct lockstep *l, uint32_t key)
 	ls_pages_begin(&l->pages, v);
 	r = run_on(l, l->ref, key);
 	snap(&l->want, v, r);
+	l->now = &l->want;
 	if (l->effects || l->pages.overflow)
 		return true;
 	ls_pages_undo(&l->pages, l->ref->ivm, true);
 	unsnap(v, &l->start);
 	r = run_on(l, l->tr, key);
 	snap(&l->got, v, r);
+	l->now = &l->got;
 	if (l->effects || l->pages.overflow) /* it went further than the interpreter's block */
 		return true;
 	if (l->got.count.insns == l->start.count.insns &&
@@ -402,7 +408,7 @@ static int lockstep_block(struct vcpu *v, uint32_t key)
 		l->unsteady++;
 		log_err("lockstep: the second time they agree: going on");
 	}
-	r = l->effects || l->pages.overflow ? l->want.r : l->got.r;
+	r = l->now->r;
 	l->not_compared += l->effects || l->pages.overflow;
 	ls_pages_end(&l->pages, v);
 	unlock(l);
