@@ -30,6 +30,7 @@ struct net {
 	struct net_handler h;
 	bool have_handler;
 	bool link_up;
+	unsigned mtu; /* 0: 1500 */
 	struct net_counters n;
 	void *drv; /* the kind's own */
 };

@@ -242,6 +242,7 @@ static int make_config(struct nat *nat, const struct net_options *opt, struct er
 	cfg->magic = NAT_CONFIG_MAGIC;
 	cfg->parent_pid = (uint32_t)getpid();
 	cfg->restrict_host = opt->restrict_host;
+	cfg->mtu = opt->large_frames ? NAT_MTU_LARGE : 1500;
 	if (opt->tftp) {
 		char *path = realpath(opt->tftp, NULL);
 		size_t len = path ? strlen(path) : 0;
@@ -330,6 +331,7 @@ static int nat_open(struct net *n, const char *arg, const struct net_options *op
 	r = make_config(nat, opt, err);
 	if (r < 0)
 		return r;
+	n->mtu = nat->cfg.mtu;
 	nat->timer = loop_timer_new(n->loop, nat_timer, n);
 	if (!nat->timer)
 		return error_set(err, -ENOMEM, "network 'nat': no timer");

@@ -7,8 +7,8 @@
 
 #include "net/nat.h"
 
-/* Ethernet header, one VLAN tag's worth of slack, MTU 1500. */
-#define NAT_FRAME_MAX 1518u
+/* Ethernet header, one VLAN tag's worth of slack, the largest MTU. */
+#define NAT_FRAME_MAX (NAT_MTU_LARGE + 18)
 
 #define NAT_REPLIES 256 /* peers of forwarded UDP ports that are remembered */
 

@@ -53,6 +53,7 @@ bool nat_config_valid(const void *p, size_t len)
 		return false;
 	memcpy(&cfg, p, sizeof(cfg));
 	return cfg.magic == NAT_CONFIG_MAGIC && cfg.n_forwards <= NAT_MAX_FORWARDS &&
+	       (cfg.mtu == 1500 || cfg.mtu == NAT_MTU_LARGE) &&
 	       memchr(cfg.tftp, 0, sizeof(cfg.tftp)) &&
 	       memchr(cfg.bootfile, 0, sizeof(cfg.bootfile));
 }

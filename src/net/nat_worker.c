@@ -238,6 +238,8 @@ static int start_slirp(struct worker *w, const struct nat_config *cfg, struct er
 		.in_enabled = true,
 		.in6_enabled = true,
 		.vprefix_len = 64,
+		.if_mtu = cfg->mtu,
+		.if_mru = cfg->mtu,
 		.vhostname = "bothy",
 		/* With UDP forwards the filter alone keeps the guest out (net/nat_filter.c). */
 		.disable_host_loopback = w->filter.restrict_host && w->filter.n_udp == 0,

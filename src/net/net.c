@@ -138,6 +138,11 @@ void net_poll_input(struct net *n)
 		n->kind->resume(n);
 }
 
+unsigned net_mtu(const struct net *n)
+{
+	return n->mtu ? n->mtu : 1500;
+}
+
 const char *net_describe(const struct net *n)
 {
 	return n->desc;

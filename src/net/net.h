@@ -37,6 +37,7 @@ struct net_options {
 	const char *tftp;     /* NAT: directory that is served by TFTP; NULL = none */
 	const char *bootfile; /* NAT: what DHCP tells the guest to start from; NULL = nothing */
 	bool restrict_host;   /* NAT: no reach to host loopback (default true) */
+	bool large_frames;    /* the device can tell its driver an MTU above 1500 (net_mtu()) */
 };
 
 /** net_open() - 0, or -errno with text ("port 2222 on 127.0.0.1 is in use by another program"). */
@@ -48,6 +49,8 @@ void net_set_handler(struct net *n, const struct net_handler *h); /* copied; NUL
 int net_send(struct net *n, const struct iovec *iov, int niov) MUST_CHECK;
 /** net_poll_input() - the device can receive again. */
 void net_poll_input(struct net *n);
+/** net_mtu() - the largest IP packet that goes either way where both ends know; 1500 elsewhere. */
+unsigned net_mtu(const struct net *n);
 const char *net_describe(const struct net *n);
 
 struct net_counters {

@@ -316,7 +316,8 @@ static int open_back_ends(struct vm *vm, const struct vm_config *cfg, struct err
 					  .n_forwards = cfg->n_forwards,
 					  .tftp = cfg->tftp,
 					  .bootfile = cfg->bootfile,
-					  .restrict_host = !cfg->net_host};
+					  .restrict_host = !cfg->net_host,
+					  .large_frames = cfg->nic == MACHINE_NIC_VIRTIO};
 
 		r = net_open(vm->loop, &opt, &vm->net, err);
 		if (r < 0)

@@ -53,6 +53,8 @@ class Vm:
         self.ask("qmp_capabilities")
         time.sleep(1)
         self.memory = self.anonymous()
+        with open(f"/proc/{self.process.pid}/maps", encoding="utf-8") as f:
+            self.sanitized = "asan" in f.read()
 
     def tell_log(self):
         self.log.seek(0)
@@ -74,7 +76,7 @@ class Vm:
             check(f"'{name}' is answered within 60 s", False)
         except OSError:
             return None
-        self.waits.append(time.monotonic() - began)
+        self.waits.append((time.monotonic() - began, name))
         check(f"{name}: {msg}", "return" in msg) if "return" not in msg else None
         return msg["return"]
 
@@ -97,7 +99,8 @@ class Vm:
             if name == "query-status":
                 self.status = got["status"]
         grown = (self.anonymous() - self.memory) >> 10
-        check(f"memory has grown by {grown} MiB", False) if grown > MEMORY_MIB else None
+        if grown > MEMORY_MIB and not self.sanitized: # a sanitizer keeps what was freed
+            check(f"memory has grown by {grown} MiB", False)
         return True
 
 
@@ -127,9 +130,9 @@ def run(bothy, kernel, seconds, *options):
                 vm.log.close()
             waits += vm.waits
     waits.sort()
-    late = sum(1 for w in waits if w > SLOW)
-    print(f"{rounds} rounds, {starts} starts, {len(waits)} answers: half within {waits[len(waits) // 2] * 1000:.1f} ms, "
-          f"the slowest after {waits[-1] * 1000:.0f} ms; memory grew by {grown} KiB")
+    late = sum(1 for w, _ in waits if w > SLOW)
+    print(f"{rounds} rounds, {starts} starts, {len(waits)} answers: half within {waits[len(waits) // 2][0] * 1000:.1f} ms, "
+          f"the slowest after {waits[-1][0] * 1000:.0f} ms ({waits[-1][1]}); memory grew by {grown} KiB")
     check(f"answers that took more than {SLOW} s: {late}", late <= len(waits) // 100)
 
 

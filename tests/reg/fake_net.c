@@ -34,6 +34,11 @@ int net_send(struct net *n, const struct iovec *iov, int niov)
 	return 0;
 }
 
+unsigned net_mtu(const struct net *n)
+{
+	return n->mtu ? n->mtu : 1500;
+}
+
 void net_poll_input(struct net *n)
 {
 	n->polls++;

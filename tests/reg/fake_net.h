@@ -13,6 +13,7 @@ struct net {
 	size_t last_len;
 	unsigned sent, polls;
 	bool full;
+	unsigned mtu; /* 0: 1500 */
 };
 
 /** fake_net_frame() - a frame for the guest; false when the device can't receive now. */

@@ -74,6 +74,11 @@ static void test_config(void **state)
 	/* No offload is offered. */
 	writel(g->h, VDRV_BAR, 0);
 	assert_int_equal(readl(g->h, VDRV_BAR + 4) & 0xffffff, ALL | BIT(F_MRG));
+	/* An MTU only where the back end has a larger one (V 5.1.3, 5.1.4). */
+	g->net->mtu = 32768;
+	assert_int_equal(readl(g->h, VDRV_BAR + 4) & 0xffffff, ALL | BIT(F_MRG) | BIT(3));
+	assert_int_equal(vdrv_config(g->v, 10, 2), 32768);
+	g->net->mtu = 0;
 	/* Link change: configuration interrupt, new generation (V 5.1.5). */
 	vdrv_up(g->v, ALL, 3, 16);
 	uint8_t gen = readb(g->h, VDRV_BAR + 0x15);

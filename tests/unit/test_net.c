@@ -52,14 +52,14 @@ static void test_filter(void **state)
 		{"NC-SI", 0x88f8, {{0, 0}}, 60, false},
 		{"VLAN", 0x8100, {{0, 0x45}}, 60, false},
 		{"13 bytes", 0x0806, {{0, 0}}, 13, false},
-		{"1518 bytes", 0x0800, {{0, 0x45}, {16, 8}}, 1518, true},
-		{"1519 bytes", 0x0800, {{0, 0x45}, {16, 8}}, 1519, false},
+		{"largest", 0x0800, {{0, 0x45}, {16, 8}}, NAT_FRAME_MAX, true},
+		{"larger", 0x0800, {{0, 0x45}, {16, 8}}, NAT_FRAME_MAX + 1, false},
 	};
 
 	struct nat_filter filter = {0};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-		uint8_t f[2048] = {0};
+		uint8_t f[NAT_FRAME_MAX + 1] = {0};
 
 		st_be16(f + 12, rows[i].type);
 		for (unsigned k = 0; k < 4; k++) {

@@ -2,7 +2,7 @@
 /*
  * Virtio network device. Virtio 1.2, 5.1: one queue pair and the control queue; mergeable receive
  * buffers; receive filter. No checksum or segmentation offload is offered: back ends take and give
- * plain Ethernet frames.
+ * plain Ethernet frames. A back end that takes larger ones than usual has its MTU offered.
  *
  * A frame from the guest is copied once into a flat buffer before the back end sees it, so that the
  * guest can't change a frame after somebody looked at it. A frame that doesn't fit what the guest
@@ -19,6 +19,7 @@
 
 /* Feature bits, 5.1.3 */
 enum {
+	NET_F_MTU = 3,
 	NET_F_MAC = 5,
 	NET_F_MRG_RXBUF = 15,
 	NET_F_STATUS = 16,
@@ -26,7 +27,8 @@ enum {
 	NET_F_CTRL_RX = 18,
 	NET_F_CTRL_MAC_ADDR = 23,
 };
-enum { CONFIG_MAC = 0, CONFIG_STATUS = 6, CONFIG_SIZE = 8 };
+enum { CONFIG_MAC = 0, CONFIG_STATUS = 6, CONFIG_MTU = 10, CONFIG_SIZE = 12 };
+enum { MTU_USUAL = 1500 }; /* what drivers assume that don't know NET_F_MTU */
 enum { STATUS_LINK_UP = 1 };
 enum { RECEIVEQ = 0, TRANSMITQ = 1, CONTROLQ = 2 };
 
@@ -267,11 +269,16 @@ static void reset(struct virtio_dev *vd, int q)
 
 /* ---- configuration ---- */
 
+static unsigned mtu(const struct virtio_net *n)
+{
+	return n->net ? net_mtu(n->net) : MTU_USUAL;
+}
+
 static uint64_t features(struct virtio_dev *vd)
 {
-	(void)vd;
-	return BIT(NET_F_MAC) | BIT(NET_F_MRG_RXBUF) | BIT(NET_F_STATUS) | BIT(NET_F_CTRL_VQ) |
-	       BIT(NET_F_CTRL_RX) | BIT(NET_F_CTRL_MAC_ADDR);
+	return (mtu(to_net(vd)) == MTU_USUAL ? 0 : BIT(NET_F_MTU)) | BIT(NET_F_MAC) |
+	       BIT(NET_F_MRG_RXBUF) | BIT(NET_F_STATUS) | BIT(NET_F_CTRL_VQ) | BIT(NET_F_CTRL_RX) |
+	       BIT(NET_F_CTRL_MAC_ADDR);
 }
 
 static void config_get(struct virtio_dev *vd, uint8_t *config)
@@ -280,6 +287,7 @@ static void config_get(struct virtio_dev *vd, uint8_t *config)
 
 	memcpy(config + CONFIG_MAC, n->s.mac, 6);
 	st_le16(config + CONFIG_STATUS, n->link_up ? STATUS_LINK_UP : 0);
+	st_le16(config + CONFIG_MTU, (uint16_t)mtu(n));
 }
 
 static void net_link(void *ctx, bool up)
