@@ -391,12 +391,24 @@ static void mmio_write_locked(struct bus *bus, gpa_t gpa, unsigned size, uint64_
 	bus->count.unclaimed++;
 }
 
-void bus_mmio_write(struct bus *bus, gpa_t gpa, unsigned size, uint64_t val)
+static void mmio_write(struct bus *bus, gpa_t gpa, unsigned size, uint64_t val, bool by_smm)
 {
 	bus_lock(bus);
+	bus->by_smm = by_smm;
 	bus->count.mmio_writes++;
 	if (UNLIKELY(bus->trace_io))
 		trace(bus, false, "write", gpa, size, val, claimant(bus, false, gpa));
 	mmio_write_locked(bus, gpa, size, val);
+	bus->by_smm = false;
 	bus_unlock(bus);
+}
+
+void bus_mmio_write(struct bus *bus, gpa_t gpa, unsigned size, uint64_t val)
+{
+	mmio_write(bus, gpa, size, val, false);
+}
+
+void bus_mmio_write_smm(struct bus *bus, gpa_t gpa, unsigned size, uint64_t val)
+{
+	mmio_write(bus, gpa, size, val, true);
 }

@@ -41,6 +41,7 @@ struct bus_counters {
 struct bus {
 	pthread_mutex_t lock;
 	struct mem_space *mem; /* borrowed */
+	bool by_smm; /* the write that is being done comes from system management mode; bus lock */
 	struct msi_bus msi;
 	struct bus_region **ports; /* [65536], NULL = unclaimed */
 	struct bus_counters count;
@@ -82,6 +83,10 @@ void bus_pio_write(struct bus *bus, uint16_t port, unsigned size, uint32_t val);
  * lock and looks the address up again under it. Any vCPU thread. */
 uint64_t bus_mmio_read(struct bus *bus, gpa_t gpa, unsigned size);
 void bus_mmio_write(struct bus *bus, gpa_t gpa, unsigned size, uint64_t val);
+
+/** bus_mmio_write_smm() - bus_mmio_write() by a processor in system management mode: meanwhile
+ * bus.by_smm is set. */
+void bus_mmio_write_smm(struct bus *bus, gpa_t gpa, unsigned size, uint64_t val);
 
 /** bus_region_read/write() - width splitting and widening alone, for tests and PCI config space. */
 uint64_t bus_region_read(const struct bus_region *r, uint64_t off, unsigned size);

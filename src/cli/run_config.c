@@ -70,7 +70,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_INITRD]     = {"initrd", 0, "FILE", "initial RAM disk"},
 	[O_APPEND]     = {"append", 0, "TEXT", "kernel command line"},
 	[O_MODULE]     = {"module", 0, "FILE[,ARGS]", "Multiboot module; may be repeated"},
-	[O_FIRMWARE]   = {"firmware", 0, "KIND", "auto (default: what the FILEs need), bios, efi, none, or the FILE of a firmware image"},
+	[O_FIRMWARE]   = {"firmware", 0, "KIND", "auto (default: what the FILEs need), bios, efi, efi-secure (Secure Boot, on a q35), none, or the FILE of a firmware image"},
 	[O_EFI_VARS]   = {"efi-vars", 0, "FILE", "where EFI variables are kept; made if it isn't there. Default: beside a disk that is written to, else they are gone at the end"},
 	[O_BOOT]       = {"boot", 0, "ORDER", "what to start from: floppy, cdrom, disk, net, in that order; and menu, to ask"},
 	[O_FIRMWARE_LOG] = {"firmware-log", 0, "WHERE", "the firmware's own messages (port 0x402)"},
@@ -308,6 +308,7 @@ static int set_machine(struct run_config *rc, const char *value)
 		names[i] = machine_kind_name((enum machine_kind)i);
 		if (!strcmp(names[i], value)) {
 			rc->vm.machine = (enum machine_kind)i;
+			rc->machine_given = true;
 			return 0;
 		}
 	}
@@ -773,12 +774,15 @@ static int settle_firmware(struct run_config *rc)
 			       "or a kernel with --kernel FILE");
 	if (!c->kernel && !c->firmware)
 		return cli_die(EXIT_USAGE, "nothing to start: --firmware none needs --kernel FILE");
+	if (c->firmware && !strcmp(c->firmware, "efi-secure") && !rc->machine_given)
+		c->machine = MACHINE_Q35;
 	if (c->firmware && !machine_is_pc(c->machine))
 		return cli_die(EXIT_USAGE,
 			       "a %s has no firmware: give a kernel with --kernel FILE, "
 			       "or use --machine pc",
 			       machine_kind_name(c->machine));
-	if (c->firmware && !strcmp(c->firmware, "efi") && !c->efi_vars)
+	if (c->firmware && (!strcmp(c->firmware, "efi") || !strcmp(c->firmware, "efi-secure")) &&
+	    !c->efi_vars)
 		default_efi_vars(rc);
 	if (c->efi_vars && (!c->firmware || !strcmp(c->firmware, "bios")))
 		return cli_die(EXIT_USAGE, "--efi-vars is for EFI firmware: add --firmware efi");

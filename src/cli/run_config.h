@@ -11,6 +11,7 @@
 struct run_config {
 	struct vm_config vm;
 	const char *firmware; /* as given: auto, none, bios, efi, a path; NULL = auto */
+	bool machine_given;   /* --machine */
 	bool needs_efi;       /* a file that only EFI firmware starts is among them */
 	const char *file[MACHINE_DISKS_MAX]; /* operands: what they are their contents tell */
 	unsigned n_files;

@@ -108,6 +108,7 @@ int firmware_vars(struct machine *m, struct error *err)
 	p->len = fw->vars_len;
 	p->store = fw->vars_store;
 	p->store_ctx = fw->vars_ctx;
+	p->smm_only = fw->smm;
 	return parts_add(m, &p->dev, err);
 }
 

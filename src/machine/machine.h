@@ -116,6 +116,8 @@ struct machine_firmware {
 	size_t bios_len;
 	bool efi; /* the image is EFI firmware, and has a flash chip with variables right below it
 		   */
+	bool smm; /* it needs system management mode (MACHINE_Q35 only), and only that writes
+		     variables */
 	const uint8_t *vars; /* what that holds at first */
 	size_t vars_len;
 	/* keeps changes of it: pflash.store; NULL = they are gone at the end */

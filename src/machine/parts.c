@@ -85,7 +85,9 @@ void parts_cpu_reset(void *ctx, unsigned pin, bool level)
 	(void)pin;
 	if (!level)
 		return;
-	if (m->cfg.firmware.bios)
+	/* Firmware in system management mode has locked SMRAM and its place, which only a reset of
+	 * the chip set opens again; EDK2 expects that of every reset. */
+	if (m->cfg.firmware.bios && !m->cfg.firmware.smm)
 		m->calls.cpu_init(m->calls.ctx);
 	else
 		m->calls.reset(m->calls.ctx);
@@ -210,6 +212,16 @@ int parts_serial(struct machine *m, struct error *err)
 	return 0;
 }
 
+/* SMI# goes to all processors (ICH9 13.8.3.10), here as a message: SDM vol. 3, 11.11.2, delivery
+ * mode 010b, to everyone. */
+static void parts_smi(void *ctx, unsigned pin, bool level)
+{
+	struct machine *m = ctx;
+
+	if (level && m->sv.bus->msi.deliver)
+		m->sv.bus->msi.deliver(m->sv.bus->msi.ctx, 0xfeeff000, 0x200);
+}
+
 int parts_power(struct machine *m, bool fixed, struct error *err)
 {
 	struct acpi_pm *pm = (struct acpi_pm *)dev_new(&acpi_pm_class, "acpi-pm", &m->sv);
@@ -218,6 +230,8 @@ int parts_power(struct machine *m, bool fixed, struct error *err)
 	pm->base = fixed ? MACHINE_PM_BASE : 0;
 	pm->ich9 = m->cfg.kind == MACHINE_Q35;
 	pm->timer_32 = true;
+	pm->smm = m->cfg.firmware.smm;
+	irq_init(&pm->smi, parts_smi, m, 0);
 	pm->no_smi_cmd = true; /* no firmware, no SMM: always in ACPI mode */
 	parts_isa(m, &pm->sci, ISA_IRQ_SCI);
 	irq_init(&pm->power_off, parts_power_off, m, 0);

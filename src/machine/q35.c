@@ -69,6 +69,7 @@ static int build_lpc(struct machine *m, struct error *err)
 		irq_init(&lpc->apic[i], ioapic_set_line, m->ioapic, 16 + i);
 	lpc->pm_moved = acpi_pm_moved;
 	lpc->pm_ctx = m->pm;
+	lpc->smi_locked = acpi_pm_lock_smi;
 	return parts_add(m, &lpc->dev, err);
 }
 
@@ -99,6 +100,8 @@ static int build_bridges(struct machine *m, struct error *err)
 	int r;
 
 	hb->shadow_at_reset = !m->cfg.firmware.bios;
+	hb->smm = m->cfg.firmware.smm;
+	hb->low_end = m->low_end;
 	r = parts_shadow(m, &hb->pam, err);
 	if (r < 0) {
 		dev_free(&hb->dev);

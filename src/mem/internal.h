@@ -44,6 +44,12 @@ struct mem_space {
 	bool changed;
 
 	_Atomic bool a20, dirty_on;
+
+	struct { /* `lock` */
+		gpa_t gpa;
+		struct ram_block *block;
+		uint64_t off, size;
+	} smram[MEM_SMRAM_WINDOWS];
 };
 
 /** space_find_locked() - mem_lookup() with the space's lock held (either way). */

@@ -282,3 +282,60 @@ void mem_lookup(struct mem_space *space, gpa_t gpa, struct mem_ref *ret_ref)
 	space_find_locked(space, gpa, ret_ref);
 	pthread_rwlock_unlock(&space->lock);
 }
+
+/* ---- system management mode ---- */
+
+void mem_smram_set(struct mem_space *space, unsigned n, gpa_t gpa, struct ram_block *block,
+		   uint64_t off, uint64_t size)
+{
+	bool same;
+
+	check(n < MEM_SMRAM_WINDOWS && !((gpa | off | size) & (MEM_PAGE_SIZE - 1)));
+	check(!size || (block && off <= block->size && size <= block->size - off));
+	pthread_rwlock_wrlock(&space->lock);
+	same = space->smram[n].size == size &&
+	       (!size || (space->smram[n].gpa == gpa && space->smram[n].block == block &&
+			  space->smram[n].off == off));
+	space->smram[n].gpa = gpa;
+	space->smram[n].block = block;
+	space->smram[n].off = off;
+	space->smram[n].size = size;
+	pthread_rwlock_unlock(&space->lock);
+	if (!same)
+		space_notify(space);
+}
+
+/* Runs of the map that reach into a window end there: nothing of them is seen beyond. */
+static void cut_at_windows(const struct mem_space *space, struct mem_ref *ref, gpa_t gpa)
+{
+	for (unsigned n = 0; n < MEM_SMRAM_WINDOWS; n++) {
+		gpa_t from = space->smram[n].gpa, to = from + space->smram[n].size;
+		gpa_t start = ref->start, end = start + ref->len;
+
+		if (!space->smram[n].size || to <= start || from >= end)
+			continue;
+		if (from > gpa)
+			ref->len = from - start;
+		else
+			ref->start = to, ref->len = end - to;
+	}
+}
+
+void mem_lookup_smm(struct mem_space *space, gpa_t gpa, struct mem_ref *ret_ref)
+{
+	pthread_rwlock_rdlock(&space->lock);
+	for (unsigned n = 0; n < MEM_SMRAM_WINDOWS; n++)
+		if (gpa - space->smram[n].gpa < space->smram[n].size) {
+			*ret_ref = (struct mem_ref){.kind = MEM_RAM,
+						    .block = space->smram[n].block,
+						    .block_off = space->smram[n].off +
+								 (gpa - space->smram[n].gpa),
+						    .start = space->smram[n].gpa,
+						    .len = space->smram[n].size};
+			pthread_rwlock_unlock(&space->lock);
+			return;
+		}
+	space_find_locked(space, gpa, ret_ref);
+	cut_at_windows(space, ret_ref, gpa);
+	pthread_rwlock_unlock(&space->lock);
+}

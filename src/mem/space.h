@@ -111,6 +111,17 @@ void mem_map_commit(struct mem_space *space);
 /** mem_lookup() - what stands at @gpa; kind MEM_NONE for a hole. Any thread. */
 void mem_lookup(struct mem_space *space, gpa_t gpa, struct mem_ref *ret_ref);
 
+/** mem_smram_set() - memory that processors in system management mode see at @gpa, whatever the map
+ * shows there: @size bytes of @block from @off; 0 = none. @n: which of the windows. Page-aligned.
+ * The map's own contents there are for everyone else. Notifies like a map change. Bus lock held.
+ * Intel SDM vol. 3, 32.4. */
+enum { MEM_SMRAM_WINDOWS = 2 };
+void mem_smram_set(struct mem_space *space, unsigned n, gpa_t gpa, struct ram_block *block,
+		   uint64_t off, uint64_t size);
+/** mem_lookup_smm() - mem_lookup() as a processor in system management mode sees it. A20 is open
+ * for it inside the windows. */
+void mem_lookup_smm(struct mem_space *space, gpa_t gpa, struct mem_ref *ret_ref);
+
 /** mem_set_a20() - false masks address bit 20 in mem_lookup() and DMA. Notifies like a map change.
  */
 void mem_set_a20(struct mem_space *space, bool on);

@@ -8,7 +8,8 @@
  * (gEfiSystemNvDataFvGuid). An image is code alone, or variables with the code behind them.
  *
  * Builds with Secure Boot rely on system management mode and hang without it, silently. What the
- * distribution's descriptors say needs it is refused.
+ * distribution's descriptors say needs it gets it, on a Q35, and is refused elsewhere; the flash
+ * chip then takes commands from that mode alone.
  *
  * The copy is a file (--efi-vars, made from the template when it isn't there yet) or memory that is
  * gone at the end. The file is locked while the VM has it. Changes go there with pwrite(2) as the
@@ -33,9 +34,10 @@
 #define VARS_MAX     (4 * MIB)
 
 /* Code and the template that belongs to it, by distribution. */
-static const struct {
+struct efi_pair {
 	const char *code, *vars;
-} pairs[] = {
+};
+static const struct efi_pair pairs[] = {
 	/* clang-format off */
 	{"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"}, /* Debian, Ubuntu */
 	{"/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"},
@@ -45,12 +47,29 @@ static const struct {
 	/* clang-format on */
 };
 
-const char *vm_find_efi(void)
+/* Likewise with Secure Boot on: Microsoft's and the distribution's keys are enrolled. */
+static const struct efi_pair secure_pairs[] = {
+	/* clang-format off */
+	{"/usr/share/OVMF/OVMF_CODE_4M.ms.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"},
+	{"/usr/share/OVMF/OVMF_CODE.ms.fd", "/usr/share/OVMF/OVMF_VARS.ms.fd"},
+	{"/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"},
+	{"/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd", "/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd"},
+	{"/usr/share/qemu/ovmf-x86_64-smm-ms-code.bin", "/usr/share/qemu/ovmf-x86_64-smm-ms-vars.bin"},
+	/* clang-format on */
+};
+
+static const char *find_pair(const struct efi_pair *p, size_t n)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
-		if (access(pairs[i].code, R_OK) == 0 && access(pairs[i].vars, R_OK) == 0)
-			return pairs[i].code;
+	for (size_t i = 0; i < n; i++)
+		if (access(p[i].code, R_OK) == 0 && access(p[i].vars, R_OK) == 0)
+			return p[i].code;
 	return NULL;
+}
+
+const char *vm_find_efi(bool secure)
+{
+	return secure ? find_pair(secure_pairs, ARRAY_SIZE(secure_pairs))
+		      : find_pair(pairs, ARRAY_SIZE(pairs));
 }
 
 /* The file that a firmware descriptor (QEMU docs/interop/firmware.json) names as its code, if the
@@ -116,7 +135,7 @@ static size_t vars_length(const struct vm_image *img)
 }
 
 /* "OVMF_CODE_4M.secboot.fd" -> "OVMF_VARS_4M.fd", beside it; NULL = there is none. */
-static char *template_of(const char *code)
+static char *template_of(const char *code, bool secure)
 {
 	const char *slash = strrchr(code, '/'), *file = slash ? slash + 1 : code;
 	const char *word = strstr(file, "CODE"), *put = "VARS";
@@ -125,6 +144,9 @@ static char *template_of(const char *code)
 	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
 		if (!strcmp(pairs[i].code, code))
 			return xstrdup(pairs[i].vars);
+	for (size_t i = 0; secure && i < ARRAY_SIZE(secure_pairs); i++)
+		if (!strcmp(secure_pairs[i].code, code))
+			return xstrdup(secure_pairs[i].vars);
 	if (!word) {
 		word = strstr(file, "code");
 		put = "vars";
@@ -224,7 +246,7 @@ static int own_file(struct vm *vm, const char *path, struct error *err)
 }
 
 /* The template: the beginning of a whole image, or a file beside the code. */
-static int find_template(struct vm *vm, const char *code, struct error *err)
+static int find_template(struct vm *vm, const char *code, bool secure, struct error *err)
 {
 	size_t n = vars_length(&vm->bios);
 	char *path;
@@ -239,7 +261,7 @@ static int find_template(struct vm *vm, const char *code, struct error *err)
 		memmove(vm->bios.bytes, vm->bios.bytes + n, vm->bios.len);
 		return 0;
 	}
-	path = template_of(code);
+	path = template_of(code, secure);
 	if (!path)
 		return error_set(err, -ENOENT,
 				 "the EFI firmware '%s' needs a file with its variables: there is "
@@ -264,13 +286,14 @@ int vm_efi_load(struct vm *vm, const struct vm_config *cfg, const char *code, st
 					 "'%s' is not EFI firmware: leave --efi-vars out", code);
 		return 0;
 	}
-	if (needs_smm(&vm->bios))
+	vm->efi_smm = needs_smm(&vm->bios);
+	if (vm->efi_smm && cfg->machine != MACHINE_Q35)
 		return error_set(err, -ENOTSUP,
-				 "the EFI firmware '%s' needs system management mode, which bothy "
-				 "does not have: it protects Secure Boot's variables with it and "
-				 "stops without. Use --firmware efi, which has no Secure Boot",
-				 code);
-	r = find_template(vm, code, &why);
+				 "the EFI firmware '%s' protects Secure Boot's variables with "
+				 "system management mode, which a %s has no memory for: use "
+				 "--machine q35, or --firmware efi, which has no Secure Boot",
+				 code, machine_kind_name(cfg->machine));
+	r = find_template(vm, code, cfg->firmware && !strcmp(cfg->firmware, "efi-secure"), &why);
 	/* A file that has variables already needs no template. */
 	if (r < 0 && (!cfg->efi_vars || access(cfg->efi_vars, R_OK) < 0))
 		return error_set(err, r, "%s", why.text);

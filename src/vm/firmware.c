@@ -115,12 +115,15 @@ int vm_firmware_load(struct vm *vm, const struct vm_config *cfg, struct error *e
 					 "no BIOS image found (%s and other places): install the "
 					 "package seabios, or name one with --firmware FILE",
 					 bios_paths[0]);
-	} else if (!strcmp(path, "efi")) {
-		path = vm_find_efi();
+	} else if (!strcmp(path, "efi") || !strcmp(path, "efi-secure")) {
+		bool secure = strcmp(path, "efi") != 0;
+
+		path = vm_find_efi(secure);
 		if (!path)
 			return error_set(err, -ENOENT,
-					 "no EFI firmware found: install the package ovmf, or name "
-					 "an image with --firmware FILE");
+					 "no EFI firmware%s found: install the package ovmf, or "
+					 "name an image with --firmware FILE",
+					 secure ? " with Secure Boot" : "");
 	}
 	r = vm_image_read(path, &vm->bios, err);
 	if (r == 0)

@@ -45,8 +45,9 @@ struct vm {
 	struct boot_source boot;
 	struct boot_cpu boot_cpu;
 	struct vm_image bios, vars, net_rom, vga_rom;
-	bool efi;    /* `bios` is EFI firmware, with `vars` */
-	int vars_fd; /* file that keeps them; -1 = none */
+	bool efi;     /* `bios` is EFI firmware, with `vars` */
+	bool efi_smm; /* ... which needs system management mode */
+	int vars_fd;  /* file that keeps them; -1 = none */
 	struct chr *serial[MACHINE_SERIALS], *console[MACHINE_CONSOLES_MAX], *debugcon, *midi,
 		*firmware_log;
 	struct block *block[MACHINE_DISKS_MAX];

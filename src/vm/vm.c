@@ -372,6 +372,7 @@ static int build_machine(struct vm *vm, const struct vm_config *cfg, struct erro
 		.firmware = {.bios = vm->bios.bytes,
 			     .bios_len = vm->bios.len,
 			     .efi = vm->efi,
+			     .smm = vm->efi_smm,
 			     .vars = vm->vars.bytes,
 			     .vars_len = vm->vars.len,
 			     .vars_store = vm_efi_store(vm),
@@ -445,6 +446,7 @@ static int build_cpus(struct vm *vm, const struct vm_config *cfg, struct error *
 	if (r < 0)
 		return r;
 	vm->cpus_up = true;
+	vm->cpus.smm = vm->efi_smm;
 	vm->engine = (struct engine_vm){.ops = ops,
 					.compare_every = engine_number(cfg->engine),
 					.exact = cfg->deterministic,

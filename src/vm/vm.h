@@ -50,7 +50,8 @@ struct vm_config {
 	const char *engine;                   /* "auto", "interp", ... */
 	const char *cpu;                      /* CPU model; NULL = "max" */
 	const char *kernel, *initrd, *append; /* kernel NULL: firmware must be set */
-	const char *firmware; /* "bios", "efi", or the path of an image; NULL = none */
+	const char
+		*firmware; /* "bios", "efi", "efi-secure", or the path of an image; NULL = none */
 	const char *efi_vars; /* file of the VM's EFI variables; NULL = they are gone at the end */
 	const char *boot_order;        /* machine_firmware.boot_order; NULL = "adcn" */
 	bool boot_menu, firmware_text; /* _text: BIOS text output also on the first serial port */
@@ -116,8 +117,9 @@ int vm_new(const struct vm_config *cfg, struct vm **ret_vm, struct error *err) M
 void vm_free(struct vm *vm);
 /** vm_find_bios() - where a BIOS image was found on this host; NULL = nowhere. */
 const char *vm_find_bios(void);
-/** vm_find_efi() - likewise EFI firmware that has a template of its variables beside it. */
-const char *vm_find_efi(void);
+/** vm_find_efi() - likewise EFI firmware that has a template of its variables beside it; @secure:
+ * with Secure Boot on. */
+const char *vm_find_efi(bool secure);
 /** vm_run() - start the guest (@paused: leave that to vm_resume()) and run the loop until it ends.
  */
 int vm_run(struct vm *vm, bool paused, struct vm_result *ret_result) MUST_CHECK;

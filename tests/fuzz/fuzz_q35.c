@@ -61,15 +61,18 @@ static void set_up(void)
 			  MEM_PRIO_RAM, &map, &err) == 0);
 	bus_unlock(&g.h->bus);
 	pm = (struct acpi_pm *)dev_new(&acpi_pm_class, "pm", &g.h->sv);
-	pm->ich9 = pm->no_smi_cmd = true;
+	pm->ich9 = pm->no_smi_cmd = pm->smm = true;
 	add(&pm->dev);
 	g.hb = (struct q35_mch *)dev_new(&q35_mch_class, "mch", &g.h->sv);
 	g.hb->pam.ram = g.h->ram;
+	g.hb->smm = true;
+	g.hb->low_end = HARNESS_RAM;
 	add(&g.hb->dev);
 	lpc = (struct ich9_lpc *)dev_new(&ich9_lpc_class, "lpc", &g.h->sv);
 	lpc->bus = &g.hb->bus;
 	lpc->pm_moved = acpi_pm_moved;
 	lpc->pm_ctx = pm;
+	lpc->smi_locked = acpi_pm_lock_smi;
 	for (unsigned i = 0; i < 16; i++)
 		harness_irq(g.h, &lpc->pic[i], i);
 	for (unsigned i = 0; i < 8; i++)

@@ -6,7 +6,7 @@ What starts through EFI firmware (OVMF) on a PC.
   efi.py BOTHY shell      the firmware's shell; a variable outlives the machine; power off
   efi.py BOTHY grub       a disk with an EFI system partition: GRUB, then Linux through the EFI stub
   efi.py BOTHY cd         a CD that only EFI starts: GRUB, then Linux
-  efi.py BOTHY secure     firmware that needs system management mode is refused, with the reason
+  efi.py BOTHY secure     Secure Boot: Debian's signed shim, GRUB and kernel; a changed kernel; -c 2 too
   efi.py BOTHY memtest    Memtest86+ for EFI, started by the shell, through tests 0 to 3
 
 Further words are options of `bothy run`. A tool or package that is missing skips the test.
@@ -22,6 +22,7 @@ from boot import BOOT_SECONDS, need, run, write
 from guest import Guest, check, images, main, work_dir
 
 OVMF = "/usr/share/OVMF/OVMF_CODE_4M.fd"
+SECURE_OVMF = "/usr/share/OVMF/OVMF_CODE_4M.ms.fd"
 SECTOR = 512
 
 
@@ -170,14 +171,42 @@ def memtest(bothy, *options):
                   counts and set(counts) == {"0"})
 
 
+def signed_disk(d):
+    """Debian's signed boot chain: shim, GRUB, kernel."""
+    shim, grub = "/usr/lib/shim/shimx64.efi.signed", "/usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed"
+    need(files=[SECURE_OVMF, shim, grub])
+    kernel, initrd = images()
+    write(f"{d}/grub.cfg", "serial --unit=0 --speed=115200\nterminal_output serial\n"
+          "echo 'signed GRUB says hello'\nsearch --file --set=root /vmlinuz\n"
+          "linux /vmlinuz console=ttyS0 init-exit\ninitrd /initrd.img\nboot\n")
+    return {"EFI/BOOT/BOOTX64.EFI": shim, "EFI/BOOT/grubx64.efi": grub,
+            "EFI/debian/grub.cfg": f"{d}/grub.cfg", "boot/grub/grub.cfg": f"{d}/grub.cfg",
+            "vmlinuz": kernel, "initrd.img": initrd}
+
+
 def secure(bothy, *options):
-    code = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"
-    need(files=[code, "/usr/share/qemu/firmware/50-edk2-x86_64-secure.json"])
     with work_dir() as d:
-        with open(f"{d}/disk.img", "wb") as f:
-            f.truncate(1 << 20)
-        with Guest(bothy, "--firmware", code, "--disk", f"{d}/disk.img,overlay", *options) as g:
-            g.expect_error(r"needs system management mode.*Use --firmware efi")
+        files = signed_disk(d)
+        words = ["--firmware", "efi-secure", "-m", "512M", "--net", "none", *options]
+        with Guest(bothy, *words, "--disk", esp_disk(d, files) + ",overlay") as g:
+            plain(g, r"signed GRUB says hello", BOOT_SECONDS)
+            plain(g, r"Secure boot enabled", BOOT_SECONDS)
+            plain(g, r"bothy-guest: first line of /init", BOOT_SECONDS)
+            check("status 0 after power off", g.wait(60) == 0)
+        # a byte of the kernel changed: its signature does not hold any more
+        with open(files["vmlinuz"], "rb") as f:
+            kernel = bytearray(f.read())
+        kernel[len(kernel) // 2] ^= 1
+        with open(f"{d}/vmlinuz", "wb") as f:
+            f.write(kernel)
+        files["vmlinuz"] = f"{d}/vmlinuz"
+        with Guest(bothy, *words, "--disk", esp_disk(d, files) + ",overlay") as g:
+            plain(g, r"signed GRUB says hello", BOOT_SECONDS)
+            plain(g, r"(?i)bad shim signature|prohibited by secure boot|verification fail", BOOT_SECONDS)
+            check("a changed kernel does not start", True)
+        with Guest(bothy, "--firmware", SECURE_OVMF, "--machine", "pc", "--disk",
+                   f"{d}/disk.img,overlay", *options) as g:
+            g.expect_error(r"system management mode.*use --machine q35")
             check("status 1", g.wait(10) == 1)
 
 

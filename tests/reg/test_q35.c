@@ -21,7 +21,7 @@
 #define LPC(reg)              AT(0, 0x1f, 0, reg)
 
 /* Recorder pins: 8259 inputs from 0, IOAPIC inputs from 16. */
-enum { APIC = 16, POWER_OFF = 40, SCI };
+enum { APIC = 16, POWER_OFF = 40, SCI, SMI };
 
 /* A function with a memory BAR and INTA#. */
 struct leaf_regs {
@@ -88,7 +88,7 @@ struct board {
 	struct root_port *port[2];
 };
 
-static struct board *board_new(void)
+static struct board *board_with(bool smm)
 {
 	struct board *b = xnew(struct board);
 	struct mem_mapping *map;
@@ -103,16 +103,21 @@ static struct board *board_new(void)
 	bus_unlock(&b->h->bus);
 	b->pm = (struct acpi_pm *)dev_new(&acpi_pm_class, "pm", &b->h->sv);
 	b->pm->ich9 = b->pm->no_smi_cmd = true;
+	b->pm->smm = smm;
+	harness_irq(b->h, &b->pm->smi, SMI);
 	harness_irq(b->h, &b->pm->power_off, POWER_OFF);
 	harness_irq(b->h, &b->pm->sci, SCI);
 	harness_realize(b->h, &b->pm->dev);
 	b->hb = (struct q35_mch *)dev_new(&q35_mch_class, "mch", &b->h->sv);
 	b->hb->pam.ram = b->h->ram;
+	b->hb->smm = smm;
+	b->hb->low_end = HARNESS_RAM;
 	harness_realize(b->h, &b->hb->dev);
 	b->lpc = (struct ich9_lpc *)dev_new(&ich9_lpc_class, "lpc", &b->h->sv);
 	b->lpc->bus = &b->hb->bus;
 	b->lpc->pm_moved = acpi_pm_moved;
 	b->lpc->pm_ctx = b->pm;
+	b->lpc->smi_locked = acpi_pm_lock_smi;
 	for (unsigned i = 0; i < 16; i++)
 		harness_irq(b->h, &b->lpc->pic[i], i);
 	for (unsigned i = 0; i < 8; i++)
@@ -128,6 +133,11 @@ static struct board *board_new(void)
 	outl(b->h, 0xcf8, 0x80000060);
 	outl(b->h, 0xcfc, ECAM | 1);
 	return b;
+}
+
+static struct board *board_new(void)
+{
+	return board_with(false);
 }
 
 static void board_free(struct board *b)
@@ -209,6 +219,46 @@ static void test_lpc(void **state)
 
 	harness_run(b->h, rows, ARRAY_SIZE(rows));
 	harness_check_state_roundtrip(&b->lpc->dev);
+	harness_check_state_roundtrip(&b->pm->dev);
+	board_free(b);
+}
+
+/* Only with firmware that needs it: SMI_EN, its lock, port b2h, TSEG. */
+static void test_smm(void **state)
+{
+	static const struct reg_row rows[] = {
+		{WRITE32, LPC(0x40), 0x601}, {WRITE8, LPC(0x44), 0x80},
+		{IN32, 0x630, 0, .cite = "ICH9 13.8.3.10: SMI_EN"}, {OUT8, 0xb2, 0x12}, {RISES, SMI, 0},
+		{OUT32, 0x630, 0x20}, {OUT8, 0xb2, 0x12}, {RISES, SMI, 0}, {OUT32, 0x630, 0x21}, {OUT8, 0xb3, 1}, {RISES, SMI, 0},
+		{OUT8, 0xb2, 0x12}, {RISES, SMI, 1, .cite = "ICH9 13.8.3.10: APMC_EN"}, {IN8, 0xb2, 0x12},
+		{OUT32, 0x630, 0x20}, {IN32, 0x630, 0x20}, {OUT32, 0x630, 0x21},
+		{WRITE16, LPC(0xa0), 0x10}, {OUT32, 0x630, 0}, {IN32, 0x630, 0x01, .cite = "ICH9 13.8.1.1: SMI_LOCK"},
+		{WRITE16, LPC(0xa0), 0}, {READ16, LPC(0xa0), 0x10},
+		/* TSEG: the last MiB, or 2, 8, 16 */
+		{WRITE16, ECAM + 0x50, 0xffff}, {READ16, ECAM + 0x50, 16, .cite = "EDK2 Q35MchIch9.h: extended TSEG"},
+		{WRITE8, ECAM + 0x9e, 0x01}, {READ32, HARNESS_RAM - 4, 0, .cite = "MCH 5.1.27: G_SMRAME is clear"},
+		{WRITE8, ECAM + 0x9d, 0x0a}, {READ32, HARNESS_RAM - 4, 0xffffffff}, {READ32, HARNESS_RAM - (1 << 20), 0xffffffff}, {READ32, HARNESS_RAM - (1 << 20) - 4, 0},
+		{WRITE8, ECAM + 0x9e, 0x03}, {READ32, HARNESS_RAM - (1 << 20) - 4, 0xffffffff, .cite = "MCH 5.1.27: TSEG_SZ 01b, 2 MiB"}, {READ32, HARNESS_RAM - (2 << 20) - 4, 0},
+		{WRITE8, ECAM + 0x9d, 0x1a}, {WRITE8, ECAM + 0x9e, 0}, {READ8, ECAM + 0x9e, 0x3b, .cite = "MCH 5.1.26: D_LCK locks ESMRAMC"}, {READ32, HARNESS_RAM - 4, 0xffffffff},
+	};
+	struct board *b = board_with(true);
+	struct mem_mapping *map;
+	struct mem_ref ref;
+	struct error err = {0};
+
+	bus_lock(&b->h->bus);
+	assert_int_equal(mem_map_ram(b->h->mem, "rest", MIB, b->h->ram, MIB, HARNESS_RAM - MIB, false, MEM_PRIO_RAM, &map, &err), 0);
+	bus_unlock(&b->h->bus);
+	harness_run(b->h, rows, ARRAY_SIZE(rows));
+	mem_lookup_smm(b->h->mem, HARNESS_RAM - 4, &ref);
+	assert_int_equal(ref.kind, MEM_RAM);
+	assert_int_equal(ref.start, HARNESS_RAM - 2 * MIB);
+	mem_lookup_smm(b->h->mem, 0xb1234, &ref);
+	assert_int_equal(ref.kind, MEM_RAM);
+	assert_int_equal(ref.block_off, 0xb1234);
+	mem_lookup_smm(b->h->mem, HARNESS_RAM - 2 * MIB - 1, &ref);
+	assert_int_equal(ref.start + ref.len, HARNESS_RAM - 2 * MIB);
+	harness_check_state_roundtrip(&b->hb->dev);
 	harness_check_state_roundtrip(&b->pm->dev);
 	board_free(b);
 }
@@ -431,6 +481,7 @@ int main(void)
 		cmocka_unit_test(test_gpe),         cmocka_unit_test(test_routing),
 		cmocka_unit_test(test_reroute),     cmocka_unit_test(test_bridge),
 		cmocka_unit_test(test_hotplug),     cmocka_unit_test(test_slot_power),
+		cmocka_unit_test(test_smm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

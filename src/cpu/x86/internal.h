@@ -44,7 +44,18 @@ int x86_write_t(struct vcpu *v, unsigned table, gva_t lin, unsigned size,
 		const void *buf) MUST_CHECK;
 int x86_probe_t(struct vcpu *v, unsigned table, gva_t lin, unsigned size,
 		unsigned access) MUST_CHECK;
-/** x86_ref() - mem_lookup() through the TLB's memory of the last RAM run. vCPU thread. */
+/** x86_lookup() - mem_lookup() as this vCPU sees memory: SMRAM in system management mode. */
+static inline void x86_lookup(const struct vcpu *v, gpa_t gpa, struct mem_ref *ret)
+{
+	if (UNLIKELY(v->s.smm))
+		mem_lookup_smm(v->mem, gpa, ret);
+	else
+		mem_lookup(v->mem, gpa, ret);
+}
+/** x86_smi() - enter system management mode. Call at an instruction boundary, in activity RUN or
+ * HALT and not in that mode. SDM vol. 3, 32.3. x86_rsm() - RSM. (smm.c) */
+void x86_smi(struct vcpu *v);
+/** x86_ref() - x86_lookup() through the TLB's memory of the last RAM run. vCPU thread. */
 void x86_ref(struct vcpu *v, gpa_t gpa, struct mem_ref *ret);
 /** x86_walk_t() - page walk as table @table would need it. */
 int x86_walk_t(struct vcpu *v, gva_t lin, unsigned access, unsigned table,

@@ -10,7 +10,7 @@
  * with the exact ratio 2 to the TSC, so that guests derive both without measuring.
  *
  * UNMODELLED: arbitration priority (lowest-priority delivery compares PPRs, first CPU wins ties);
- * SMI delivery (dropped); the CMCI entry (MCG_CAP reports none); EOI-broadcast suppression;
+ * the CMCI entry (MCG_CAP reports none); EOI-broadcast suppression;
  * the remote IRR and delivery status bits (an interrupt is accepted at once).
  */
 #include "cpu/x86/internal.h"
@@ -170,7 +170,12 @@ static void accept_locked(struct vcpu *v, const struct msg *m)
 		v->s.sipi_vector = m->vector;
 		break;
 	case MODE_EXTINT: v->s.extint_pending = 1; break;
-	default: return; /* SMI, reserved */
+	case MODE_SMI:
+		if (!v->cpus->smm)
+			return;
+		v->s.smi_pending = 1;
+		break;
+	default: return; /* reserved */
 	}
 	vcpu_request(v, VCPU_REQ_EVENT);
 }

@@ -22,6 +22,7 @@ struct cpu_stop {
 struct cpu_set {
 	pthread_mutex_t lock;
 	struct bus *bus; /* borrowed */
+	bool smm;        /* the chip set has SMRAM; without, SMIs are dropped */
 	unsigned n;
 	struct vcpu *cpu[CPU_MAX];
 	struct bus_region mmio; /* 0xfee00000: registers of the accessing vCPU */

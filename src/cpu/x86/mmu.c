@@ -322,7 +322,7 @@ static void part_write(struct vcpu *v, const struct part *p, const uint8_t *from
 			if (!(off & 3))
 				lapic_mmio_write(v, off, (uint32_t)ld_le(from + i, n));
 		} else {
-			bus_mmio_write(v->bus, p->gpa + i, n, x);
+			(v->s.smm ? bus_mmio_write_smm : bus_mmio_write)(v->bus, p->gpa + i, n, x);
 		}
 		i += n;
 	}
@@ -555,7 +555,7 @@ static int debug_access(struct vcpu *v, gva_t lin, uint8_t *buf, size_t len, boo
 
 		if (x86_translate_debug(v, lin, &gpa))
 			return -EFAULT;
-		mem_lookup(v->mem, gpa, &ref);
+		x86_lookup(v, gpa, &ref);
 		if (ref.kind != MEM_RAM && (write || ref.kind != MEM_ROM))
 			return -EFAULT;
 		if (write) {

@@ -40,10 +40,12 @@ static void fetch_posted(struct vcpu *v, bool *init, bool *sipi, uint8_t *vector
 {
 	if (v->cpus)
 		pthread_mutex_lock(&v->cpus->lock);
-	*init = v->s.init_pending;
-	*sipi = v->s.sipi_pending;
+	/* SDM vol. 3, 32.3.1: INIT waits in system management mode. */
+	*init = v->s.init_pending && !v->s.smm;
+	*sipi = v->s.sipi_pending && !v->s.smm;
 	*vector = v->s.sipi_vector;
-	v->s.init_pending = v->s.sipi_pending = 0;
+	if (!v->s.smm)
+		v->s.init_pending = v->s.sipi_pending = 0;
 	*nmi = v->s.nmi_pending && !(v->s.shadow & X86_SHADOW_NMI) &&
 	       v->s.activity != X86_ACT_WAIT_SIPI;
 	if (*nmi)
@@ -109,8 +111,30 @@ static bool take_processor_events(struct vcpu *v, bool *ret_nmi)
 	return init;
 }
 
+/* An SMI waits in wait-for-SIPI and in system management mode itself, and comes before NMIs. */
+static bool fetch_smi(struct vcpu *v)
+{
+	bool smi;
+
+	if (LIKELY(!v->s.smi_pending) || v->s.smm || v->s.activity > X86_ACT_HALT)
+		return false;
+	if (v->cpus)
+		pthread_mutex_lock(&v->cpus->lock);
+	smi = v->s.smi_pending;
+	v->s.smi_pending = 0;
+	if (v->cpus)
+		pthread_mutex_unlock(&v->cpus->lock);
+	return smi;
+}
+
 static int poll_event(struct vcpu *v, bool nmi)
 {
+	if (fetch_smi(v)) {
+		if (nmi)
+			put_back_nmi(v);
+		x86_smi(v);
+		return X86_OK;
+	}
 	if (nmi)
 		return x86_interrupt(v, X86_NMI, true);
 	if (v->s.activity == X86_ACT_WAIT_SIPI)

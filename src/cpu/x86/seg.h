@@ -75,6 +75,9 @@ static inline bool x86_poll_needed(const struct vcpu *v)
 int x86_push(struct vcpu *v, unsigned size, uint64_t val) MUST_CHECK;
 int x86_pop(struct vcpu *v, unsigned size, uint64_t *ret_val) MUST_CHECK;
 
+/** x86_rsm() - RSM: back from system management mode; #UD outside it. SDM vol. 3, 32.3, 32.4. */
+int x86_rsm(struct vcpu *v) MUST_CHECK;
+
 /* Control registers and MSRs, shared by engines, direct boot and the gdb stub. */
 int x86_set_cr0(struct vcpu *v, uint64_t val) MUST_CHECK;
 int x86_set_cr4(struct vcpu *v, uint64_t val) MUST_CHECK;

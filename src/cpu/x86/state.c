@@ -132,12 +132,17 @@ static const struct state_field x86_fields[] = {
 	STATE_VAL(struct x86_state, a20_masked, .max = 1),
 	STATE_VAL(struct x86_state, pending_dbg, .max = 0xe00f),
 	STATE_VAL(struct x86_state, extint_pending, .max = 1),
-	STATE_PAD(struct x86_state, pad_),
+	STATE_VAL(struct x86_state, smi_pending, .max = 1),
+	STATE_VAL(struct x86_state, smm, .max = 3),
+	{.name = "pad_", .kind = STATE_PADDING, .offset = offsetof(struct x86_state, pad_), .size = 1,
+	 .count = 1},
+	STATE_VAL(struct x86_state, smbase),
+	STATE_PAD(struct x86_state, pad2_),
 	STATE_END
 };
 /* clang-format on */
 
-const struct state_desc x86_state_desc = STATE_DESC("x86", 1, struct x86_state, x86_fields);
+const struct state_desc x86_state_desc = STATE_DESC("x86", 2, struct x86_state, x86_fields);
 
 #define PAT_RESET 0x0007040600070406ull
 
@@ -167,6 +172,7 @@ static void reset_common(struct x86_state *s)
 	s->nmi_pending = s->init_pending = s->sipi_pending = 0;
 	s->pending_dbg = 0;
 	s->extint_pending = 0;
+	s->smm = 0;
 }
 
 static void reset_power_on(struct x86_state *s, bool bsp)
@@ -174,6 +180,7 @@ static void reset_power_on(struct x86_state *s, bool bsp)
 	memset(s, 0, sizeof(*s));
 	s->cr0 = X86_CR0_ET | X86_CR0_NW | X86_CR0_CD;
 	s->xcr0 = 1;
+	s->smbase = 0x30000;
 	s->pat = PAT_RESET;
 	s->misc_enable = BIT(0) | BIT(11) | BIT(12); /* fast strings; no BTS, no PEBS */
 	s->feature_control = 1;                      /* locked, nothing enabled */
@@ -337,17 +344,22 @@ static int check_lapic(struct x86_lapic *l, struct error *err)
 	return 0;
 }
 
+int x86_state_check(const struct x86_state *s, struct error *err)
+{
+	int r = check_control(s, err);
+
+	if (!r)
+		r = check_canonical(s, err);
+	return r ? r : check_segments(s, err);
+}
+
 int x86_state_loaded(struct x86_state *s, struct error *err)
 {
 	int r;
 
 	r = state_check(&x86_state_desc, s, err);
 	if (!r)
-		r = check_control(s, err);
-	if (!r)
-		r = check_canonical(s, err);
-	if (!r)
-		r = check_segments(s, err);
+		r = x86_state_check(s, err);
 	if (!r)
 		r = check_events(s, err);
 	if (!r)

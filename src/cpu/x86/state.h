@@ -133,6 +133,9 @@ enum x86_activity { X86_ACT_RUN, X86_ACT_HALT, X86_ACT_WAIT_SIPI, X86_ACT_SHUTDO
 /* interruptibility, bits of x86_state.shadow */
 enum { X86_SHADOW_STI = 1, X86_SHADOW_MOVSS = 2, X86_SHADOW_NMI = 4 /* NMIs blocked until IRET */ };
 
+/* system management mode, bits of x86_state.smm */
+enum { X86_SMM_IN = 1, X86_SMM_NMI = 2 /* NMIs were blocked before the SMI already */ };
+
 /* x87 and SIMD. ftw is the abridged tag byte of FXSAVE (1 = valid). SDM vol. 1, 10.5.1. */
 struct x86_fpu {
 	uint16_t fcw, fsw;
@@ -198,7 +201,11 @@ struct x86_state {
 	uint8_t a20_masked;     /* 1 = A20 gate closed (copy of the platform's) */
 	uint32_t pending_dbg;   /* DR6 bits of a trap #DB to raise before the next instruction */
 	uint8_t extint_pending; /* 0, 1: an ExtINT message asks for an INTA cycle at the PIC */
-	uint8_t pad_[3];
+	uint8_t smi_pending;    /* 0, 1 */
+	uint8_t smm;            /* X86_SMM_ bits */
+	uint8_t pad_;
+	uint32_t smbase; /* where SMIs save the state and start: SDM vol. 3, 32.4 */
+	uint8_t pad2_[4];
 };
 
 extern const struct state_desc x86_state_desc;
@@ -208,6 +215,8 @@ extern const struct state_desc x86_state_desc;
  * @init: INIT instead of RESET: FPU, SIMD, MTRRs, most MSRs and the TSC are kept. */
 void x86_state_reset(struct x86_state *s, bool bsp, uint32_t apic_id, bool init);
 
+/** x86_state_check() - the part of it about control registers, bases and segments. */
+int x86_state_check(const struct x86_state *s, struct error *err) MUST_CHECK;
 /** x86_state_loaded() - cross-check a loaded state (reserved bits, canonical bases, modes that
  * cannot be); 0 or -EINVAL with the field named. */
 int x86_state_loaded(struct x86_state *s, struct error *err) MUST_CHECK;

@@ -53,7 +53,7 @@ void x86_ref(struct vcpu *v, gpa_t gpa, struct mem_ref *ret)
 					.len = t->run.len};
 		return;
 	}
-	mem_lookup(v->mem, gpa, ret);
+	x86_lookup(v, gpa, ret);
 	/* With A20 closed an address can lie outside the run that answers for it. */
 	if (ret->kind == MEM_RAM && gpa >= ret->start && gpa - ret->start < ret->len &&
 	    ret->block_off >= gpa - ret->start) {
@@ -113,7 +113,7 @@ static bool pt_set(struct vcpu *v, const struct level *l, unsigned size, uint64_
 	if (!ok)
 		return false;
 	if (UNLIKELY(mem_dirty_on(v->mem))) {
-		mem_lookup(v->mem, l->gpa, &ref);
+		x86_lookup(v, l->gpa, &ref);
 		if (ref.kind == MEM_RAM)
 			mem_block_written(v->mem, ref.block, ref.block_off, size);
 	}

@@ -17,14 +17,15 @@
  * The timer counts guest time in 3.579545 MHz ticks. TMR_STS is set when its top bit (23 or 31)
  * changes; that is worked out when somebody looks, and a vtimer runs only while TMR_EN waits.
  *
- * SCI is level: an enabled PM1 event or GPE with SCI_EN set. While SCI_EN is clear the events would
- * be SMIs; there is no SMM here and they stay pending.
+ * SCI is level: an enabled PM1 event or GPE with SCI_EN set. UNMODELLED: while SCI_EN is clear the
+ * events would be SMIs; they stay pending.
  *
  * Sleep: SLP_EN with the type of S5 pulses power_off. UNMODELLED: S1..S4. They are refused in the
  * way of a machine that wakes up at once: WAK_STS is set and the CPU goes on.
  * The ICH9 also powers off with type 000b, which its data sheet has as "on": EDK2 writes that.
- * There is no SMM, so SMI_EN has APMC_EN set from the start, which firmware takes as "SMM is set up
- * already".
+ * Without SMM, SMI_EN has APMC_EN set from the start, which firmware takes as "SMM is set up
+ * already". With it, a write to b2h is an SMI while GBL_SMI_EN and APMC_EN are set (13.8.3.10), and
+ * SMI_LOCK of the LPC bridge keeps GBL_SMI_EN as it is.
  * UNMODELLED: GPEs 16 to 63, TCO. UNMODELLED: bus master status (never set), global lock (GBL_RLS
  * is ignored), 4-second override.
  */
@@ -115,14 +116,14 @@ static void cnt_write(struct acpi_pm *pm, uint16_t val, uint16_t mask)
 	pm->s.pm1_sts |= STS_WAK;
 }
 
-enum { SMI_EN_APMC = 0x20 };
+enum { SMI_EN_GBL = 0x01, SMI_EN_APMC = 0x20, SMI_EN_KEPT = 0x0007687f /* less EOS */ };
 
 static uint32_t pm_dword(struct acpi_pm *pm, unsigned at)
 {
 	if (pm->ich9 && at >= ACPI_GPE0)
 		return at == ACPI_ICH9_GPE0_STS  ? pm->s.gpe_sts
 		       : at == ACPI_ICH9_GPE0_EN ? pm->s.gpe_en
-		       : at == ACPI_ICH9_SMI_EN  ? SMI_EN_APMC
+		       : at == ACPI_ICH9_SMI_EN  ? pm->s.smi_en
 						 : 0;
 	switch (at) {
 	case ACPI_PM1A_EVT: return pm->s.pm1_sts | (uint32_t)pm->s.pm1_en << 16;
@@ -141,6 +142,23 @@ static uint64_t pm_read(void *ctx, uint64_t off, unsigned size)
 	return pm_dword(pm, off & ~3u) >> (off & 3) * 8;
 }
 
+/* ICH9 13.8.3.10. GBL_SMI_EN can be set but not cleared once SMI_LOCK is set. */
+static void smi_en_write(struct acpi_pm *pm, uint32_t val, uint32_t mask)
+{
+	uint32_t old = pm->s.smi_en;
+
+	pm->s.smi_en = ((old & ~mask) | (val & mask)) & SMI_EN_KEPT;
+	if (pm->s.smi_lock)
+		pm->s.smi_en = (pm->s.smi_en & ~(uint32_t)SMI_EN_GBL) | (old & SMI_EN_GBL);
+}
+
+void acpi_pm_lock_smi(void *ctx, bool locked)
+{
+	struct acpi_pm *pm = ctx;
+
+	pm->s.smi_lock = locked;
+}
+
 static void pm_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 {
 	struct acpi_pm *pm = ctx;
@@ -155,6 +173,8 @@ static void pm_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 			pm->s.gpe_sts &= (uint16_t)~v;
 		else if ((off & ~3u) == ACPI_ICH9_GPE0_EN)
 			pm->s.gpe_en = (uint16_t)((pm->s.gpe_en & ~lo) | v);
+		else if ((off & ~3u) == ACPI_ICH9_SMI_EN && pm->smm)
+			smi_en_write(pm, v, mask);
 		pm_update(pm);
 		return;
 	}
@@ -190,11 +210,13 @@ static void apm_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 		return;
 	}
 	pm->s.apm_cmd = (uint8_t)val;
-	if (pm->s.apm_cmd == ACPI_ENABLE)
+	if (pm->s.apm_cmd == ACPI_ENABLE && !pm->no_smi_cmd)
 		pm->s.pm1_cnt |= CNT_SCI_EN;
-	else if (pm->s.apm_cmd == ACPI_DISABLE)
+	else if (pm->s.apm_cmd == ACPI_DISABLE && !pm->no_smi_cmd)
 		pm->s.pm1_cnt &= (uint16_t)~CNT_SCI_EN;
 	pm_update(pm);
+	if (pm->smm && (pm->s.smi_en & SMI_EN_GBL) && (pm->s.smi_en & SMI_EN_APMC))
+		irq_pulse(&pm->smi);
 }
 
 void acpi_power_button(struct acpi_pm *pm)
@@ -245,7 +267,7 @@ static int acpi_pm_realize(struct dev *d, struct error *err)
 				      .read = apm_read,
 				      .write = apm_write,
 				      .ctx = pm};
-	if (!pm->no_smi_cmd)
+	if (!pm->no_smi_cmd || pm->smm)
 		r = bus_map_pio(d->sv->bus, &pm->apm, ACPI_SMI_CMD, err);
 	if (!r && pm->base)
 		r = bus_map_pio(d->sv->bus, &pm->pm, pm->base, err);
@@ -269,6 +291,7 @@ static void acpi_pm_reset(struct dev *d, enum dev_reset kind)
 
 	pm->s = (struct acpi_pm_regs){.timer_seen = pm_ticks(pm),
 				      .pm1_cnt = pm->no_smi_cmd ? CNT_SCI_EN : 0,
+				      .smi_en = pm->smm ? 0 : SMI_EN_APMC,
 				      .gpe_lines = pm->s.gpe_lines};
 	pm_update(pm);
 }
@@ -280,6 +303,7 @@ static int acpi_pm_loaded(struct dev *d, struct error *err)
 	pm->s.pm1_sts &= PM1_STS_ALL;
 	pm->s.pm1_en &= PM1_EVENTS;
 	pm->s.pm1_cnt &= CNT_KEPT;
+	pm->s.smi_en = pm->smm ? pm->s.smi_en & SMI_EN_KEPT : SMI_EN_APMC;
 	pm->s.timer_seen = MIN(pm->s.timer_seen, pm_ticks(pm));
 	pm_drive(pm);
 	return 0;
@@ -296,12 +320,16 @@ static const struct state_field acpi_pm_fields[] = {
 	STATE_VAL(struct acpi_pm_regs, gpe_lines),
 	STATE_VAL(struct acpi_pm_regs, apm_cmd),
 	STATE_VAL(struct acpi_pm_regs, apm_sts),
-	STATE_PAD(struct acpi_pm_regs, pad_),
+	STATE_VAL(struct acpi_pm_regs, smi_lock, .max = 1),
+	{.name = "pad_", .kind = STATE_PADDING, .offset = offsetof(struct acpi_pm_regs, pad_), .size = 1,
+	 .count = 1},
+	STATE_VAL(struct acpi_pm_regs, smi_en),
+	STATE_PAD(struct acpi_pm_regs, pad2_),
 	STATE_END};
 /* clang-format on */
 
 static const struct state_desc acpi_pm_state =
-	STATE_DESC("acpi-pm", 1, struct acpi_pm_regs, acpi_pm_fields);
+	STATE_DESC("acpi-pm", 2, struct acpi_pm_regs, acpi_pm_fields);
 
 const struct dev_class acpi_pm_class = {
 	.name = "acpi-pm",

@@ -36,7 +36,10 @@ struct acpi_pm_regs {
 	uint16_t gpe_sts, gpe_en;
 	uint16_t gpe_lines;       /* input levels; survives reset (they are wires) */
 	uint8_t apm_cmd, apm_sts; /* ports b2h, b3h */
-	uint8_t pad_[2];
+	uint8_t smi_lock;         /* SMI_LOCK of the LPC bridge */
+	uint8_t pad_;
+	uint32_t smi_en; /* ICH9 */
+	uint8_t pad2_[4];
 };
 
 struct acpi_pm {
@@ -46,10 +49,12 @@ struct acpi_pm {
 	uint16_t base;   /* first I/O port of the block; 0 = not mapped until acpi_pm_moved() */
 	bool timer_32;   /* FADT TMR_VAL_EXT: the timer has 32 bits, else 24 */
 	bool ich9;       /* registers and sleep types of the ICH9 instead of PIIX4's */
-	bool no_smi_cmd; /* FADT SMI_CMD = 0: no ports b2h/b3h, SCI_EN is always set */
+	bool smm;        /* ICH9: a write to port b2h can be an SMI */
+	bool no_smi_cmd; /* FADT SMI_CMD = 0: ports b2h/b3h only with `smm`, SCI_EN is always set */
 	/* outputs */
 	struct irq sci;       /* level */
 	struct irq power_off; /* pulse: SLP_EN with the type of S5 */
+	struct irq smi;       /* pulse: SMI# */
 	/* private */
 	struct bus_region pm, apm;
 	struct vtimer timer;
@@ -60,6 +65,10 @@ extern const struct dev_class acpi_pm_class;
 /** acpi_pm_moved() - the block moves to @base, or goes away. Fits piix4_pm.pm_moved.
  * @ctx: the struct acpi_pm. Bus lock held. A range that is taken leaves the block unmapped. */
 void acpi_pm_moved(void *ctx, bool enabled, uint16_t base);
+
+/** acpi_pm_lock_smi() - SMI_LOCK of the LPC bridge. @ctx: the struct acpi_pm. Bus lock held. Fits
+ * ich9_lpc.smi_locked. */
+void acpi_pm_lock_smi(void *ctx, bool locked);
 
 /** acpi_power_button() - the power button was pressed. Bus lock held. ACPI 6.4, 4.8.3.2.2.1 */
 void acpi_power_button(struct acpi_pm *pm);

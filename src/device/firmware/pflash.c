@@ -274,6 +274,8 @@ static void pflash_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 	struct pflash *p = ctx;
 	uint8_t byte = (uint8_t)val;
 
+	if (p->smm_only && !p->dev.sv->bus->by_smm)
+		return;
 	switch (p->s.mode) {
 	case MODE_PROGRAM:
 		program(p, off, byte);

@@ -39,6 +39,7 @@ struct pflash {
 	 * contents are gone at the end. */
 	int (*store)(void *ctx, uint64_t off, const void *bytes, size_t len);
 	void *store_ctx;
+	bool smm_only; /* takes commands from system management mode alone */
 	/* private */
 	struct ram_block *block;
 	struct bus_region region;

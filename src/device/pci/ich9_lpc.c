@@ -12,8 +12,8 @@
  * 31 (10.1.40 to 10.1.47); for others, which real boards don't have there, the four pins of device
  * n are PIRQ E to H, turned by n.
  *
- * UNMODELLED: LPC decode ranges, GPIO, BIOS control, TCO, SMIs (these hold what is written or read
- * as zero); HPTC: the HPET always decodes; function disable.
+ * UNMODELLED: LPC decode ranges, GPIO, BIOS control, TCO, SMIs but for port b2h (these hold what is
+ * written or read as zero); HPTC: the HPET always decodes; function disable.
  */
 #include "device/pci/ich9_lpc.h"
 
@@ -25,6 +25,8 @@ enum {
 	LPC_PMBASE = 0x40,
 	LPC_ACPI_CNTL = 0x44,
 	ACPI_CNTL_ENABLE = 0x80,
+	LPC_GEN_PMCON_1 = 0xa0,
+	GEN_PMCON_1_SMI_LOCK = 0x10,
 	LPC_PIRQA = 0x60,
 	LPC_PIRQE = 0x68,
 	PIRQ_NONE = 0x80,
@@ -216,6 +218,16 @@ static void pm_update(struct ich9_lpc *p, bool always)
 		p->pm_moved(p->pm_ctx, enabled, base);
 }
 
+/* GEN_PMCON_1.SMI_LOCK stays set until reset (13.8.1.1). */
+static void lock_update(struct ich9_lpc *p)
+{
+	bool locked = p->s.pci.cfg[LPC_GEN_PMCON_1] & GEN_PMCON_1_SMI_LOCK;
+
+	p->f.wmask[LPC_GEN_PMCON_1] = locked ? 0xff & ~GEN_PMCON_1_SMI_LOCK : 0xff;
+	if (p->smi_locked)
+		p->smi_locked(p->pm_ctx, locked);
+}
+
 static void config_written(struct pci_func *f, unsigned off, unsigned size)
 {
 	struct ich9_lpc *p = CONTAINER_OF(f, struct ich9_lpc, f);
@@ -224,6 +236,8 @@ static void config_written(struct pci_func *f, unsigned off, unsigned size)
 		pm_update(p, false);
 	if (off < LPC_PIRQE + 4 && off + size > LPC_PIRQA)
 		pic_update(p);
+	if (off <= LPC_GEN_PMCON_1 && off + size > LPC_GEN_PMCON_1)
+		lock_update(p);
 	if (off + size > LPC_RCBA)
 		rcba_update(p);
 }
@@ -286,14 +300,17 @@ static void lpc_reset(struct dev *d, enum dev_reset kind)
 	pic_update(p);
 	rcba_update(p);
 	pm_update(p, true);
+	lock_update(p);
 }
 
 static int lpc_loaded(struct dev *d, struct error *err)
 {
 	struct ich9_lpc *p = to_lpc(d);
 	uint8_t want[ICH9_RCBA_BYTES];
-	int r = pci_func_loaded(&p->f, err);
+	int r;
 
+	p->f.wmask[LPC_GEN_PMCON_1] = 0xff;
+	r = pci_func_loaded(&p->f, err);
 	if (r < 0)
 		return r;
 	memcpy(want, p->s.chip, sizeof(want));
@@ -312,6 +329,7 @@ static int lpc_loaded(struct dev *d, struct error *err)
 	pic_update(p);
 	rcba_update(p);
 	pm_update(p, true);
+	lock_update(p);
 	return 0;
 }
 

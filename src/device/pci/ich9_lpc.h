@@ -33,6 +33,8 @@ struct ich9_lpc {
 	struct irq pic[16], apic[8];
 	/* the PM block moved, or went away; as piix4_pm.pm_moved. May be NULL */
 	void (*pm_moved)(void *ctx, bool enabled, uint16_t base);
+	/* GEN_PMCON_1.SMI_LOCK is as @locked says; with pm_ctx. May be NULL */
+	void (*smi_locked)(void *ctx, bool locked);
 	void *pm_ctx;
 	/* private */
 	struct bus_region rcba;

@@ -6,12 +6,17 @@
  *   60h PCIEXBAR   memory-mapped configuration space: bus << 20 | device << 15 | function << 12
  *   90h PAM0..6    who answers from C0000h to FFFFFh (pam.c)
  *   9dh SMRAM      the window at A0000h
+ *   9eh ESMRAMC    TSEG: the end of low RAM, for system management mode alone
  *
  * Extended configuration space (100h-fffh) of every function reads as zeros: no capabilities.
  *
- * UNMODELLED: system management mode, so SMRAM is visible while D_OPEN and G_SMRAME are set and
- * TSEG doesn't exist; EPBAR, MCHBAR, DMIBAR, remapping and DRAM limits hold what is written; the
- * graphics port (device 1) and device 2.
+ * Only firmware that needs it gets system management mode (`smm`); without, SMRAM is visible while
+ * D_OPEN and G_SMRAME are set, and TSEG doesn't exist. 50h, reserved in the data sheet, is how EDK2
+ * asks virtual machines for a TSEG of another size: FFFFh written there reads as that many MiB, and
+ * TSEG_SZ = 11b chooses it (OvmfPkg/Include/IndustryStandard/Q35MchIch9.h names the registers).
+ *
+ * UNMODELLED: high SMRAM (H_SMRAME), SMRAM errors; EPBAR, MCHBAR, DMIBAR, remapping and DRAM limits
+ * hold what is written; the graphics port (device 1) and device 2.
  */
 #include "device/pci/q35_mch.h"
 
@@ -20,8 +25,10 @@
 #include "base/bits.h"
 
 enum { MCH_PCIEXBAR = 0x60, MCH_PAM0 = 0x90, MCH_SMRAM = 0x9d };
+enum { MCH_EXT_TSEG = 0x50, MCH_ESMRAMC = 0x9e, EXT_TSEG_MIB = 16 };
+enum { TSEG_ENABLE = 0x01, TSEG_SIZE_SHIFT = 1 };
 enum { PCIEXBAR_ENABLE = 1 };
-enum { SMRAM_OPEN = 0x40, SMRAM_LOCK = 0x10, SMRAM_ENABLE = 0x08 };
+enum { SMRAM_OPEN = 0x40, SMRAM_CLOSED = 0x20, SMRAM_LOCK = 0x10, SMRAM_ENABLE = 0x08 };
 
 static const struct state_field mch_fields[] = {
 	STATE_STRUCT(struct q35_mch_regs, pci, pci_regs_fields),
@@ -55,6 +62,8 @@ static const struct {
 	{0x9d, 1, 0x02, 0x78},     /* SMRAM: C_BASE_SEG reads 010b */
 	{0x9e, 1, 0x38, 0x00},     /* ESMRAMC: no TSEG */
 	{0xa0, 2, 0x0001, 0x01ff}, {0xa2, 2, 0x0000, 0xffff}, /* TOM, TOUUD */
+	{0xa4, 4, 0, 0xfff00000}, {0xa8, 4, 0, 0xfff00000}, /* GBSM, BGSM */
+	{0xac, 4, 0, 0xfff00000}, /* TSEGMB: holds what is written; TSEG ends where RAM does */
 	{0xb0, 2, 0x0010, 0xfff0}, /* TOLUD */
 	{0xca, 2, 0x0000, 0x1fff}, /* ERRCMD */
 	{0xdc, 4, 0x00000000, 0xffffffff}, /* SKPD */
@@ -122,6 +131,52 @@ static void smram_lock(struct q35_mch *h)
 	if (*smram & SMRAM_LOCK)
 		*smram &= (uint8_t)~SMRAM_OPEN;
 	h->f.wmask[MCH_SMRAM] = *smram & SMRAM_LOCK ? 0x20 : 0x78;
+	h->f.wmask[MCH_ESMRAMC] = h->smm && !(*smram & SMRAM_LOCK) ? 0x07 : 0;
+}
+
+static uint64_t ones_read(void *ctx, uint64_t off, unsigned size)
+{
+	return mask_bytes(size);
+}
+
+static void lost_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
+{
+}
+
+/* 5.1.27: at the end of low RAM; hidden from everyone but system management mode. */
+static void tseg_update(struct q35_mch *h, bool enabled)
+{
+	static const uint8_t mib[4] = {1, 2, 8, EXT_TSEG_MIB};
+	uint8_t reg = h->s.pci.cfg[MCH_ESMRAMC];
+	uint64_t size = mib[reg >> TSEG_SIZE_SHIFT & 3] * MIB;
+	struct mem_space *mem = h->dev.sv->mem;
+	struct error err = {0};
+
+	if (!(reg & TSEG_ENABLE) || !h->pam.ram || size > h->low_end - MIB)
+		enabled = false;
+	if (h->tseg.mapped && enabled && h->tseg.size == size)
+		return;
+	mem_smram_set(mem, 1, 0, NULL, 0, 0);
+	bus_unmap_mmio(h->dev.sv->bus, &h->tseg);
+	if (!enabled)
+		return;
+	h->tseg.size = size;
+	if (bus_map_mmio(h->dev.sv->bus, &h->tseg, h->low_end - size, MEM_PRIO_TOP, &err) < 0)
+		guest_error(&h->dev, "TSEG: %s", err.text);
+	else
+		mem_smram_set(mem, 1, h->low_end - size, h->pam.ram, h->low_end - size, size);
+}
+
+static void smm_update(struct q35_mch *h)
+{
+	uint8_t smram = h->s.pci.cfg[MCH_SMRAM];
+	bool enabled = smram & SMRAM_ENABLE, low = enabled && !(smram & SMRAM_CLOSED);
+
+	if (ld_le16(&h->s.pci.cfg[MCH_EXT_TSEG]) == 0xffff)
+		st_le16(&h->s.pci.cfg[MCH_EXT_TSEG], EXT_TSEG_MIB);
+	mem_smram_set(h->dev.sv->mem, 0, 0xa0000, h->pam.ram, 0xa0000,
+		      low && h->pam.ram ? 0x20000 : 0);
+	tseg_update(h, enabled);
 }
 
 static void update(struct q35_mch *h)
@@ -130,13 +185,15 @@ static void update(struct q35_mch *h)
 
 	smram_lock(h);
 	smram = h->s.pci.cfg[MCH_SMRAM];
+	if (h->smm)
+		smm_update(h);
 	pam_update(&h->pam, (smram & SMRAM_OPEN) && (smram & SMRAM_ENABLE));
 	ecam_update(h);
 }
 
 static void config_written(struct pci_func *f, unsigned off, unsigned size)
 {
-	if (off + size > MCH_PCIEXBAR && off <= MCH_SMRAM)
+	if (off + size > MCH_EXT_TSEG && off <= MCH_ESMRAMC)
 		update(CONTAINER_OF(f, struct q35_mch, f));
 }
 
@@ -171,6 +228,8 @@ static int mch_realize(struct dev *d, struct error *err)
 		pci_config_def(&h->f, rows[i].reg, rows[i].size, rows[i].reset, rows[i].wmask);
 	st_le16(&h->f.w1c[PCI_STATUS], 0x7100);
 	st_le16(&h->f.w1c[0xc8], 0x1fff); /* ERRSTS */
+	if (h->smm)
+		pci_config_def(&h->f, MCH_EXT_TSEG, 2, EXT_TSEG_MIB, 0xffff);
 	if (h->shadow_at_reset) {
 		h->f.reset[MCH_PAM0] = 0x30;
 		memset(&h->f.reset[MCH_PAM0 + 1], 0x33, 6);
@@ -181,6 +240,13 @@ static int mch_realize(struct dev *d, struct error *err)
 				      .impl = WIDTH_124,
 				      .read = ecam_read,
 				      .write = ecam_write,
+				      .ctx = h};
+	h->tseg = (struct bus_region){.name = "tseg",
+				      .size = MIB,
+				      .valid = WIDTH_ANY,
+				      .impl = WIDTH_ANY,
+				      .read = ones_read,
+				      .write = lost_write,
 				      .ctx = h};
 	h->f.config_written = config_written;
 	r = pci_func_add(&h->f, &h->bus, PCI_DEVFN(0, 0), err);
@@ -194,6 +260,7 @@ static void mch_unrealize(struct dev *d)
 	struct q35_mch *h = CONTAINER_OF(d, struct q35_mch, dev);
 
 	bus_unmap_mmio(d->sv->bus, &h->ecam);
+	bus_unmap_mmio(d->sv->bus, &h->tseg);
 	pam_done(&h->pam);
 	pci_host_done(&h->host);
 	pci_func_done(&h->f);
@@ -214,6 +281,7 @@ static int mch_loaded(struct dev *d, struct error *err)
 	int r;
 
 	h->f.wmask[MCH_SMRAM] = 0x78;
+	h->f.wmask[MCH_ESMRAMC] = h->smm ? 0x07 : 0;
 	r = pci_func_loaded(&h->f, err);
 	if (r < 0)
 		return r;

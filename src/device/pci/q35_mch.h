@@ -27,8 +27,10 @@ struct q35_mch {
 	struct pam pam;
 	uint16_t subsystem_vendor, subsystem; /* as in struct i440fx */
 	bool shadow_at_reset;
+	bool smm;         /* SMRAM is for system management mode, and can be part of RAM's end */
+	uint64_t low_end; /* of RAM below 4 GiB */
 	/* private */
-	struct bus_region ecam;
+	struct bus_region ecam, tseg; /* tseg: what others than SMM see there */
 	uint64_t ecam_at;
 };
 

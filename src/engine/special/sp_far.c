@@ -92,8 +92,7 @@ int sp_SYSEXIT(struct vcpu *v, const struct insn *in)
 	return x86_sysexit(v, (in->rex & 8) ? 8 : 4);
 }
 
-/* Outside system-management mode, which no machine of ours enters. SDM vol. 3, 32.3. */
 int sp_RSM(struct vcpu *v, const struct insn *in)
 {
-	return x86_ud(v);
+	return x86_rsm(v);
 }
