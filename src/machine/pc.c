@@ -21,6 +21,7 @@
 #include "device/acpi/acpi_pm.h"
 #include "device/intc/ioapic.h"
 #include "device/misc/cf9.h"
+#include "device/misc/smbus.h"
 #include "device/pci/i440fx.h"
 #include "device/pci/piix3.h"
 #include "device/timer/mc146818.h"
@@ -35,6 +36,7 @@
 /* Where OVMF puts the PM block (OvmfPkg, PcdAcpiPmBaseAddress), and how large its window for PCI
  * above 4 GiB is, which it aligns to its size. */
 #define EFI_PM_BASE    0xb000u
+#define SMB_BASE       0xb100u /* where BIOSes put it */
 #define EFI_PCI64_SIZE (32 * GIB)
 
 #define PIIX3_DEVFN PCI_DEVFN(1, 0)
@@ -50,6 +52,7 @@ static int build_bridges(struct machine *m, struct error *err)
 	struct i440fx *hb = (struct i440fx *)dev_new(&i440fx_class, "i440fx", &m->sv);
 	struct piix3 *isa;
 	struct piix4_pm *pm;
+	struct smbus *smb;
 	int r;
 
 	hb->shadow_at_reset = !m->cfg.firmware.bios;
@@ -81,6 +84,15 @@ static int build_bridges(struct machine *m, struct error *err)
 	pm->bus = m->pci;
 	pm->pm_moved = acpi_pm_moved;
 	pm->pm_ctx = m->pm;
+	smb = (struct smbus *)dev_new(&smbus_class, "smbus", &m->sv);
+	smb->ram_size = m->cfg.ram_size;
+	r = parts_add(m, &smb->dev, err);
+	if (r < 0) {
+		dev_free(&pm->dev);
+		return r;
+	}
+	pm->smb_moved = smbus_moved;
+	pm->smb_ctx = smb;
 	return parts_add(m, &pm->dev, err);
 }
 
@@ -180,6 +192,9 @@ int pc_firmware(struct machine *m, struct error *err)
 		pci_bus_config_write(m->pci, PIIX3_DEVFN, 0x60 + i, 1, pirq_isa[i]);
 	pci_bus_config_write(m->pci, PM_DEVFN, 0x40, 4, MACHINE_PM_BASE | 1);
 	pci_bus_config_write(m->pci, PM_DEVFN, 0x80, 1, 1);
+	pci_bus_config_write(m->pci, PM_DEVFN, 0x90, 4, SMB_BASE | 1);
+	pci_bus_config_write(m->pci, PM_DEVFN, 0xd2, 1, 9);
+	pci_bus_config_write(m->pci, PM_DEVFN, PCI_COMMAND, 2, PCI_COMMAND_IO);
 	if (m->ide)
 		pci_bus_config_write(m->pci, IDE_DEVFN, 0x40, 4, 0x80008000); /* decode both */
 	r = pci_setup_bus(&setup, m->pci, PCI_DEVFN(1, 1), err);

@@ -29,6 +29,7 @@
 #include "device/misc/i8237.h"
 #include "device/misc/port92.h"
 #include "device/misc/postcode.h"
+#include "device/misc/smbus.h"
 #include "device/misc/testdev.h"
 #include "device/sound/ac97.h"
 #include "device/sound/hda.h"
@@ -578,6 +579,16 @@ static void poke_ehci(struct world *w, unsigned what)
 	}
 }
 
+static void wire_smbus(struct world *w, struct dev *d)
+{
+	((struct smbus *)d)->ram_size = 1536 * MIB;
+}
+
+static void poke_smbus(struct world *w, unsigned what)
+{
+	smbus_moved(w->dev, what & 7, 0xb100);
+}
+
 static void poke_hotplug(struct world *w, unsigned what)
 {
 	pci_hotplug_tell(DEV(pci_hotplug), (unsigned)take(w, 1) & 31, what & 1);
@@ -629,6 +640,7 @@ static const struct target targets[] = {
 	{&i8042_class,       {{0x60, 1}, {0x64, 1}}, NULL, poke_kbc},
 	{&acpi_pm_class,     {{0x600, 0x10}, {0xb2, 2}}, wire_pm, poke_pm},
 	{&pci_hotplug_class, {{PCI_HOTPLUG_PORT, PCI_HOTPLUG_SIZE}}, NULL, poke_hotplug},
+	{&smbus_class,       {{0xb100, SMBUS_SIZE}}, wire_smbus, poke_smbus},
 	{&cf9_class,         {{0xcf9, 1}}, NULL, NULL},
 	{&port92_class,      {{0x92, 1}}, NULL, NULL},
 	{&postcode_class,    {{0x80, 1}}, NULL, NULL},

@@ -222,10 +222,26 @@ static void pm_update(struct piix4_pm *p, bool always)
 		p->pm_moved(p->pm_ctx, enabled, base);
 }
 
+/* 7.2.3, 7.2.4: SMBBA counts while PCICMD and SMBHSTCFG enable it. */
+static void smb_update(struct piix4_pm *p, bool always)
+{
+	const uint8_t *cfg = p->s.pci.cfg;
+	bool enabled = (cfg[PCI_COMMAND] & PCI_COMMAND_IO) && (cfg[0xd2] & 1);
+	uint16_t base = ld_le16(&cfg[0x90]) & 0xfff0;
+
+	if (!always && enabled == p->smb_enabled && base == p->smb_base)
+		return;
+	p->smb_enabled = enabled;
+	p->smb_base = base;
+	if (p->smb_moved)
+		p->smb_moved(p->smb_ctx, enabled, base);
+}
+
 static void pm_config_written(struct pci_func *f, unsigned off, unsigned size)
 {
 	(void)off, (void)size;
 	pm_update(CONTAINER_OF(f, struct piix4_pm, f), false);
+	smb_update(CONTAINER_OF(f, struct piix4_pm, f), false);
 }
 
 static void pm_unrealize(struct dev *d)
@@ -259,6 +275,7 @@ static void pm_reset(struct dev *d, enum dev_reset kind)
 
 	pci_func_reset(&p->f, kind);
 	pm_update(p, true);
+	smb_update(p, true);
 }
 
 static int pm_loaded(struct dev *d, struct error *err)
@@ -266,8 +283,10 @@ static int pm_loaded(struct dev *d, struct error *err)
 	struct piix4_pm *p = CONTAINER_OF(d, struct piix4_pm, dev);
 	int r = pci_func_loaded(&p->f, err);
 
-	if (r == 0)
+	if (r == 0) {
 		pm_update(p, true);
+		smb_update(p, true);
+	}
 	return r;
 }
 

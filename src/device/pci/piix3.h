@@ -44,6 +44,11 @@ struct piix4_pm {
 	/* The I/O block of 64 bytes moves (PMBASE 40h, PMREGMISC 80h.0). Called at reset, load and
 	 * on changes only; a reset disables it. The ACPI device maps its registers here. */
 	void (*pm_moved)(void *ctx, bool enabled, uint16_t base);
+	/* likewise the SMBus registers */
+	void (*smb_moved)(void *ctx, bool enabled, uint16_t base);
+	void *smb_ctx;
+	bool smb_enabled; /* as last told */
+	uint16_t smb_base;
 	void *pm_ctx;
 	bool pm_enabled; /* last told */
 	uint16_t pm_base;
