@@ -2,10 +2,11 @@
 /*
  * What a guest needs to start from the network (net/nat_boot.h). libslirp has a TFTP server (RFC
  * 1350, 2347 to 2349) that opens files by name, and the worker it runs in can open nothing. So all
- * regular files below the directory are opened before the doors close, and a table in a memory file
- * says which descriptor has which name. When libslirp opens one, the SIGSYS handler looks it up and
- * gives a duplicate; libslirp seeks before each read, so that duplicates may share their position.
- * There is no way from a name the guest sends to any file that is not in the table.
+ * regular files below the directory are opened (a symbolic link counts when it leads to one of
+ * them) before the doors close, and a table in a memory file says which descriptor has which name.
+ * When libslirp opens one, the SIGSYS handler looks it up and gives a duplicate; libslirp seeks
+ * before each read, so that duplicates may share their position. There is no way from a name the
+ * guest sends to any file that is not in the table.
  *
  * libslirp says the boot file's name in the BOOTP field (RFC 951) and the server's in option 66;
  * option 67 (RFC 2132, 9.5) is put in here, as some loaders look at nothing else.
@@ -17,8 +18,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,9 +39,11 @@ struct entry {
 struct walk {
 	int table;
 	unsigned n;
+	char top[PATH_MAX]; /* resolved */
 };
 
-static int add_file(struct walk *w, const char *path, struct error *err)
+/* @path is the file's name for the guest, @where its place. */
+static int add_file(struct walk *w, const char *path, const char *where, struct error *err)
 {
 	struct entry e = {0};
 
@@ -47,7 +53,12 @@ static int add_file(struct walk *w, const char *path, struct error *err)
 				 "smaller directory",
 				 NAT_BOOT_FILES);
 	/* what cannot be read is not offered */
-	e.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	e.fd = open(where, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (e.fd < 0 && errno == EMFILE)
+		return error_set(err, -EMFILE,
+				 "network 'nat': too few descriptors to offer %u files by TFTP; "
+				 "raise the limit (ulimit -Hn) or use a smaller directory",
+				 w->n + 1);
 	if (e.fd < 0)
 		return 0;
 	strcpy(e.path, path);
@@ -55,6 +66,22 @@ static int add_file(struct walk *w, const char *path, struct error *err)
 		return error_set(err, -EIO, "network 'nat': memory file: %s", strerror(errno));
 	w->n++;
 	return 0;
+}
+
+/* Where a symbolic link leads to, below the directory but not to one that it is in itself. */
+static bool follow(const struct walk *w, const char *path, char where[PATH_MAX], struct stat *st)
+{
+	char name[NAT_PATH_MAX], own[PATH_MAX];
+	size_t top = strlen(w->top), len;
+
+	strcpy(name, path);
+	*strrchr(name, '/') = 0;
+	if (!realpath(path, where) || !realpath(name, own) || lstat(where, st) < 0 ||
+	    strncmp(where, w->top, top) != 0 || where[top] != '/')
+		return false;
+	len = strlen(where);
+	return !S_ISDIR(st->st_mode) || strncmp(own, where, len) != 0 ||
+	       (own[len] && own[len] != '/');
 }
 
 static int add_dir(struct walk *w, const char *dir, unsigned depth, struct error *err)
@@ -68,7 +95,8 @@ static int add_dir(struct walk *w, const char *dir, unsigned depth, struct error
 			     : error_set(err, -errno, "network 'nat': directory '%s': %s", dir,
 					 strerror(errno));
 	while (r == 0 && (de = readdir(d))) {
-		char path[NAT_PATH_MAX];
+		char path[NAT_PATH_MAX], target[PATH_MAX];
+		const char *where = path;
 		struct stat st;
 
 		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, "..") ||
@@ -79,8 +107,13 @@ static int add_dir(struct walk *w, const char *dir, unsigned depth, struct error
 		strcat(path, de->d_name);
 		if (lstat(path, &st) < 0)
 			continue;
+		if (S_ISLNK(st.st_mode)) {
+			if (!follow(w, path, target, &st))
+				continue;
+			where = target;
+		}
 		if (S_ISREG(st.st_mode))
-			r = add_file(w, path, err);
+			r = add_file(w, path, where, err);
 		else if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
 			r = add_dir(w, path, depth + 1, err);
 	}
@@ -88,13 +121,30 @@ static int add_dir(struct walk *w, const char *dir, unsigned depth, struct error
 	return r;
 }
 
+/* Those of the files do not become connections (set_limits() in nat_helper.c). */
+static void keep_descriptors(unsigned files)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_max = MIN(l.rlim_max, (rlim_t)NAT_DESCRIPTORS + files);
+		l.rlim_cur = MIN(l.rlim_cur, l.rlim_max);
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
 int nat_boot_keep(const struct nat_config *cfg, struct error *err)
 {
 	struct walk w = {0};
 	int r;
 
-	if (!cfg->tftp[0])
+	if (!cfg->tftp[0]) {
+		keep_descriptors(0);
 		return 0;
+	}
+	if (!realpath(cfg->tftp, w.top))
+		return error_set(err, -errno, "network 'nat': directory '%s': %s", cfg->tftp,
+				 strerror(errno));
 	w.table = memfd_create("tftp", MFD_CLOEXEC);
 	if (w.table < 0)
 		return error_set(err, -errno, "network 'nat': memory file: %s", strerror(errno));
@@ -105,6 +155,7 @@ int nat_boot_keep(const struct nat_config *cfg, struct error *err)
 		w.table = TABLE_FD;
 	}
 	r = add_dir(&w, cfg->tftp, 0, err);
+	keep_descriptors(w.n);
 	return r;
 }
 

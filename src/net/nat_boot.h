@@ -8,10 +8,12 @@
 
 #include "net/nat.h"
 
-#define NAT_BOOT_FILES 256u /* most files of a directory that are offered */
+#define NAT_DESCRIPTORS 1024u /* for all but these files */
+#define NAT_BOOT_FILES  2048u /* most files of a directory that are offered */
 
 /**
  * nat_boot_keep() - open every file below cfg->tftp, for nat_boot_open()
+ * Symbolic links that stay below the directory count as what they point to.
  * Before the sandbox closes. Nothing happens without cfg->tftp. -E2BIG, or -errno with text.
  */
 int nat_boot_keep(const struct nat_config *cfg, struct error *err) MUST_CHECK;

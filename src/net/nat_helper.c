@@ -28,6 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net/nat_boot.h"
+
 #define RETRY_FIRST_MS 100
 #define RETRY_MAX_MS   5000
 #define GOOD_LIFE_S    10
@@ -73,8 +75,9 @@ static bool read_config(struct nat_config *ret_cfg)
 }
 
 /*
- * No core files with other people's traffic in them, few descriptors, bounded memory: libslirp sets
- * aside 256 KiB for each of at most 1024 connections, most of it never touched.
+ * No core files with other people's traffic in them, few descriptors (the files that TFTP offers
+ * are among them), bounded memory: libslirp sets aside 256 KiB for each of at most 1024
+ * connections, most of it never touched.
  */
 static void set_limits(void)
 {
@@ -83,7 +86,7 @@ static void set_limits(void)
 		rlim_t max;
 	} limits[] = {
 		{RLIMIT_CORE, 0},
-		{RLIMIT_NOFILE, 1024},
+		{RLIMIT_NOFILE, NAT_DESCRIPTORS + NAT_BOOT_FILES},
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* shadows count */
 		{RLIMIT_DATA, 512 * MIB},
 #endif

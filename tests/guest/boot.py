@@ -11,6 +11,9 @@ the BIOS, and Linux's own drivers for those drives.
   boot.py BOTHY memtest         Memtest86+ from its ISO, on the text screen
   boot.py BOTHY menu            the BIOS's boot menu, by key, and --boot's order
   boot.py BOTHY network         iPXE's option ROM gets an address over virtio-net
+  boot.py BOTHY tftp            iPXE runs scripts it gets by TFTP
+  boot.py BOTHY chain           iPXE starts another iPXE by TFTP
+  boot.py BOTHY rescue          GRUB's rescue CD and diskette, used by keyboard
   boot.py BOTHY drives          Linux reads and writes IDE disk, CD and diskette
 
 Further words are options of `bothy run`. A tool or package that is missing skips the test.
@@ -242,9 +245,13 @@ def tftp(bothy, *options):
     with work_dir() as d:
         write(f"{d}/secret", "#!ipxe\necho this is not for you\n")
         write(f"{d}/tftp/sub/second.ipxe", "#!ipxe\necho second file of ${filename}\n"
-              "chain tftp://10.0.2.2//../secret || chain tftp://10.0.2.2/none || echo and no more\n")
+              "chain tftp://10.0.2.2//../secret || chain tftp://10.0.2.2/leak ||"
+              " chain tftp://10.0.2.2/none || echo and no more\n")
+        os.symlink("../secret", f"{d}/tftp/leak")
+        os.symlink("sub", f"{d}/tftp/link")
+        os.symlink("../sub", f"{d}/tftp/sub/circle")
         write(f"{d}/tftp/first.ipxe", "#!ipxe\necho first file\n"
-              "chain tftp://${next-server}/sub/second.ipxe\n")
+              "chain tftp://${next-server}/link/second.ipxe\n")
         with Guest(bothy, "--boot", "net", "--net",
                    f"nat,tftp={d}/tftp,bootfile=first.ipxe,model={model}", "-m", "64M") as g:
             g.expect(r"iPXE.*starting execution", BOOT_SECONDS)
@@ -255,9 +262,64 @@ def tftp(bothy, *options):
                   not any("not for you" in text for _, text in g.lines))
 
 
+def chain(bothy, *options):
+    """iPXE's option ROM starts the iPXE of Debian's package, with a script, over TFTP."""
+    lkrn = "/boot/ipxe.lkrn"
+    need(files=["/usr/lib/ipxe/qemu/pxe-virtio.rom", lkrn])
+    with work_dir() as d:
+        write(f"{d}/tftp/first.ipxe", "#!ipxe\necho first loader is ${version}\n"
+              "kernel ipxe.lkrn\ninitrd second.ipxe\nboot\n")
+        write(f"{d}/tftp/second.ipxe", "#!ipxe\necho second loader is ${version}\ndhcp\n"
+              "chain tftp://10.0.2.2/third.ipxe\n")
+        write(f"{d}/tftp/third.ipxe", "#!ipxe\necho third file, by ${net0/ip}\n")
+        shutil.copy(lkrn, f"{d}/tftp/")
+        with Guest(bothy, "--boot", "net", "--net", f"nat,tftp={d}/tftp,bootfile=first.ipxe",
+                   "-m", "128M", *options) as g:
+            g.expect(r"first loader is", BOOT_SECONDS)
+            g.expect(r"second loader is", BOOT_SECONDS)
+            check("another iPXE was started", True)
+            g.expect(r"third file, by 10\.0\.2\.15", BOOT_SECONDS)
+            check("it has an address and got a file", True)
+
+
+def rescue(bothy, *options):
+    """Debian's GRUB rescue images, CD and diskette, used at the screen."""
+    where = "/usr/lib/grub-rescue"
+    need(files=[f"{where}/grub-rescue-cdrom.iso", f"{where}/grub-rescue-floppy.img"])
+    with work_dir() as d:
+        os.environ["XDG_RUNTIME_DIR"] = d
+        shutil.copy(f"{where}/grub-rescue-floppy.img", f"{d}/floppy")
+        with open(f"{d}/floppy", "ab") as f:
+            f.truncate(1440 * 1024)
+        for words, drive in (([f"{where}/grub-rescue-cdrom.iso"], "(cd"),
+                             (["--floppy", f"{d}/floppy"], "(fd0)")):
+            with Guest(bothy, *words, "-m", "64M", "--net", "none", "--name", "r",
+                       *options) as g:
+                def shows(text, g=g):
+                    end, got = time.monotonic() + BOOT_SECONDS, ""
+                    while time.monotonic() < end and g.process.poll() is None and \
+                            text not in got:
+                        time.sleep(0.5)
+                        got = subprocess.run([bothy, "screen", "r"], stdout=subprocess.PIPE,
+                                             stderr=subprocess.DEVNULL, text=True,
+                                             check=False).stdout
+                    if text not in got:
+                        print(got)
+                    check(f"{text!r} is on the screen", text in got)
+                shows("GNU GRUB")
+                shows("Press enter to boot")
+                subprocess.run([bothy, "sendkey", "r", "c"], check=False)
+                shows("grub>")
+                subprocess.run([bothy, "type", "r", "ls\n"], check=False)
+                shows(drive)
+                subprocess.run([bothy, "type", "r", "halt\n"], check=False)
+                check("status 0 after halt", g.wait(60) == 0)
+
+
 TESTS = {"grub_cd": grub_cd, "reboot": reboot, "isolinux": isolinux, "diskette": diskette,
          "memtest": memtest, "menu": menu,
-         "network": network, "drives": drives, "tftp": tftp}
+         "network": network, "drives": drives, "tftp": tftp,
+         "chain": chain, "rescue": rescue}
 
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[2] not in TESTS:
