@@ -130,6 +130,13 @@ enum {
 	X86_SLOT_HASH_BIG = X86_SLOT_HASH_SMALL + X86_SLOTS_HASH,
 	X86_SLOTS = X86_SLOT_HASH_BIG + X86_SLOTS_HASH
 };
+/* Of translated code: where indirect jumps to @rip go on. What is entered checks mapping and mode.
+ */
+struct x86_jump {
+	uint64_t rip;
+	uint8_t *entry;
+};
+enum { X86_JUMPS = 32768 };
 enum { X86_GROUPS = 24, X86_TURNS = 8192 };
 enum { X86_SLOT_WRITE = 1, X86_SLOT_SUPER = 2, X86_SLOT_SETS = 4 };
 
@@ -241,6 +248,7 @@ struct vcpu {
 	uint32_t stop_seen;  /* the last stop it has obeyed or called; its own thread's */
 	int32_t turns[X86_TURNS]; /* of translated blocks: runs until they count as hot (engines) */
 	struct x86_slots slots;
+	struct x86_jump jump[X86_JUMPS]; /* by the low bits of RIP (engines) */
 };
 
 /* mode bits: everything a decoded block depends on. The first eight are the translation key. */

@@ -216,11 +216,21 @@ static void push_return(struct xlat *x)
 static void return_site(struct xlat *x)
 {
 	struct emit *m = &x->m;
+	uint64_t rip = return_rip(x);
 
-	EMIT(m, 0x49, 0xbb); /* mov r11, imm64 */
-	emit64(m, return_rip(x));
-	xlat_reloc(x, m->n - 8, x->is64 ? 8 : 4);
-	tr_rr(m, true, 0x39, S2, S1);
+	if (!x->is64 || (int64_t)rip == (int32_t)rip) {
+		EMIT(m, x->is64 ? 0x49 : 0x41, 0x81, TR_SITE_SHORT); /* cmp r10, imm32 */
+		emit32(m, (uint32_t)rip);
+		if (x->is64)
+			x->fixed = true;
+		else
+			xlat_reloc(x, m->n - 4, 4);
+	} else {
+		EMIT(m, 0x49, 0xbb); /* mov r11, imm64 */
+		emit64(m, rip);
+		xlat_reloc(x, m->n - 8, 8);
+		tr_rr(m, true, 0x39, S2, S1);
+	}
 	EMIT(m, 0x0f, 0x85); /* jne */
 	emit32(m, (uint32_t)(x->t->ras_miss - (x->rx + m->n + 4)));
 	x->e = false;
@@ -277,10 +287,10 @@ static void put_indirect(struct xlat *x, const struct insn *in, bool call)
 	x->s2_group = 0;
 	lookup(x);
 	if (!call) {
-		EMIT(&x->m, 0x41, 0xff, 0x63, 8); /* jmp [r11 + 8] */
+		tr_jump_entry(&x->m, false, 0xff, 4); /* jmp */
 		return;
 	}
-	tr_mem(&x->m, true, 0x8b, S1, S2, NO_REG, 0, 8);
+	tr_jump_entry(&x->m, true, 0x8b, S1);
 	tr_gs(&x->m, true, 0x89, S1, tr_word(W_GO));
 	push_return(x);
 	need_m(x);
@@ -881,20 +891,20 @@ static void take_over(struct xlat *x, struct tr_block *before)
 		}
 }
 
-/* Is there an access that might find its slot otherwise if the block ran often? */
-static bool may_change(const struct xlat *x)
+/* Is there an access that would have a slot of its own if the block ran often? */
+static bool has_paged(const struct xlat *x)
 {
 	for (unsigned i = 0; i < x->b->n_insns; i++) {
 		const struct access *a = &x->access[i];
 
-		if (a->size && (a->base || a->index))
+		if (a->size && !a->stack && (a->base || a->index))
 			return true;
 	}
 	return false;
 }
 
 /* Where blocks are translated once only, some are as if they ran often. */
-static void choose_slots(struct xlat *x, const struct tr_block *before)
+static void choose_slots(struct xlat *x)
 {
 	const struct block *b = x->part[0];
 
@@ -904,7 +914,6 @@ static void choose_slots(struct xlat *x, const struct tr_block *before)
 		return;
 	}
 	x->own = b->often;
-	x->stack_pages = before && before->stack_moves;
 	x->counts = !b->often && !x->loop;
 }
 
@@ -925,12 +934,12 @@ bool tr_translate(struct vcpu *v, struct block *b)
 		return false;
 	}
 	begin_code(&x);
-	choose_slots(&x, before);
+	choose_slots(&x);
 	for (unsigned i = 1; i <= x.b->n_insns; i++)
 		x.b->cold[i].fn = x.b->uop[i].fn;
 	x.tb->type = (uint8_t)xlat_head_type(&x);
 	xlat_plan_groups(&x);
-	x.counts &= may_change(&x);
+	x.counts &= has_paged(&x);
 	x.i = x.now = 0;
 	xlat_head(&x);
 	xlat_loop_again(&x);

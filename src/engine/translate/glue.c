@@ -357,15 +357,21 @@ static void put_tail(struct emit *m, const struct vcpu *v, const uint8_t *rx, co
 	EMIT(m, 0x41, 0xff, 0xe3); /* jmp r11 */
 }
 
+void tr_jump_entry(struct emit *m, bool w, uint8_t op, unsigned reg)
+{
+	emit8(m, 0x65);
+	tr_mem(m, w, op, reg, NO_REG, S2, 3,
+	       (int32_t)(offsetof(struct vcpu, jump) + offsetof(struct x86_jump, entry)));
+}
+
 void tr_lookup(struct emit *m)
 {
-	tr_rr(m, false, 0x89, S1, S2);
-	EMIT(m, 0x41, 0x81, 0xe3); /* and r11d, TR_JUMPS - 1 */
-	emit32(m, TR_JUMPS - 1);
-	EMIT(m, 0x41, 0xc1, 0xe3, 4); /* shl r11d, 4 */
-	static_assert(sizeof(struct tr_jump) == 16, "shifted by 4");
-	tr_gs(m, true, 0x03, S2, tr_word(W_JTAB));
-	tr_mem(m, true, 0x3b, S1, S2, NO_REG, 0, 0);
+	static_assert(sizeof(struct x86_jump) == 16 && X86_JUMPS == 32768,
+		      "twice the RIP in 16 bits, times 8");
+	EMIT(m, 0x47, 0x8d, 0x1c, 0x12); /* lea r11d, [r10 + r10] */
+	EMIT(m, 0x45, 0x0f, 0xb7, 0xdb); /* movzx r11d, r11w */
+	emit8(m, 0x65);
+	tr_mem(m, true, 0x3b, S1, NO_REG, S2, 3, (int32_t)offsetof(struct vcpu, jump));
 }
 
 /*
@@ -376,13 +382,19 @@ void tr_lookup(struct emit *m)
 static void put_ras(struct translator *t, struct emit *m)
 {
 	enum { LOOK_AT = 6 };
-	unsigned found[LOOK_AT], miss;
+	unsigned found[2 * LOOK_AT], miss, other;
 
 	t->ras_miss = t->map.rx + m->n;
 	for (unsigned i = 0; i < LOOK_AT; i++) {
 		tr_mem(m, true, 0x8b, S2, RSP, NO_REG, 0, (int32_t)(8 * i));
+		/* the site compares once more, so what is something else does no harm */
+		EMIT(m, 0x41, 0x80, 0x7b, TR_SITE_RIP, TR_SITE_SHORT); /* cmp byte [r11 + ] */
+		other = jcc(m, CC_NE);
+		tr_mem(m, false, 0x3b, S1, S2, NO_REG, 0, TR_SITE_RIP + 1);
+		found[2 * i] = jcc(m, CC_E);
+		land(m, other);
 		tr_mem(m, true, 0x3b, S1, S2, NO_REG, 0, TR_SITE_RIP);
-		found[i] = jcc(m, CC_E);
+		found[2 * i + 1] = jcc(m, CC_E);
 	}
 	tr_mem(m, true, 0x8d, RSP, RSP, NO_REG, 0, -8);
 	EMIT(m, 0xeb, 2 + 8 + 9); /* jmp over ras_empty */
@@ -393,13 +405,14 @@ static void put_ras(struct translator *t, struct emit *m)
 	tr_gs(m, true, 0x8b, RSP, tr_word(W_RBASE));
 	tr_lookup(m);
 	miss = jcc(m, CC_NE);
-	EMIT(m, 0x41, 0xff, 0x63, 8); /* jmp [r11 + 8] */
+	tr_jump_entry(m, false, 0xff, 4); /* jmp */
 	land(m, miss);
 	tr_gs(m, true, 0x89, S1, tr_word(W_TARGET));
 	tr_imm64(m, S2, (uintptr_t)tr_ret_miss);
 	tr_jump_to(m, 0xe9, t->map.rx, t->tail);
 	for (unsigned i = 0; i < LOOK_AT; i++) {
-		land(m, found[i]);
+		land(m, found[2 * i]);
+		land(m, found[2 * i + 1]);
 		tr_mem(m, true, 0x8d, RSP, RSP, NO_REG, 0, (int32_t)(8 * i + 8));
 		EMIT(m, 0x41, 0xff, 0xe3); /* jmp r11 */
 	}
@@ -446,7 +459,6 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 	t->cold_first = t->cold = align_up(t->code_size / 3, CODE_MAP_PIECE);
 	v->word[W_VEC] = 0;
 	v->word[W_MXCSR] = 0x1f80;
-	v->word[W_JTAB] = (uintptr_t)t->jump;
 	for (unsigned i = 0; i < 2; i++)
 		for (unsigned k = 0; k < TR_RAS_ABOVE / 8; k++)
 			((uint64_t *)t->ras[i].base)[k] = (uintptr_t)t->ras_empty;
@@ -558,7 +570,7 @@ void tr_crossing(struct vcpu *v, const struct block *b)
 	struct translator *t = icpu(v)->tr;
 	struct tr_exit *x = t->last_exit;
 
-	t->jump[tr_jump_slot(b->rip)] = (struct tr_jump){b->rip, b->tr->entry[TR_FAR]};
+	t->jump[tr_jump_slot(b->rip)] = (struct x86_jump){b->rip, b->tr->entry[TR_FAR]};
 	if (x && tr_exit_rip(x) == b->rip && x->b->key == b->key)
 		tr_link(x, b->tr, x->m ? TR_FAR : TR_E);
 }
@@ -569,7 +581,8 @@ static void remember(struct vcpu *v)
 	const struct block *nb = icpu(v)->jump[jump_slot(rip)];
 
 	if (nb && nb->rip == rip && nb->native && nb->key & X86_MODE_FLAT)
-		icpu(v)->tr->jump[tr_jump_slot(rip)] = (struct tr_jump){rip, nb->tr->entry[TR_FAR]};
+		icpu(v)->tr->jump[tr_jump_slot(rip)] =
+			(struct x86_jump){rip, nb->tr->entry[TR_FAR]};
 }
 
 int tr_miss(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)

@@ -131,6 +131,12 @@ static void put_count(struct xlat *x, unsigned kind)
 	xlat_stub(x, kind);
 }
 
+/* Entries are five bytes apart. */
+static void put_nop5(struct xlat *x)
+{
+	EMIT(&x->m, 0x0f, 0x1f, 0x44, 0, 0);
+}
+
 /* TR_TYPE_D: nothing looks at the flags before they are written by the instruction that
  * x->first_write counts. */
 static void put_head_d(struct xlat *x)
@@ -140,19 +146,53 @@ static void put_head_d(struct xlat *x)
 
 	put_far_check(x);
 	entry[TR_M_POLL] = xlat_here(x);
+	if (x->first_write < LATER_MOST) {
+		put_nop5(x);
+		entry[TR_E_POLL] = xlat_here(x);
+		put_poll(x, STUB_LATER);
+		entry[TR_M] = xlat_here(x);
+		put_nop5(x);
+		entry[TR_E] = xlat_here(x);
+		x->e = true;
+		put_count(x, STUB_OFTEN_LATER);
+		return;
+	}
 	put_poll(x, STUB_LEAVE);
 	entry[TR_M] = xlat_here(x);
 	over = xlat_jump_over(&x->m);
 	entry[TR_E_POLL] = xlat_here(x);
-	if (x->first_write < LATER_MOST)
-		put_poll(x, STUB_LATER);
-	else
-		put_poll_e(x);
+	put_poll_e(x);
 	entry[TR_E] = xlat_here(x);
 	xlat_land(&x->m, over);
 	x->e = true;
-	if (x->first_write < LATER_MOST)
-		put_count(x, STUB_OFTEN_LATER);
+}
+
+/* TR_TYPE_M: those who come with flags in EFLAGS have them saved, and jump in a block that does not
+ * run in a circle. */
+static void put_head_m(struct xlat *x)
+{
+	uint8_t **entry = x->tb->entry;
+	unsigned over;
+
+	if (x->loop) {
+		put_far_check(x);
+		over = xlat_jump_over(&x->m);
+		entry[TR_E] = entry[TR_E_POLL] = xlat_here(x);
+		tr_flags_save(&x->m);
+		xlat_land(&x->m, over);
+	} else {
+		entry[TR_E] = entry[TR_E_POLL] = xlat_here(x);
+		tr_flags_save(&x->m);
+		over = xlat_jump_over(&x->m);
+		entry[TR_FAR] = xlat_here(x);
+		put_far_check(x);
+		xlat_land(&x->m, over);
+	}
+	entry[TR_M_POLL] = xlat_here(x);
+	put_poll(x, STUB_LEAVE);
+	entry[TR_M] = xlat_here(x);
+	x->m_ok = true;
+	put_count(x, STUB_OFTEN);
 }
 
 /* A block of two pages is always entered from another one (tr_crossing()). */
@@ -183,18 +223,7 @@ void xlat_head(struct xlat *x)
 	}
 	entry[TR_FAR] = xlat_here(x);
 	switch (x->tb->type) {
-	case TR_TYPE_M:
-		put_far_check(x);
-		over = xlat_jump_over(m);
-		entry[TR_E] = entry[TR_E_POLL] = xlat_here(x);
-		tr_flags_save(m);
-		xlat_land(m, over);
-		entry[TR_M_POLL] = xlat_here(x);
-		put_poll(x, STUB_LEAVE);
-		entry[TR_M] = xlat_here(x);
-		x->m_ok = true;
-		put_count(x, STUB_OFTEN);
-		break;
+	case TR_TYPE_M: put_head_m(x); break;
 	case TR_TYPE_E:
 		put_far_check(x);
 		entry[TR_M_POLL] = xlat_here(x);

@@ -190,7 +190,7 @@ void tr_link(struct tr_exit *x, struct tr_block *to, enum tr_entry i)
 static void lead_all(struct tr_block *old, struct tr_block *to)
 {
 	struct translator *t = old->t;
-	struct tr_jump *j = &t->jump[tr_jump_slot(to->b->rip)];
+	struct x86_jump *j = &t->jump[tr_jump_slot(to->b->rip)];
 
 	for (struct tr_exit *x = old->in, *next; x; x = next) {
 		next = x->next;
@@ -211,7 +211,7 @@ static void lead_all(struct tr_block *old, struct tr_block *to)
 
 void tr_redirect(struct tr_block *old, struct tr_block *to)
 {
-	if (to->first->often && old->b->inst == to->b->inst)
+	if ((to->first->often || to->first->paged) && old->b->inst == to->b->inst)
 		lead_all(old, to);
 	for (unsigned i = 0; i < TR_ENTRIES; i++)
 		redirect(old, i, to->entry[i]);
@@ -325,12 +325,12 @@ bool tr_instance(struct vcpu *v, struct instance *i)
 /* The entry of the jump table at @old is for RIP @rip now. */
 static void move_jump(struct translator *t, const struct tr_block *tb, uint64_t old, uint64_t rip)
 {
-	struct tr_jump *j = &t->jump[tr_jump_slot(old)];
+	struct x86_jump *j = &t->jump[tr_jump_slot(old)];
 
 	if (j->rip != old || j->entry != tb->entry[TR_FAR])
 		return;
 	tr_clear_jump(t, tr_jump_slot(old));
-	t->jump[tr_jump_slot(rip)] = (struct tr_jump){rip, tb->entry[TR_FAR]};
+	t->jump[tr_jump_slot(rip)] = (struct x86_jump){rip, tb->entry[TR_FAR]};
 }
 
 static void move_code(struct translator *t, struct tr_block *tb, uint64_t delta)

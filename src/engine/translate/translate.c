@@ -27,7 +27,7 @@
 
 static void clear_jumps(struct translator *t)
 {
-	memset(t->jump, 0, sizeof(t->jump));
+	memset(t->jump, 0, X86_JUMPS * sizeof(t->jump[0]));
 	tr_clear_jump(t, 0);
 }
 
@@ -47,6 +47,13 @@ static int count_heat(struct vcpu *v, const struct uop *u, struct x86_tlb_entry 
 	return b->cold[0].fn(v, u, tab, fl);
 }
 
+void tr_redo(struct vcpu *v, struct block *b)
+{
+	tr_forget(b);
+	if (!tr_translate(v, b))
+		icpu(v)->flush_wanted = true;
+}
+
 static void again(struct vcpu *v, struct block *b)
 {
 	struct tr_block *tb = b->tr;
@@ -60,9 +67,7 @@ static void again(struct vcpu *v, struct block *b)
 		return;
 	}
 	b->often = true;
-	tr_forget(b);
-	if (!tr_translate(v, b))
-		icpu(v)->flush_wanted = true;
+	tr_redo(v, b);
 }
 
 int tr_often(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
@@ -262,6 +267,7 @@ static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct er
 	ic->v->word[W_ONES] = ~0ull;
 	t->x87_fdp = !ic->x87_lazy_fdp;
 	t->smp = ic->ivm->smp;
+	t->jump = ic->v->jump;
 	t->hot = vm->translate_at_once ? 1 : HOT;
 	clear_jumps(t);
 	ic->tr = t;

@@ -51,7 +51,6 @@ enum {
 	W_LIN, /* linear address during a check */
 	W_PTR, /* host pointer of a store (mem.c) */
 	W_VEC,
-	W_JTAB,  /* jump_slot[] */
 	W_MXCSR, /* scratch */
 	W_STR_A, /* string instructions: RAX and RDX meanwhile */
 	W_STR_D,
@@ -149,13 +148,12 @@ struct tr_block {
 	struct translator *t;
 	struct tr_exit *in; /* exits of other instances that lead here, by tr_exit.next */
 	struct tr_relocs *relocs;
-	uint8_t *rx;      /* first byte */
-	uint8_t *cold;    /* first byte of what is not on the fast path */
-	uint32_t size;    /* of the former */
-	uint8_t type;     /* enum tr_type */
-	bool joined;      /* b is of several blocks; not of code for the rest of one (group.c) */
-	bool dead;        /* entries jump to leave[] or to another block */
-	bool stack_moves; /* accesses to the stack had to look by page number */
+	uint8_t *rx;   /* first byte */
+	uint8_t *cold; /* first byte of what is not on the fast path */
+	uint32_t size; /* of the former */
+	uint8_t type;  /* enum tr_type */
+	bool joined;   /* b is of several blocks; not of code for the rest of one (group.c) */
+	bool dead;     /* entries jump to leave[] or to another block */
 	uint8_t *entry[TR_ENTRIES]; /* in the executable view; at least 5 bytes apart */
 	uint8_t saved[TR_ENTRIES][5];
 	uint8_t *leave[2];            /* with flags in M, in E: to the run loop */
@@ -173,15 +171,10 @@ struct tr_block {
 	struct tr_fault *fault;
 };
 
-/* Entry of indirect jumps: rip decides alone; what is entered checks mapping and mode. */
-struct tr_jump {
-	uint64_t rip;
-	uint8_t *entry;
-};
-#define TR_JUMPS 32768u
+/* Where an indirect jump to @rip looks. */
 static inline unsigned tr_jump_slot(uint64_t rip)
 {
-	return (unsigned)rip & (TR_JUMPS - 1);
+	return (unsigned)rip & (X86_JUMPS - 1);
 }
 #define TR_BLOCKS   262144u
 #define TR_MAPPINGS 65536u
@@ -241,7 +234,7 @@ struct translator {
 	struct tr_at {
 		uint32_t rx, cold; /* of blocks[], as offsets in the code map */
 	} * at;
-	struct tr_jump jump[TR_JUMPS];
+	struct x86_jump *jump; /* [X86_JUMPS], in struct vcpu */
 };
 
 static inline size_t tr_word(unsigned w)
@@ -290,11 +283,17 @@ void tr_flags_save(struct emit *m);
 void tr_flags_restore(struct emit *m);
 /** tr_jump_to() - jmp or call (@op e9, e8) to @to, an address in the executable view at @rx. */
 void tr_jump_to(struct emit *m, uint8_t op, const uint8_t *rx, const uint8_t *to);
-/** tr_lookup() - S1 = RIP: S2 = its slot of the jump table; equal if that is for it. */
+/** tr_lookup() - S1 = RIP: S2 = where tr_jump_entry() finds its entry of the jump table; equal if
+ * that is for it. */
 void tr_lookup(struct emit *m);
+/** tr_jump_entry() - op @reg, native code of that entry. */
+void tr_jump_entry(struct emit *m, bool w, uint8_t op, unsigned reg);
 
 /* glue.c */
-#define TR_SITE_RIP 2 /* where native code for a return has the guest's return address */
+/* Where native code for a return has the guest's return address: 64 bits, or one byte more and 32
+ * bits with this byte before them. */
+#define TR_SITE_RIP   2
+#define TR_SITE_SHORT 0xfa
 /* Stacks of return addresses: guard below, room above for looking at entries that are not there. */
 #define TR_RAS_GUARD 65536u
 #define TR_RAS_SIZE  (512 * KIB)
@@ -338,6 +337,7 @@ struct tr_place {
 	bool write, is64, a16;
 	uint8_t kind; /* enum slot_kind */
 	bool rip;     /* relative to RIP: disp moves with the code */
+	uint8_t insn;
 };
 
 /* group.c */
@@ -432,6 +432,8 @@ void tr_revive(struct tr_block *tb);
  * again if that was in short order. tr_often_later(): the same, and the run loop goes on at @u. */
 int tr_often(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 int tr_often_later(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
+/** tr_redo() - translate @b, which has code, once more. */
+void tr_redo(struct vcpu *v, struct block *b);
 /** tr_in_code() - do @n bytes at @off of the code map belong to blocks? */
 static inline bool tr_in_code(const struct translator *t, size_t off, size_t n)
 {
@@ -442,7 +444,7 @@ static inline bool tr_in_code(const struct translator *t, size_t off, size_t n)
 static inline void tr_clear_jump(struct translator *t, unsigned i)
 {
 	/* A RIP that its slot's lookup cannot ask for: 0 belongs to slot 0 and 1 to slot 1. */
-	t->jump[i] = (struct tr_jump){.rip = i == 0};
+	t->jump[i] = (struct x86_jump){.rip = i == 0};
 }
 /** tr_find() - the block whose code has @pc, or one before it; NULL: none. Async-signal-safe. */
 struct tr_block *tr_find(const struct translator *t, uintptr_t pc);
