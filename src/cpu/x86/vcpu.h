@@ -217,7 +217,7 @@ struct vcpu {
 	uint32_t crossings; /* until translated code asks about one again (engine/translate) */
 	uint64_t aside;     /* an operand that its instruction has overwritten (engine/translate) */
 	uint64_t zero;      /* always 0: the base or index of an address that has none (engines) */
-	uint64_t word[34];  /* of the translator's code, which reaches this struct by the GS base */
+	uint64_t word[40];  /* of the translator's code, which reaches this struct by the GS base */
 	/* Of engines that run x87 code in the host's x87 registers (engine/interp/interp.h). */
 	struct {
 		uint64_t fdp;  /* offset of the last memory operand */

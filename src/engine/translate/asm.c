@@ -89,6 +89,14 @@ void tr_flags_restore(struct emit *m)
 	tr_gs(m, true, 0x8b, RAX, tr_word(W_TMP));
 }
 
+void tr_flags_fetch(struct emit *m, const uint8_t *rx, const uint8_t *fetch)
+{
+	EMIT(m, 0x65, 0xf6, 0x04, 0x25); /* test byte gs:[W_FL + 1], ; jne over */
+	emit32(m, (uint32_t)tr_word(W_FL) + 1);
+	EMIT(m, TR_FL_HERE >> 8, 0x75, 5);
+	tr_jump_to(m, 0xe8, rx, fetch);
+}
+
 void tr_jump_to(struct emit *m, uint8_t op, const uint8_t *rx, const uint8_t *to)
 {
 	emit8(m, op);

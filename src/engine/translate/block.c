@@ -201,13 +201,23 @@ static uint64_t return_rip(const struct xlat *x)
 /* The return address goes to the stack; slow: the whole instruction does. */
 static void push_return(struct xlat *x)
 {
+	uint64_t rip = return_rip(x);
 	struct stub *slow;
 	unsigned tmp;
 
 	stack_operand(x, true, STUB_END, &slow);
-	tmp = xlat_op_free(x);
-	xlat_rip(x, tmp, return_rip(x), x->is64);
-	xlat_op_mem(x, x->is64, 0x89, tmp);
+	if (!x->is64 || (int64_t)rip == (int32_t)rip) {
+		xlat_op_mem(x, x->is64, 0xc7, 0);
+		emit32(&x->m, (uint32_t)rip);
+		if (x->is64)
+			x->fixed = true;
+		else
+			xlat_reloc(x, x->m.n - 4, 4);
+	} else {
+		tmp = xlat_op_free(x);
+		xlat_rip(x, tmp, rip, true);
+		xlat_op_mem(x, true, 0x89, tmp);
+	}
 	x->s2_group = 0;
 	move_sp(x, -(int)x->w);
 }
@@ -231,23 +241,22 @@ static void return_site(struct xlat *x)
 		xlat_reloc(x, m->n - 8, 8);
 		tr_rr(m, true, 0x39, S2, S1);
 	}
-	EMIT(m, 0x0f, 0x85); /* jne */
-	emit32(m, (uint32_t)(x->t->ras_miss - (x->rx + m->n + 4)));
 	x->e = false;
 	x->m_ok = true;
-	EMIT(m, 0xe9);
+	EMIT(m, 0x0f, 0x84); /* je */
 	emit32(m, 0);
-	exit_site(x, 1, return_rip(x), false);
+	exit_site(x, 1, rip, false);
+	tr_jump_to(m, 0xe9, x->rx, x->t->ras_miss);
 }
 
 static void put_call(struct xlat *x, uint64_t to)
 {
+	xlat_flags_later(x);
 	push_return(x);
 	if (to == return_rip(x)) { /* to get at RIP; nobody returns */
 		put_exit(x, 0, to);
 		return;
 	}
-	need_m(x);
 	EMIT(&x->m, 0xe8);
 	emit32(&x->m, 0);
 	exit_site(x, 0, to, true);
@@ -261,13 +270,13 @@ static bool load_target(struct xlat *x, const struct insn *in)
 	struct ea a;
 
 	if (!(in->flags & INSN_MEM)) {
-		need_m(x); /* uses S1 */
+		xlat_flags_later(x); /* uses S1 */
 		tr_rr(&x->m, x->is64, 0x89, xlat_get(x, in->rm, S1), S1);
 		x->e = false;
 		return true;
 	}
 	a = xlat_ea(x, in);
-	need_m(x);
+	xlat_flags_later(x);
 	if (in->special == SP_JMP_IND ? !xlat_operand(x, &a, x->w, false, true, &slow)
 				      : !xlat_ptr(x, &a, x->w, false, &slow))
 		return false;
@@ -304,7 +313,7 @@ static void put_ret(struct xlat *x, const struct insn *in)
 {
 	struct stub *slow;
 
-	need_m(x);
+	xlat_flags_later(x);
 	stack_operand(x, false, STUB_END, &slow);
 	xlat_op_mem(x, x->is64, 0x8b, S1);
 	move_sp(x, (int)(x->w + (in->opcode == 0xc2 ? in->imm & 0xffff : 0)));
@@ -535,6 +544,10 @@ static void put_stub(struct xlat *x, const struct stub *s)
 	struct emit *m = &x->m;
 	struct tr_block *tb = x->tb;
 
+	if (s->kind == STUB_COMPUTE) {
+		xlat_flags_compute(x, s);
+		return;
+	}
 	if (s->site)
 		st_le32(m->buf + s->site, m->n - (s->site + 4));
 	if (s->kind == STUB_EXIT)

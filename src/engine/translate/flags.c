@@ -14,6 +14,10 @@
  *	These, shifts, IMUL and NEG: again on the old value of the destination, which was put aside
  *	(vcpu.aside) because it could be foreseen that nothing else would do: one store.
  *
+ * Flags that leave the block by a call, a return or an indirect jump are hardly ever looked at.
+ *There the operands are stored, and W_FL says what code computes the flags from them
+ *(tr_flags_fetch()): two or three stores for what takes five instructions.
+ *
  * Only instructions on registers that are in host registers, and only while nothing but simple
  * instructions (COPY, x87, LEA, PUSH, POP) follows; anything else gets its flags as ever.
  */
@@ -360,14 +364,181 @@ unsigned xlat_loop_recipe(struct xlat *x)
 	return holds_from_start(x, j + 1) ? j + 1 : 0;
 }
 
+/* ---- flags that are computed later, or never ---- */
+
+/* The registers that a simple instruction or jump writes. */
+static unsigned writes(const struct insn *in)
+{
+	bool stack = in->special == SP_PUSH_REG || in->special == SP_PUSH_IMM ||
+		     in->special == SP_POP_REG;
+
+	return in->gpr_written | (stack ? 1u << X86_RSP : 0);
+}
+
+/* The instruction whose flags EFLAGS hold, + 1, if its operands are what they were. */
+static unsigned find_intact(struct xlat *x)
+{
+	unsigned j = x->i, written = 0;
+
+	for (;;) {
+		const struct insn *in;
+
+		if (j-- == 0 || !(is_simple(x, j) || is_jump(x, j)))
+			return 0;
+		in = &x->in[j];
+		if (in->special == SP_NONE && in->rflags_written & X86_ARITH)
+			break;
+		written |= writes(in);
+	}
+	if (insn_flags_needed(&x->in[j]) || kind_of(&x->in[j]) == NONE || gprs(&x->in[j]) & written)
+		return 0;
+	return j + 1;
+}
+
+/* Does nothing in the block look at the flags before they are written, or a call, return or
+ * indirect jump ends it? */
+static bool are_not_read(const struct xlat *x)
+{
+	for (unsigned k = x->i; k < x->b->n_insns; k++) {
+		const struct insn *in = &x->in[k];
+
+		switch (in->special) {
+		case SP_NONE:
+			if (insn_flags_needed(in))
+				return false;
+			if (in->rflags_written & X86_ARITH)
+				return true;
+			break;
+		case SP_LEA:
+		case SP_NOP_MEM:
+		case SP_PUSH_REG:
+		case SP_PUSH_IMM:
+		case SP_POP_REG:
+		case SP_LEAVE:
+		case SP_JMP_REL: break;
+		case SP_CALL_REL:
+		case SP_CALL_IND:
+		case SP_JMP_IND:
+		case SP_RET: return true;
+		default: return false;
+		}
+	}
+	return false;
+}
+
+enum op { OP_ADD = 0, OP_SUB = 5, OP_CMP = 7, OP_TEST = 8 };
+
+/* An instruction's operation on @a and @b (or @imm), both guest registers; @a has its result. */
+struct operation {
+	enum kind kind;
+	enum op op;
+	unsigned a, b, size;
+	bool has_imm;
+	uint32_t imm;
+};
+
+static struct operation operation_of(const struct insn *in)
+{
+	bool byte = !(in->opcode & 1) && in->opcode != 0x83, test = is_test(in);
+	struct operation o = {.kind = kind_of(in),
+			      .a = in->rm,
+			      .b = in->reg,
+			      .size = byte ? 1 : in->opsize,
+			      .has_imm = in->imm_len != 0,
+			      .imm = (uint32_t)in->imm};
+
+	o.op = test || o.kind == TEST_RESULT ? OP_TEST : (enum op)group1(in);
+	if (in->opcode == 0xa8 || in->opcode == 0xa9 ||
+	    (in->opcode < 0x40 && (in->opcode & 7) >= 4)) {
+		o.a = X86_RAX;
+	} else if (in->opcode < 0x40 && in->opcode & 2) {
+		o.a = in->reg;
+		o.b = in->rm;
+	}
+	if (o.kind == TEST_RESULT) {
+		o.b = o.a;
+		o.has_imm = false;
+	}
+	return o;
+}
+
+/* op S1, S2 (or S1, the immediate) */
+static void put_op(struct emit *m, const struct operation *o, enum op op)
+{
+	bool same = !o->has_imm && o->a == o->b, wide = o->size > 1;
+	unsigned other = same ? S1 : S2;
+	uint8_t rex = (uint8_t)(0x41 | (o->size == 8 ? 8 : 0));
+
+	if (o->size == 2)
+		emit8(m, 0x66);
+	if (!o->has_imm) {
+		EMIT(m, rex | 4, (uint8_t)((op == OP_TEST ? 0x84 : op << 3) | wide),
+		     (uint8_t)(0xc0 | (other & 7) << 3 | (S1 & 7)));
+		return;
+	}
+	EMIT(m, rex, (uint8_t)((op == OP_TEST ? 0xf6 : 0x80) | wide),
+	     (uint8_t)(0xc0 | (op == OP_TEST ? 0 : op) << 3 | (S1 & 7)));
+	if (o->size == 1)
+		emit8(m, (uint8_t)o->imm);
+	else if (o->size == 2)
+		EMIT(m, (uint8_t)o->imm, (uint8_t)(o->imm >> 8));
+	else
+		emit32(m, o->imm);
+}
+
+void xlat_flags_compute(struct xlat *x, const struct stub *s)
+{
+	struct operation o = operation_of(&x->in[s->recipe - 1]);
+	struct emit *m = &x->m;
+
+	st_le32(m->buf + s->back, tr_fl_later((uint32_t)(xlat_here(x) - x->t->map.rx)));
+	tr_gs(m, true, 0x8b, S1, tr_word(W_LATER_A));
+	if (!o.has_imm && o.a != o.b)
+		tr_gs(m, true, 0x8b, S2, tr_word(W_LATER_B));
+	if (o.kind == UNDO)
+		put_op(m, &o, o.op == OP_ADD ? OP_SUB : OP_ADD);
+	put_op(m, &o, o.op);
+	tr_flags_save(m);
+	EMIT(m, 0x65, 0xff, 0x24, 0x25); /* jmp gs:[W_LATER_BACK] */
+	emit32(m, (uint32_t)tr_word(W_LATER_BACK));
+}
+
+void xlat_flags_later(struct xlat *x)
+{
+	unsigned n = x->m_ok ? 0 : x->e ? find_intact(x) : x->recipe;
+	struct emit *m = &x->m;
+	struct operation o;
+	struct stub *s;
+
+	/* RSP may be behind */
+	if (!n || n & RECIPE_ASIDE || (x->sp_moved && gprs(&x->in[n - 1]) & 1u << X86_RSP)) {
+		need_m(x);
+		return;
+	}
+	o = operation_of(&x->in[n - 1]);
+	tr_gs(m, true, 0x89, tr_host[o.a], tr_word(W_LATER_A));
+	if (!o.has_imm && o.a != o.b)
+		tr_gs(m, true, 0x89, tr_host[o.b], tr_word(W_LATER_B));
+	EMIT(m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[W_FL], imm32 */
+	emit32(m, (uint32_t)tr_word(W_FL));
+	emit32(m, 0);
+	s = xlat_stub(x, STUB_COMPUTE);
+	s->site = 0;
+	s->back = m->n - 4;
+	s->recipe = n;
+	x->m_ok = true;
+}
+
 void need_e(struct xlat *x)
 {
 	if (x->e)
 		return;
-	if (x->m_ok)
+	if (x->m_ok) {
+		tr_flags_fetch(&x->m, x->rx, x->t->fetch);
 		tr_flags_restore(&x->m);
-	else
+	} else {
 		xlat_recipe(x, x->recipe);
+	}
 	x->e = true;
 }
 
@@ -384,14 +555,45 @@ void xlat_flags_free(struct xlat *x)
 {
 	if (x->e && !x->m_ok) {
 		x->recipe = is_simple(x, x->i) ? find_recipe(x) : 0;
-		if (!x->recipe)
+		if (!x->recipe && are_not_read(x))
+			xlat_flags_later(x);
+		else if (!x->recipe)
 			need_m(x);
 	}
 	x->e = false;
+}
+
+/* Before the next instruction overwrites operands: will the flags that follow from them be stored
+ * anyway, because something can fault before they are written or the block ends in a call? */
+static bool better_now(struct xlat *x)
+{
+	const struct insn *in = &x->in[x->i];
+	bool accesses = false;
+	unsigned n;
+
+	if (in->special != SP_NONE && in->special != SP_LEA)
+		return false;
+	if (in->flags & INSN_MEM || !writes(in) || !are_not_read(x))
+		return false;
+	for (unsigned k = x->i; k < x->b->n_insns; k++) {
+		const struct insn *next = &x->in[k];
+
+		if (next->special == SP_NONE && next->rflags_written & X86_ARITH)
+			break;
+		accesses |= next->flags & INSN_MEM ||
+			    (next->special != SP_NONE && next->special != SP_LEA &&
+			     next->special != SP_NOP_MEM && next->special != SP_JMP_REL);
+	}
+	if (!accesses)
+		return false;
+	n = find_intact(x);
+	return n && !(x->aside >> (n - 1) & 1) && gprs(&x->in[n - 1]) & writes(in);
 }
 
 void xlat_flags_settle(struct xlat *x)
 {
 	if (!x->e && !x->m_ok && !is_simple(x, x->i))
 		need_e(x);
+	if (x->e && !x->m_ok && better_now(x))
+		xlat_flags_later(x);
 }

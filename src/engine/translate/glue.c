@@ -215,6 +215,8 @@ static void put_enter(struct emit *m, const struct vcpu *v)
 	EMIT(m, 0x48, 0x83, 0xec, 0x08);                                     /* sub rsp, 8 */
 	tr_gs(m, true, 0x89, RSP, tr_word(W_CSP));
 	tr_gs(m, true, 0x89, RDX, tr_word(W_TAB));
+	EMIT(m, 0x81, 0xc9); /* or ecx, */
+	emit32(m, TR_FL_HERE);
 	tr_gs(m, false, 0x89, RCX, tr_word(W_FL));
 	put_epoch(m);
 	tr_mem(m, false, 0x81, 7, RAX, NO_REG, 0, (int32_t)offsetof(struct interp_cpu, n_stale));
@@ -245,12 +247,40 @@ static void put_args(struct emit *m, const struct vcpu *v)
 	tr_gs(m, false, 0x8b, RCX, tr_word(W_FL));
 }
 
+/* W_FL says what computes the flags: call that, which may clobber S1 and S2 and ends in a jump to
+ * W_LATER_BACK. Nothing but the return address is on the stack, whichever it is. */
+static void put_fetch(struct emit *m, const uint8_t *rx)
+{
+	unsigned back;
+
+	tr_gs(m, true, 0x89, S1, tr_word(W_LATER_S1));
+	tr_gs(m, true, 0x89, S2, tr_word(W_LATER_S2));
+	tr_gs(m, false, 0x8b, S1, tr_word(W_FL));
+	tr_rr(m, false, 0x89, S1, S2);
+	EMIT(m, 0x41, 0x81, 0xe3); /* and r11d, 0x1ff */
+	emit32(m, 0x1ff);
+	EMIT(m, 0x41, 0xc1, 0xea, 10, 0x41, 0xc1, 0xe2, 9); /* shr r10d; shl r10d: tr_fl_later() */
+	tr_rr(m, false, 0x09, S2, S1);
+	tr_imm64(m, S2, (uintptr_t)rx);
+	tr_rr(m, true, 0x01, S2, S1);
+	EMIT(m, 0x4c, 0x8d, 0x1d); /* lea r11, [rip + back] */
+	emit32(m, 0);
+	back = m->n;
+	tr_gs(m, true, 0x89, S2, tr_word(W_LATER_BACK));
+	EMIT(m, 0x41, 0xff, 0xe2); /* jmp r10 */
+	st_le32(m->buf + back - 4, m->n - back);
+	tr_gs(m, true, 0x8b, S2, tr_word(W_LATER_S2));
+	tr_gs(m, true, 0x8b, S1, tr_word(W_LATER_S1));
+	emit8(m, 0xc3);
+}
+
 /* Leave the stack of return addresses; EAX = W_VEC. */
-static void to_c_stack(struct emit *m)
+static void to_c_stack(struct emit *m, const struct translator *t)
 {
 	gprs(m, true);
 	tr_gs(m, true, 0x89, RSP, tr_word(W_NSP));
 	tr_gs(m, true, 0x8b, RSP, tr_word(W_CSP));
+	tr_flags_fetch(m, t->map.rx, t->fetch);
 	tr_gs(m, false, 0x8b, RAX, tr_word(W_VEC));
 }
 
@@ -271,12 +301,13 @@ static void back(struct emit *m, const uint8_t *rx, const uint8_t *load)
 	gprs(m, false);
 }
 
-static void put_call(struct emit *m, const struct vcpu *v, const uint8_t *rx, const uint8_t *load,
-		     const uint8_t *save)
+static void put_call(struct emit *m, const struct vcpu *v, const struct translator *t,
+		     const uint8_t *load, const uint8_t *save)
 {
 	unsigned out, go, leave, goes;
+	const uint8_t *rx = t->map.rx;
 
-	to_c_stack(m);
+	to_c_stack(m, t);
 	EMIT(m, 0x50, 0x50); /* push rax twice: the stack stays aligned */
 	call_if(m, 0xc0, rx, save);
 	put_args(m, v);
@@ -313,15 +344,18 @@ static void put_call(struct emit *m, const struct vcpu *v, const uint8_t *rx, co
  * Calls of light.c: S2 = function, S1 = its uop; all general registers of the guest are in struct
  * vcpu, vector registers stay where they are. Returns with carry when the handler must do it.
  */
-static void put_light(struct emit *m, const struct vcpu *v, const uint8_t *rx, const uint8_t *save)
+static void put_light(struct emit *m, const struct vcpu *v, const struct translator *t,
+		      const uint8_t *save)
 {
 	static const uint8_t lost[] = {X86_RAX, X86_RCX, X86_RDX, X86_RSP,
 				       X86_RSI, X86_RDI, X86_R8,  X86_R9};
+	const uint8_t *rx = t->map.rx;
 	unsigned other, leave;
 
 	gprs(m, true);
 	tr_gs(m, true, 0x89, RSP, tr_word(W_NSP));
 	tr_gs(m, true, 0x8b, RSP, tr_word(W_CSP));
+	tr_flags_fetch(m, rx, t->fetch);
 	tr_imm64(m, RDI, (uintptr_t)v);
 	tr_rr(m, true, 0x89, S1, RSI);
 	EMIT(m, 0x41, 0xff, 0xd3); /* call r11 */
@@ -348,9 +382,12 @@ static void put_light(struct emit *m, const struct vcpu *v, const uint8_t *rx, c
 	EMIT(m, 0x31, 0xc0, 0xc3); /* xor eax, eax; ret */
 }
 
-static void put_tail(struct emit *m, const struct vcpu *v, const uint8_t *rx, const uint8_t *save)
+static void put_tail(struct emit *m, const struct vcpu *v, const struct translator *t,
+		     const uint8_t *save)
 {
-	to_c_stack(m);
+	const uint8_t *rx = t->map.rx;
+
+	to_c_stack(m, t);
 	call_if(m, 0xc0, rx, save);
 	put_args(m, v);
 	pop_frame(m);
@@ -435,16 +472,18 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 	put_vec_load(&m, ic->has_avx);
 	save = begin(t, &m);
 	put_vec_save(&m, ic->has_avx);
+	t->fetch = begin(t, &m);
+	put_fetch(&m, t->map.rx);
 	t->enter = begin(t, &m);
 	put_enter(&m, v);
 	t->call = begin(t, &m);
-	put_call(&m, v, t->map.rx, t->vec_load, save);
+	put_call(&m, v, t, t->vec_load, save);
 	t->call_plain = begin(t, &m);
-	put_call(&m, v, t->map.rx, NULL, save);
+	put_call(&m, v, t, NULL, save);
 	t->light = begin(t, &m);
-	put_light(&m, v, t->map.rx, save);
+	put_light(&m, v, t, save);
 	t->tail = begin(t, &m);
-	put_tail(&m, v, t->map.rx, save);
+	put_tail(&m, v, t, save);
 	for (unsigned i = 0; i < 2; i++) {
 		t->mapped[i] = begin(t, &m);
 		put_mapped(&m, ic, i);
@@ -484,7 +523,7 @@ int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, ui
 {
 	uint64_t epoch = tr_epoch_of(v);
 
-	v->word[W_FL] = fl;
+	v->word[W_FL] = fl | TR_FL_HERE;
 	v->word[W_TAB] = (uintptr_t)tab;
 	v->word[W_GEN] = v->tlb->generation;
 	if (UNLIKELY(epoch != v->word[W_EPOCH]))

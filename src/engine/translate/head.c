@@ -230,6 +230,7 @@ void xlat_head(struct xlat *x)
 		put_poll(x, STUB_LEAVE);
 		entry[TR_M] = xlat_here(x);
 		put_count(x, STUB_OFTEN);
+		tr_flags_fetch(m, x->rx, x->t->fetch);
 		tr_flags_restore(m);
 		over = xlat_jump_over(m);
 		entry[TR_E_POLL] = xlat_here(x);

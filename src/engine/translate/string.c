@@ -584,6 +584,8 @@ static void put_rep(struct xlat *x, const struct insn *in, enum tr_string_op op)
 			if (stub[i])
 				stub[i]->back = m->n;
 	}
+	if (is_compare(op)) /* which may leave the flags as they are, and load them */
+		tr_flags_fetch(m, x->rx, x->t->fetch);
 	tr_jump_to(m, 0xe8, x->rx, x->t->string[op][log2][x->is64]);
 	EMIT(m, 0xeb, 5, 0xe9); /* jmp over; jmp slow */
 	emit32(m, 0);

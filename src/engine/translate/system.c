@@ -201,6 +201,7 @@ static bool put_pushf(struct xlat *x, const struct insn *in)
 		return false;
 	need_m(x);
 	x->e = false;
+	tr_flags_fetch(m, x->rx, x->t->fetch);
 	tr_gs(m, false, 0x8b, S1, tr_word(W_FL));
 	tr_rr(m, false, 0x89, S1, S2);
 	EMIT(m, 0x41, 0xc1, 0xea, 8); /* shr r10d, 8 */

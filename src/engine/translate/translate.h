@@ -68,8 +68,13 @@ enum {
 	W_SPILL_MORE = 23,
 	W_MISSED = 30, /* slot.c: the address of the last miss for the interpreter, its slot */
 	W_MISSED_SLOT,
-	W_SPILL = 24, /* six, of slot.c */
-	W_ONES = 32   /* all bits set: string.c */
+	W_SPILL = 24,   /* six, of slot.c */
+	W_ONES = 32,    /* all bits set: string.c */
+	W_LATER_A = 34, /* flags.c: operands that flags will follow from */
+	W_LATER_B,
+	W_LATER_S1, /* and what is kept meanwhile */
+	W_LATER_S2,
+	W_LATER_BACK,
 };
 
 /* What handlers return to native code, beyond X86_EXIT. */
@@ -222,6 +227,7 @@ struct translator {
 	struct x86_slots *slots; /* of the vCPU, whose notes are to be freed */
 	unsigned hot;            /* executions before a block is translated */
 	uint8_t *ras_miss, *ras_empty;
+	uint8_t *fetch;   /* tr_flags_fetch() */
 	uint8_t *ras_map; /* stacks of return addresses: kernel's, user's */
 	struct {
 		uint64_t base, sp, epoch;
@@ -281,6 +287,10 @@ void tr_imm64(struct emit *m, unsigned reg, uint64_t imm);
 /** tr_flags_save/restore() - EFLAGS to and from W_FL. Save clobbers S1, restore nothing. */
 void tr_flags_save(struct emit *m);
 void tr_flags_restore(struct emit *m);
+/** tr_flags_fetch() - W_FL may say how the flags follow from operands (flags.c): now it has them.
+ * Code at @rx calls translator.fetch, which may not be done by what native code has called. EFLAGS
+ * are lost. */
+void tr_flags_fetch(struct emit *m, const uint8_t *rx, const uint8_t *fetch);
 /** tr_jump_to() - jmp or call (@op e9, e8) to @to, an address in the executable view at @rx. */
 void tr_jump_to(struct emit *m, uint8_t op, const uint8_t *rx, const uint8_t *to);
 /** tr_lookup() - S1 = RIP: S2 = where tr_jump_entry() finds its entry of the jump table; equal if
@@ -299,6 +309,13 @@ void tr_jump_entry(struct emit *m, bool w, uint8_t op, unsigned reg);
 #define TR_RAS_SIZE  (512 * KIB)
 #define TR_RAS_ABOVE 4096u
 #define TR_RAS_EACH  (TR_RAS_GUARD + TR_RAS_SIZE)
+/* W_FL: flags as LAHF and SETO have them, or, where the bit that LAHF always sets is 0, the offset
+ * of code in the code map that computes them. */
+#define TR_FL_HERE 0x200u
+static inline uint32_t tr_fl_later(uint32_t off)
+{
+	return (off & 0x1ff) | off >> 9 << 10;
+}
 int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err) MUST_CHECK;
 /** tr_goto() - a handler's return value: native code goes on at the start of @b, which has some and
  * may be entered. Flags are in s.rflags. */

@@ -23,6 +23,7 @@ enum stub_kind {
 	STUB_GROUP, /* the check of a group has failed */
 	STUB_OFTEN, /* the block has run often, flags in M; not needed */
 	STUB_OFTEN_LATER,
+	STUB_COMPUTE, /* flags from stored operands: xlat_flags_compute() */
 };
 
 /* An address in guest registers. */
@@ -108,8 +109,8 @@ struct loop {
 };
 
 #define XLAT_PARTS 12 /* blocks translated as one */
-/* an instruction has up to four, a block up to 48 more */
-#define XLAT_STUBS  (BLOCK_MAX_INSNS * 4 + 48)
+/* an instruction has up to five, a block up to 48 more */
+#define XLAT_STUBS  (BLOCK_MAX_INSNS * 5 + 48)
 #define XLAT_RELOCS 512
 #define LATER_MOST  5 /* instructions that are worth repeating for STUB_LATER */
 
@@ -191,6 +192,11 @@ bool xlat_keep_relocs(struct xlat *x, struct tr_block *tb);
 /** need_m/need_e() - flags in memory, in EFLAGS from here on. need_m() clobbers S1. */
 void need_m(struct xlat *x);
 void need_e(struct xlat *x);
+/** xlat_flags_later() - the same as need_m(), where they will hardly be looked at. May clobber S1.
+ */
+void xlat_flags_later(struct xlat *x);
+/** xlat_flags_compute() - what computes them, for W_FL. */
+void xlat_flags_compute(struct xlat *x, const struct stub *s);
 /** xlat_flags_free() - EFLAGS are about to be clobbered by code that can go to a stub. */
 void xlat_flags_free(struct xlat *x);
 /** xlat_flags_settle() - before instruction x->i is translated. */
