@@ -296,6 +296,48 @@ static void test_many_pages(void **state)
 	im_free(m);
 }
 
+/*
+ * Two pages whose numbers are alike in the lower bits displace each other's slots, and are found
+ * again in other ways; what ends the translation of one ends it there, too. B: at ECX = 50 map the
+ * second page elsewhere; call A; call A + 16, which is translated as if it ran often; xchg rdi,
+ * rsi; dec ecx; jnz B. A: mov eax, [rdi]; mov [rdi + 8], ecx; add r8, rax; xchg rdi, rsi; ret.
+ */
+static void test_displaced(void **state)
+{
+	static const uint8_t access[] = "\x8b\x07\x89\x4f\x08\x49\x01\xc0\x48\x87\xfe\xc3";
+	const uint32_t page[3] = {IM_DATA, IM_DATA + 0x400000, OTHER};
+	uint32_t last[3] = {0}, now = 1, which = 0;
+	struct im *m = im_new(64, 0, NULL);
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < 3; i++)
+		*(uint32_t *)im_host(m, page[i]) = 1 + 2 * i;
+	for (unsigned i = 0; i < 2; i++)
+		memcpy(im_host(m, m->code + 0x1100 + 16 * i), access, sizeof(access) - 1);
+	CODE(m, "\x83\xf9\x32\x75\x07\x49\x89\x13\x41\x0f\x01\x3a"
+		"\xe8\xef\x10\x00\x00\xe8\xfa\x10\x00\x00\x48\x87\xfe\xff\xc9\x75\xe3");
+	m->v->s.gpr[X86_RCX] = 200;
+	m->v->s.gpr[X86_RDI] = page[0];
+	m->v->s.gpr[X86_RSI] = m->v->s.gpr[X86_R10] = page[1];
+	m->v->s.gpr[X86_R11] = PTE(page[1]);
+	m->v->s.gpr[X86_RDX] = page[2] | 7;
+	m->v->s.gpr[X86_R8] = 0;
+	assert_int_equal(im_run(m).vector, -1);
+	for (uint32_t ecx = 200; ecx; ecx--, which ^= 1) {
+		now = ecx == 50 ? 2 : now;
+		for (unsigned k = 0; k < 2; k++, which ^= 1) {
+			unsigned i = which ? now : 0;
+
+			sum += 1 + 2 * i;
+			last[i] = ecx;
+		}
+	}
+	assert_int_equal(m->v->s.gpr[X86_R8], sum);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(*(uint32_t *)im_host(m, page[i] + 8), last[i]);
+	im_free(m);
+}
+
 /* ---- neighbours: a slot may cover pages that were not asked for ---- */
 
 #define PAGES    16u      /* from IM_DATA, and as many from OTHER */
@@ -514,21 +556,14 @@ static void test_two_spaces(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_invalidation),
-		cmocka_unit_test(test_large_page),
-		cmocka_unit_test(test_range_end),
-		cmocka_unit_test(test_hole),
-		cmocka_unit_test(test_smap),
-		cmocka_unit_test(test_alignment),
-		cmocka_unit_test(test_break_point),
-		cmocka_unit_test(test_a20),
-		cmocka_unit_test(test_dirty),
-		cmocka_unit_test(test_becomes_code),
-		cmocka_unit_test(test_many_pages),
-		cmocka_unit_test(test_neighbours),
-		cmocka_unit_test(test_fault_invalidates),
-		cmocka_unit_test(test_two_spaces),
-		cmocka_unit_test(test_neighbour_code),
+		cmocka_unit_test(test_invalidation), cmocka_unit_test(test_large_page),
+		cmocka_unit_test(test_range_end),    cmocka_unit_test(test_hole),
+		cmocka_unit_test(test_smap),         cmocka_unit_test(test_alignment),
+		cmocka_unit_test(test_break_point),  cmocka_unit_test(test_a20),
+		cmocka_unit_test(test_dirty),        cmocka_unit_test(test_becomes_code),
+		cmocka_unit_test(test_many_pages),   cmocka_unit_test(test_displaced),
+		cmocka_unit_test(test_neighbours),   cmocka_unit_test(test_fault_invalidates),
+		cmocka_unit_test(test_two_spaces),   cmocka_unit_test(test_neighbour_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,6 +120,7 @@ static enum where routine(const struct translator *t, const uint8_t *rx)
 	STARTS(t->mapped, FAR);
 	STARTS(t->refill, MISS);
 	STARTS(t->miss, MISS);
+	STARTS(t->miss_page, MISS);
 	STARTS(t->string, STRING);
 #undef STARTS
 #undef START

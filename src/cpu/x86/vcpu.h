@@ -128,7 +128,10 @@ enum {
 	X86_SLOTS_HASH = 1024, /* found by page number: one table for either size */
 	X86_SLOT_HASH_SMALL = X86_SLOTS_SMALL + X86_SLOTS_BIG,
 	X86_SLOT_HASH_BIG = X86_SLOT_HASH_SMALL + X86_SLOTS_HASH,
-	X86_SLOTS = X86_SLOT_HASH_BIG + X86_SLOTS_HASH
+	/* of pages whose slots displace each other there; found by tr_second_slot() */
+	X86_SLOTS_SECOND = 2048,
+	X86_SLOT_SECOND = X86_SLOT_HASH_BIG + X86_SLOTS_HASH,
+	X86_SLOTS = X86_SLOT_SECOND + X86_SLOTS_SECOND
 };
 /* Of translated code: where indirect jumps to @rip go on. What is entered checks mapping and mode.
  */

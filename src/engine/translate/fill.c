@@ -63,7 +63,8 @@ static uint64_t put(struct x86_slots *t, unsigned n, gva_t lin, const struct x86
 {
 	struct x86_slot *s = &t->s[0][0] + n;
 	unsigned at = n % X86_SLOTS;
-	bool big = (at >= X86_SLOTS_SMALL && at < X86_SLOT_HASH_SMALL) || at >= X86_SLOT_HASH_BIG;
+	bool big = (at >= X86_SLOTS_SMALL && at < X86_SLOT_HASH_SMALL) ||
+		   (at >= X86_SLOT_HASH_BIG && at < X86_SLOT_SECOND);
 	uint64_t skip = 0;
 
 	/* put_page_check() in mem.c wants less pages before this one than its table has slots */
@@ -76,6 +77,21 @@ static uint64_t put(struct x86_slots *t, unsigned n, gva_t lin, const struct x86
 	if (n / X86_SLOTS & X86_SLOT_WRITE)
 		(&t->code[0][0])[n] = r->code + skip;
 	return lin - s->base;
+}
+
+/*
+ * A slot found by page number had another page, which may be wanted again: this one is put where
+ * the next miss finds it without C (slot.c), too. Two pages that are used by turns have their
+ * places there after the first rounds.
+ */
+static void put_second(struct x86_slots *t, unsigned n, gva_t lin, const struct x86_range *r)
+{
+	unsigned at = n % X86_SLOTS, second = n - at + X86_SLOT_SECOND + tr_second_slot(lin);
+
+	if (at < X86_SLOT_HASH_SMALL || at >= X86_SLOT_HASH_BIG || !(&t->s[0][0])[n].lim)
+		return;
+	list(t, second, n / X86_SLOTS & X86_SLOT_SUPER ? 1 : 0, r->large);
+	(void)put(t, second, lin, r);
 }
 
 static struct x86_range page_range(const struct x86_tlb_entry *e, gva_t lin)
@@ -166,6 +182,7 @@ static struct tr_filled keep(struct vcpu *v, unsigned n, gva_t lin, struct x86_t
 		t->low |= !(r->base >> 47);
 	}
 	list(t, n, class, r->large);
+	put_second(t, n, lin, r);
 	return (struct tr_filled){put(t, n, lin, r), too_hot(t, n) ? TR_FILLED_HOT : TR_FILLED};
 }
 
@@ -180,6 +197,7 @@ static struct tr_filled from_range(struct x86_slots *t, unsigned n, gva_t lin,
 				   const struct x86_range *r)
 {
 	list(t, n, n / X86_SLOTS & X86_SLOT_SUPER ? 1 : 0, r->large);
+	put_second(t, n, lin, r);
 	return (struct tr_filled){put(t, n, lin, r), too_hot(t, n) ? TR_FILLED_HOT : TR_FILLED};
 }
 

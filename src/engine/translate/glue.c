@@ -462,9 +462,11 @@ static uint8_t *begin(struct translator *t, struct emit *m)
 	return t->map.rx + m->n;
 }
 
+#define GLUE_SIZE 131072u
+
 int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 {
-	struct emit m = {.buf = t->map.rw, .size = 65536};
+	struct emit m = {.buf = t->map.rw, .size = GLUE_SIZE};
 	const uint8_t *save;
 	struct vcpu *v = ic->v;
 

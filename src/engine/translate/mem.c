@@ -433,7 +433,7 @@ static void put_page_miss(struct xlat *x, unsigned set, unsigned kind, unsigned 
 	tr_mem(m, false, 0x8d, S2, S2, NO_REG, 0, table);
 	EMIT(m, 0x41, 0xc1, 0xe3, 8);                   /* shl r11d, 8 */
 	EMIT(m, 0x41, 0x80, 0xcb, (uint8_t)(size - 1)); /* or r11b, size - 1 */
-	tr_jump_to(m, 0xe8, x->rx, x->t->miss[kind][write]);
+	tr_jump_to(m, 0xe8, x->rx, x->t->miss_page[kind][write][set]);
 	tr_mem(m, true, 0x8d, S2, S2, NO_REG, 0, -table);
 	if (len)
 		tr_mem(m, true, 0x8d, S1, S1, NO_REG, 0, len);
@@ -466,7 +466,7 @@ void xlat_try(struct xlat *x, const struct stub *s)
 	}
 	/* mov r11d, slot's offset in the array << 8 | size - 1 */
 	tr_imm64(m, S2, slot * sizeof(struct x86_slot) << 8 | (s->size - 1u));
-	tr_jump_to(m, 0xe8, x->rx, x->t->miss[s->kind_of_slot][s->write]);
+	tr_jump_to(m, 0xe8, x->rx, x->t->miss[s->kind_of_slot][s->write][set]);
 	EMIT(m, 0x0f, 0x82); /* jc slow */
 	slow = m->n;
 	emit32(m, 0);

@@ -44,7 +44,7 @@ static void to_here(struct emit *m, unsigned from)
 {
 	st_le32(m->buf + from - 4, m->n - from);
 }
-enum { CC_AE = 3, CC_S = 8 };
+enum { CC_AE = 3, CC_E = 4, CC_NE = 5, CC_S = 8 };
 
 /* An extent that begins in the slot's range ends outside of it: mostly pages that do not follow
  * each other in host memory, which C code could not help either. It is asked one time in ASKED, as
@@ -124,10 +124,126 @@ static void put_fill(struct emit *m, const struct vcpu *v, unsigned what)
 	emit8(m, 0xc3);
 }
 
-static void put_miss(struct emit *m, const struct vcpu *v, enum slot_kind kind, bool write)
+/* op @reg, gs:[@index + @off] */
+static void slots_at(struct emit *m, bool w, uint8_t op, unsigned reg, unsigned index, size_t off)
+{
+	emit8(m, 0x65);
+	tr_mem(m, w, op, reg, index, NO_REG, 0, (int32_t)off);
+}
+
+/* dst = src >> by */
+static void shifted(struct emit *m, unsigned dst, unsigned src, uint8_t by)
+{
+	tr_rr(m, false, 0x89, src, dst);
+	EMIT(m, 0xc1, (uint8_t)(0xe8 | dst), by);
+}
+
+/* The slot at S2 = the one number @from / 32 + ECX / 32 of all. Clobbers RAX and RDX. */
+static void put_copy(struct emit *m, unsigned set, size_t from)
+{
+	static const size_t field[] = {
+		offsetof(struct x86_slot, base), offsetof(struct x86_slot, lim),
+		offsetof(struct x86_slot, delta), offsetof(struct x86_slot, host)};
+	size_t listed = offsetof(struct vcpu, slots.listed),
+	       code = offsetof(struct vcpu, slots.code);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(field); i++) {
+		slots_at(m, true, 0x8b, RDX, RCX, offsetof(struct vcpu, slots.s) + from + field[i]);
+		slot_at(m, 0x89, RDX, field[i]);
+	}
+	shifted(m, RAX, RCX, 5);
+	EMIT(m, 0x65, 0x0f, 0xb6, 0x90); /* movzx edx, byte gs:[rax + ] */
+	emit32(m, (uint32_t)(listed + from / 32));
+	tr_rr(m, false, 0x89, S2, RAX);
+	EMIT(m, 0xc1, 0xe8, 5, 0x65, 0x88, 0x90); /* shr eax, 5; mov byte gs:[rax + ], dl */
+	emit32(m, (uint32_t)listed);
+	if (!(set & X86_SLOT_WRITE))
+		return;
+	shifted(m, RAX, RCX, 2);
+	slots_at(m, true, 0x8b, RDX, RAX, code + from / 4);
+	tr_rr(m, false, 0x89, S2, RAX);
+	EMIT(m, 0xc1, 0xe8, 2);
+	slots_at(m, true, 0x89, RDX, RAX, code);
+}
+
+/*
+ * Another slot may have the page: that of a place of its own is looked for by page number, one
+ * found by page number in the second table. S1 = address, S2 = the slot's offset, EAX = size - 1
+ * as put_near_end() leaves it. Returns if there is one, else goes on with all registers unchanged.
+ *
+ * An empty slot is not on the list of those that are to be emptied again, so that it is
+ * tr_fill()'s; and so is each eighth miss of a place of its own, to see whether it had better not
+ * have one.
+ */
+static void put_other(struct emit *m, enum slot_kind kind, unsigned set, bool own)
+{
+	unsigned first = !own               ? X86_SLOT_SECOND
+			 : kind == SLOT_BIG ? X86_SLOT_HASH_BIG
+					    : X86_SLOT_HASH_SMALL;
+	size_t from = (set * X86_SLOTS + first) * sizeof(struct x86_slot),
+	       heat = offsetof(struct vcpu, slots.heat);
+	unsigned no[4], n = 0, counted;
+
+	tr_gs(m, true, 0x89, RCX, spill_word(1));
+	tr_gs(m, true, 0x89, RDX, spill_word(2));
+	SLOT_AT(m, 0x83, 7, lim);
+	emit8(m, 0); /* cmp qword lim, 0 */
+	no[n++] = jcc(m, CC_E);
+	if (own) {
+		shifted(m, RCX, S1, MEM_PAGE_SHIFT - 5);
+		EMIT(m, 0x81, 0xe1); /* and ecx */
+		emit32(m, (X86_SLOTS_HASH - 1) << 5);
+	} else {
+		tr_rr(m, true, 0x89, S1, RCX);
+		EMIT(m, 0x48, 0xc1, 0xe9, MEM_PAGE_SHIFT, 0x69, 0xc9); /* shr rcx; imul ecx, ecx */
+		emit32(m, TR_SECOND_FACTOR);
+		EMIT(m, 0xc1, 0xe9, TR_SECOND_SHIFT - 5, 0x81, 0xe1); /* shr ecx; and ecx */
+		emit32(m, (X86_SLOTS_SECOND - 1) << 5);
+	}
+	tr_rr(m, true, 0x89, S1, RDX);
+	slots_at(m, true, 0x2b, RDX, RCX,
+		 offsetof(struct vcpu, slots.s) + from + offsetof(struct x86_slot, base));
+	slots_at(m, true, 0x3b, RDX, RCX,
+		 offsetof(struct vcpu, slots.s) + from + offsetof(struct x86_slot, lim));
+	no[n++] = jcc(m, CC_AE);
+	if (kind == SLOT_GROUP) { /* its end, too, with the eight bytes that lim allows for */
+		tr_mem(m, true, 0x8d, RDX, RDX, RAX, 0, -7);
+		slots_at(m, true, 0x3b, RDX, RCX,
+			 offsetof(struct vcpu, slots.s) + from + offsetof(struct x86_slot, lim));
+		no[n++] = jcc(m, CC_AE);
+	}
+	if (own) {
+		tr_rr(m, false, 0x89, S2, RDX);
+		EMIT(m, 0xc1, 0xea, 3); /* shr edx, 3 */
+		slots_at(m, false, 0xff, 0, RDX, heat);
+		slots_at(m, false, 0xf6, 0, RDX, heat);
+		emit8(m, 7); /* inc dword heat; test byte heat, 7 */
+		counted = jcc(m, CC_NE);
+		slots_at(m, false, 0xff, 1, RDX, heat); /* dec dword heat: tr_fill() counts it */
+		EMIT(m, 0xe9);
+		emit32(m, 0);
+		no[n++] = m->n;
+		to_here(m, counted);
+	}
+	put_copy(m, set, from);
+	SLOT_AT(m, 0x2b, S1, base);
+	tr_gs(m, true, 0x8b, RAX, spill_word(0));
+	tr_gs(m, true, 0x8b, RCX, spill_word(1));
+	tr_gs(m, true, 0x8b, RDX, spill_word(2));
+	EMIT(m, 0x45, 0x85, 0xdb, 0xc3); /* test r11d, r11d, as put_near_end(); ret */
+	for (unsigned i = 0; i < n; i++)
+		to_here(m, no[i]);
+	tr_gs(m, true, 0x8b, RCX, spill_word(1));
+	tr_gs(m, true, 0x8b, RDX, spill_word(2));
+}
+
+static void put_miss(struct emit *m, const struct vcpu *v, enum slot_kind kind, bool write,
+		     unsigned set, bool own)
 {
 	put_near_end(m, kind);
 	SLOT_AT(m, 0x03, S1, base);
+	if (own || kind != SLOT_BIG)
+		put_other(m, kind, set, own);
 	put_fill(m, v, (write ? TR_FILL_WRITE : 0) | (kind == SLOT_GROUP ? TR_FILL_GROUP : 0));
 }
 
@@ -160,9 +276,15 @@ void tr_slot_glue(struct translator *t, const struct interp_cpu *ic, struct emit
 	tr_imm64(m, S2, (uintptr_t)tr_by_page);
 	tr_jump_to(m, 0xe9, t->map.rx, t->call);
 	for (unsigned kind = 0; kind < SLOT_KINDS; kind++)
-		for (unsigned write = 0; write < 2; write++) {
-			t->miss[kind][write] = t->map.rx + m->n;
-			put_miss(m, ic->v, kind, write);
+		for (unsigned i = 0; i < 2 * X86_SLOT_SETS; i++) {
+			unsigned set = i / 2, write = i % 2;
+
+			if (write && !(set & X86_SLOT_WRITE))
+				continue;
+			t->miss[kind][write][set] = t->map.rx + m->n;
+			put_miss(m, ic->v, kind, write, set, true);
+			t->miss_page[kind][write][set] = t->map.rx + m->n;
+			put_miss(m, ic->v, kind, write, set, false);
 		}
 	for (unsigned set = 0; set < X86_SLOT_SETS; set++) {
 		t->refill[set] = t->map.rx + m->n;

@@ -563,7 +563,7 @@ void xlat_string_fill(struct xlat *x, const struct stub *s)
 	}
 	tr_mem(m, false, 0x8d, S2, S2, NO_REG, 0, table);
 	EMIT(m, 0x41, 0xc1, 0xe3, 8); /* shl r11d, 8: size - 1 = 0 */
-	tr_jump_to(m, 0xe8, x->rx, x->t->miss[SLOT_SMALL][s->write]);
+	tr_jump_to(m, 0xe8, x->rx, x->t->miss_page[SLOT_SMALL][s->write][s->fill]);
 	emit8(m, 0xe9);
 	emit32(m, s->back - (m->n + 4));
 }

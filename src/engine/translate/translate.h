@@ -216,8 +216,9 @@ struct translator {
 	uint8_t *vec_load;                    /* clobbers nothing but flags */
 	uint8_t *string[TR_STRING_OPS][4][2]; /* by log2 of the element; 32-, 64-bit addresses */
 	bool x87_fdp;                         /* x87 code records FDP: see x87.c */
-	/* slot.c: by kind, store */
-	uint8_t *miss[SLOT_KINDS][2];
+	/* slot.c: by kind, store, set */
+	uint8_t *miss[SLOT_KINDS][2][X86_SLOT_SETS];      /* of a slot of its own */
+	uint8_t *miss_page[SLOT_KINDS][2][X86_SLOT_SETS]; /* of one found by page number */
 	uint8_t *refill[X86_SLOT_SETS];
 	uint8_t *by_page; /* S1 = struct tr_place: calls tr_by_page() */
 	unsigned slot_turn, turns_turn;
@@ -391,6 +392,14 @@ int tr_light_cr3(struct vcpu *v, const struct uop *u);
 int tr_light_invlpg(struct vcpu *v, const struct uop *u);
 
 /* fill.c */
+/** tr_second_slot() - where a set's second table (vcpu.h) has the slot of the page of @lin. */
+#define TR_SECOND_FACTOR 0x9e3779b1u
+#define TR_SECOND_SHIFT  21
+static_assert(X86_SLOTS_SECOND == 1u << (32 - TR_SECOND_SHIFT), "the factor's upper bits");
+static inline unsigned tr_second_slot(gva_t lin)
+{
+	return (uint32_t)(lin >> MEM_PAGE_SHIFT) * TR_SECOND_FACTOR >> TR_SECOND_SHIFT;
+}
 enum tr_how { TR_NOT_FILLED, TR_FILLED_HOT, TR_FILLED };
 struct tr_filled {
 	uint64_t off; /* of the access in the slot */
