@@ -128,7 +128,8 @@ t_cmpxchg:
 
 ; ---- locked accesses across a page: the two pages are not neighbours in memory ----
 
-N_SPLIT equ 1000
+; few: each has to wait until a busy host has run every other processor for a moment
+N_SPLIT equ 240
 SPLIT_A equ 0x500000
 SPLIT_B equ 0x480000
 Q equ WINDOW + 0xffc
