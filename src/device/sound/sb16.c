@@ -711,7 +711,8 @@ static int sb16_loaded(struct dev *d, struct error *err)
 {
 	struct sb16 *sb = to_sb16(d);
 
-	if (sb->s.left > sb->s.block || (sb->s.playing && !sb->s.left))
+	/* Command 48h changes the length of blocks to come, not the one that is under way. */
+	if (sb->s.playing && (!sb->s.left || !sb->s.block))
 		return error_set(err, -EINVAL, "%u units left of a block of %u", sb->s.left,
 				 sb->s.block);
 	if (sb->s.playing != (sb->s.pace.rate != 0))
