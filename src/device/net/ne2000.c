@@ -313,6 +313,22 @@ static uint8_t read_page0(struct ne2000 *n, unsigned at)
 	}
 }
 
+/*
+ * Frames in the ring that the driver has not taken: it keeps BNRY one page behind the next one
+ * (DP8390, 10.0). A driver that takes a few and acknowledges PRX for all counts on the next frame
+ * to tell of those left, and on a wire that comes a millisecond later. Here all of a sender's
+ * window is in the ring at once and none may follow until somebody answers. So PRX stays, as if
+ * the last frame's end came right after.
+ */
+static bool has_unread(const struct ne2000 *n)
+{
+	unsigned next = n->s.bnry + 1u;
+
+	if (next == n->s.pstop)
+		next = n->s.pstart;
+	return listens(n) && ring_room(n) && n->s.bnry != n->s.curr && next != n->s.curr;
+}
+
 static void write_page0(struct ne2000 *n, unsigned at, uint8_t v)
 {
 	switch (at) {
@@ -322,7 +338,11 @@ static void write_page0(struct ne2000 *n, unsigned at, uint8_t v)
 	case 4: n->s.tpsr = v; break;
 	case 5: n->s.tx_len = (uint16_t)((n->s.tx_len & 0xff00) | v); break;
 	case 6: n->s.tx_len = (uint16_t)((n->s.tx_len & 0x00ff) | v << 8); break;
-	case 7: n->s.isr &= (uint8_t) ~(v & ISR_EVENTS); break; /* RST is a state */
+	case 7:
+		n->s.isr &= (uint8_t) ~(v & ISR_EVENTS); /* RST is a state */
+		if ((v & ISR_PRX) && has_unread(n))
+			n->s.isr |= ISR_PRX;
+		break;
 	case 8: n->s.remote_at = (uint16_t)((n->s.remote_at & 0xff00) | v); break;
 	case 9: n->s.remote_at = (uint16_t)((n->s.remote_at & 0x00ff) | v << 8); break;
 	case 0x0a: n->s.remote_left = (uint16_t)((n->s.remote_left & 0xff00) | v); break;
