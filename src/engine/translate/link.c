@@ -211,7 +211,7 @@ static void lead_all(struct tr_block *old, struct tr_block *to)
 
 void tr_redirect(struct tr_block *old, struct tr_block *to)
 {
-	if ((to->first->often || to->first->paged) && old->b->inst == to->b->inst)
+	if (to->first->often && old->b->inst == to->b->inst)
 		lead_all(old, to);
 	for (unsigned i = 0; i < TR_ENTRIES; i++)
 		redirect(old, i, to->entry[i]);

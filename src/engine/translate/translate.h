@@ -355,7 +355,6 @@ struct tr_place {
 	bool write, is64, a16;
 	uint8_t kind; /* enum slot_kind */
 	bool rip;     /* relative to RIP: disp moves with the code */
-	uint8_t insn;
 };
 
 /* group.c */
