@@ -8,6 +8,9 @@
  * else's work too). So the other vCPUs stop (stop.c), the operand is worked on in a copy, and they
  * go on: some 20 us.
  *
+ * UNMODELLED: LOCKed accesses across a cache line inside a page are split locks of the host: exact,
+ * but as slow as it makes them.
+ *
  * Only pages that the TLB lets this vCPU write directly get here. MMIO, ROM and pages with watch
  * points do not. Nothing between begin and end may take a lock.
  */
