@@ -105,7 +105,14 @@ static bool handle_exit(struct vm_cpu *c, const struct vcpu_exit *x)
 
 	switch (x->reason) {
 	case VCPU_EXIT_KICK: return false;
-	case VCPU_EXIT_HALT: vm_sleep_halted(c); return false;
+	case VCPU_EXIT_HALT:
+		/* A debugger that steps it holds all others: nobody could wake it. */
+		if (c->v.debug.single_step) {
+			ask = VM_ASK_DEBUG;
+			break;
+		}
+		vm_sleep_halted(c);
+		return false;
 	case VCPU_EXIT_SHUTDOWN: ask = VM_ASK_CRASH; break;
 	case VCPU_EXIT_DEBUG: ask = VM_ASK_DEBUG; break;
 	case VCPU_EXIT_ERROR:
