@@ -912,7 +912,6 @@ int cpu_set_init(struct cpu_set *set, struct bus *bus, struct error *err)
 {
 	*set = (struct cpu_set){.bus = bus};
 	pthread_mutex_init(&set->lock, NULL);
-	pthread_mutex_init(&set->stop.lock, NULL);
 	bus->msi.deliver = msi_deliver;
 	bus->msi.ctx = set;
 	/* vCPUs reach their own registers before the bus is asked (mmu.c). The region makes the
@@ -930,7 +929,6 @@ void cpu_set_done(struct cpu_set *set)
 	if (set->mmio.mapped)
 		bus_unmap_mmio(set->bus, &set->mmio);
 	set->bus->msi.deliver = NULL;
-	pthread_mutex_destroy(&set->stop.lock);
 	pthread_mutex_destroy(&set->lock);
 }
 

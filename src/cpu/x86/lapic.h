@@ -14,9 +14,13 @@
 
 /* stop.c */
 struct cpu_stop {
-	pthread_mutex_t lock;  /* one at a time; leaf */
-	_Atomic uint32_t seq;  /* futex; odd: the others wait */
-	_Atomic uint32_t left; /* futex: how many have not come yet */
+	_Atomic uint32_t next;    /* the next ticket; one stop at a time; leaf */
+	_Atomic uint32_t serving; /* futex: the ticket whose turn it is */
+	_Atomic uint32_t seq;     /* futex; odd: the others wait */
+	_Atomic uint32_t left;    /* futex: how many have not come yet */
+	_Atomic uint32_t inside;  /* futex: how many have not gone yet */
+	uint64_t since;           /* ns: the beginning of the last stop */
+	uint64_t rest_until;      /* ns: before it there is no other one */
 };
 
 struct cpu_set {

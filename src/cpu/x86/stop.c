@@ -9,8 +9,14 @@
  * go on: their accesses to RAM are not ordered with LOCKed ones of the guest by any promise here.
  *
  * stop.seq is odd while the others are to wait. stop.left counts those who have not come yet.
- * stop.lock is held for the whole time, and by threads that join or leave; who waits for it can be
- * stopped like everyone else.
+ * The turn (a ticket lock) is held for the whole time, and by threads that join or leave; who waits
+ * for it can be stopped like everyone else.
+ *
+ * A guest that spins on such an access must not keep the others from what it spins for: turns are
+ * taken in order, nobody stops anybody before all have left the handler of the last stop, and after
+ * a stop everybody runs for as long as it took, at least REST_NS. (With a mutex, and without the
+ * rest, a signal was pending again whenever a handler returned, and the owner of a spin lock across
+ * two pages made no step in minutes.)
  *
  * A signal handler has no argument of ours, hence the thread-local variable and the process-wide
  * count of users.
@@ -23,7 +29,10 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "host/loop.h"
 
 /* Ignored by default: one that comes late or from somebody else does no harm. */
 #define STOP_SIGNAL SIGURG
@@ -33,9 +42,23 @@ static unsigned users;
 static struct sigaction previous;
 static _Thread_local struct vcpu *stop_self;
 
+#define REST_NS     20000
+#define MAX_REST_NS 20000000
+
 static void futex(_Atomic uint32_t *word, int op, uint32_t val)
 {
 	syscall(SYS_futex, word, op, val, NULL, NULL, 0);
+}
+
+/* Until *@word is not @seen any more; may return early. */
+static void wait_while(_Atomic uint32_t *word, uint32_t seen)
+{
+#ifdef __SANITIZE_THREAD__
+	/* its run-time library keeps signals back until the thread calls the C library */
+	usleep(20);
+#else
+	futex(word, FUTEX_WAIT_PRIVATE, seen);
+#endif
 }
 
 static void on_stop(int sig)
@@ -52,6 +75,8 @@ static void on_stop(int sig)
 		futex(&s->left, FUTEX_WAKE_PRIVATE, 1);
 	while (atomic_load(&s->seq) == seq)
 		futex(&s->seq, FUTEX_WAIT_PRIVATE, seq);
+	if (atomic_fetch_sub(&s->inside, 1) == 1)
+		futex(&s->inside, FUTEX_WAKE_PRIVATE, 1);
 	errno = saved;
 }
 
@@ -75,13 +100,17 @@ static int install(struct error *err)
 
 static void lock(struct cpu_stop *s)
 {
-#ifdef __SANITIZE_THREAD__
-	/* its run-time library keeps signals back while the thread waits for a mutex */
-	while (pthread_mutex_trylock(&s->lock))
-		usleep(20);
-#else
-	pthread_mutex_lock(&s->lock);
-#endif
+	uint32_t mine = atomic_fetch_add(&s->next, 1);
+	uint32_t now;
+
+	while ((now = atomic_load(&s->serving)) != mine)
+		wait_while(&s->serving, now);
+}
+
+static void unlock(struct cpu_stop *s)
+{
+	atomic_fetch_add(&s->serving, 1);
+	futex(&s->serving, FUTEX_WAKE_PRIVATE, INT32_MAX);
 }
 
 int x86_stop_join(struct vcpu *v, struct error *err)
@@ -100,7 +129,7 @@ int x86_stop_join(struct vcpu *v, struct error *err)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	lock(&v->cpus->stop);
 	v->stop_tid = (int32_t)syscall(SYS_gettid);
-	pthread_mutex_unlock(&v->cpus->stop.lock);
+	unlock(&v->cpus->stop);
 	return 0;
 }
 
@@ -110,7 +139,7 @@ void x86_stop_leave(struct vcpu *v)
 		return;
 	lock(&v->cpus->stop);
 	v->stop_tid = 0;
-	pthread_mutex_unlock(&v->cpus->stop.lock);
+	unlock(&v->cpus->stop);
 	if (stop_self == v)
 		stop_self = NULL;
 	pthread_mutex_lock(&users_lock);
@@ -126,8 +155,10 @@ static void call_one(struct cpu_stop *s, struct vcpu *o)
 	do
 		r = syscall(SYS_tgkill, getpid(), o->stop_tid, STOP_SIGNAL);
 	while (r < 0 && errno == EAGAIN && !sched_yield());
-	if (r < 0) /* the thread has gone without leaving: it accesses nothing any more */
+	if (r < 0) { /* the thread has gone without leaving: it accesses nothing any more */
 		atomic_fetch_sub(&s->left, 1);
+		atomic_fetch_sub(&s->inside, 1);
+	}
 #ifdef __SANITIZE_THREAD__
 	/* its run-time library keeps signals back until the thread calls the C library */
 	vcpu_request(o, VCPU_REQ_KICK);
@@ -138,6 +169,22 @@ static void call_one(struct cpu_stop *s, struct vcpu *o)
 static bool is_elsewhere(const struct vcpu *o, const struct vcpu *v)
 {
 	return o->stop_tid && o->stop_tid != v->stop_tid;
+}
+
+/* Those whom the last stop held up have their time. */
+static void rest(struct cpu_stop *s)
+{
+	struct timespec t = {0};
+	uint32_t inside;
+	uint64_t now;
+
+	while ((inside = atomic_load(&s->inside)))
+		wait_while(&s->inside, inside);
+	now = host_now_ns();
+	if (now >= s->rest_until)
+		return;
+	t.tv_nsec = (long)(s->rest_until - now);
+	nanosleep(&t, NULL);
 }
 
 void x86_stop_others(struct vcpu *v)
@@ -153,7 +200,10 @@ void x86_stop_others(struct vcpu *v)
 		left += is_elsewhere(set->cpu[i], v);
 	if (!left)
 		return;
+	rest(s);
+	s->since = host_now_ns();
 	v->stop_seen = atomic_load(&s->seq) + 1;
+	atomic_store(&s->inside, left);
 	atomic_store(&s->left, left);
 	atomic_store(&s->seq, v->stop_seen);
 	for (unsigned i = 0; i < set->n; i++)
@@ -163,6 +213,11 @@ void x86_stop_others(struct vcpu *v)
 		futex(&s->left, FUTEX_WAIT_PRIVATE, left);
 }
 
+static uint64_t rest_for(uint64_t took)
+{
+	return took < REST_NS ? REST_NS : took > MAX_REST_NS ? MAX_REST_NS : took;
+}
+
 void x86_stop_end(struct vcpu *v)
 {
 	struct cpu_stop *s = v->cpus ? &v->cpus->stop : NULL;
@@ -170,8 +225,11 @@ void x86_stop_end(struct vcpu *v)
 	if (!s)
 		return;
 	if (atomic_load(&s->seq) & 1) {
+		uint64_t now = host_now_ns();
+
+		s->rest_until = now + rest_for(now - s->since);
 		atomic_fetch_add(&s->seq, 1);
 		futex(&s->seq, FUTEX_WAKE_PRIVATE, INT32_MAX);
 	}
-	pthread_mutex_unlock(&s->lock);
+	unlock(s);
 }
