@@ -88,9 +88,28 @@ int tr_light_iretq(struct vcpu *v, const struct uop *u)
 	return go_on(v);
 }
 
+/*
+ * W_EPOCH has changed. Mostly the code at @rip, which comes next, is mapped where it was, and in
+ * the page of @b, the instruction's block: that is noted here, or else the native check would leave
+ * it to tr_far() because the soft TLB has nothing yet. What cannot be known without a page fault or
+ * a change of accessed bits is left to that all the same.
+ */
+static void find_code(struct vcpu *v, const struct block *b, uint64_t rip)
+{
+	struct tr_mapping *m = b->inst ? b->inst->mapping : NULL;
+	const struct x86_tlb_entry *e = x86_tlb_find(v, X86_TLB_SUPER, rip, X86_ACC_EXEC);
+
+	if (!e || !m || e->host != b->page || m->page[0] != b->page ||
+	    m->key != (uint32_t)v->word[W_KEY] || m->base[0] != (rip & ~0xfffull) ||
+	    b->flags & BLOCK_TWO_PAGES)
+		return;
+	m->epoch = v->word[W_EPOCH];
+	m->used = icpu(v)->turn;
+}
+
 /* The mapping has changed; native code goes on behind the call, at the block's exit, whose target
  * looks at W_EPOCH and at requests. */
-static int next(struct vcpu *v)
+static int next(struct vcpu *v, const struct uop *u)
 {
 	uint64_t epoch = tr_epoch_of(v), back;
 
@@ -102,6 +121,7 @@ static int next(struct vcpu *v)
 		tr_switch_epoch(v, epoch);
 		v->word[W_NSP] -= 8;
 		*(uint64_t *)(uintptr_t)v->word[W_NSP] = back;
+		find_code(v, uop_block(u), uop_next_rip(u));
 	}
 	return LIGHT_NEXT;
 }
@@ -116,7 +136,7 @@ int tr_light_cr3(struct vcpu *v, const struct uop *u)
 {
 	if (busy(v) || v->cpl || !x86_set_cr3_fast(v, v->s.gpr[u->in->rm]))
 		return LIGHT_SLOW;
-	return next(v);
+	return next(v, u);
 }
 
 int tr_light_invlpg(struct vcpu *v, const struct uop *u)
@@ -132,5 +152,5 @@ int tr_light_invlpg(struct vcpu *v, const struct uop *u)
 		lin += v->s.seg[in->seg].base;
 	if (x86_canonical(lin))
 		x86_tlb_flush_page(v, lin);
-	return next(v);
+	return next(v, u);
 }
