@@ -168,7 +168,7 @@ static void test_simple(void **state)
 	put(g, (uint8_t[]){0x0e}, 1);
 	assert_int_equal(get(g, r), 10);
 	assert_int_equal(r[4], 0xdf);
-	assert_int_equal(r[8], 0x57);
+	assert_int_equal(r[8], 0x07); /* but polls again (DS 7.4) */
 	assert_int_equal(r[9], 0x11);
 	put(g, (uint8_t[]){0x04, 0x00}, 2); /* SENSE DRIVE STATUS: at track 0 */
 	assert_int_equal(get(g, r), 1);
@@ -361,6 +361,116 @@ static void test_pio(void **state)
 	rig_free(g);
 }
 
+/* DS 5.2.7, EFIFO = 1: an interrupt for each byte; 0: for so many as the FIFO has. */
+static void test_pio_irq(void **state)
+{
+	static const struct {
+		uint8_t config;
+		unsigned edges;
+	} rows[] = {{0x20, 512}, {0x00, 32}};
+	struct rig *g = rig_new();
+	uint8_t r[10];
+
+	(void)state;
+	reset(g);
+	put(g, (uint8_t[]){0x03, 0xdf, 0x03}, 3);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		unsigned before = g->h->pins[6].rises;
+
+		put(g, (uint8_t[]){0x13, 0, rows[i].config, 0}, 4);
+		put(g, (uint8_t[]){0x46, 0, 0, 0, 1, 2, 1, 0x1b, 0xff}, 9);
+		work(g);
+		for (unsigned n = 0; n < 512; n++) {
+			assert_int_equal(g->h->pins[6].level, 1);
+			(void)inb(g->h, FIFO);
+			if (n == 255)
+				harness_check_state_roundtrip(&g->fdc->dev);
+		}
+		assert_int_equal(g->h->pins[6].rises - before,
+				 rows[i].edges + 1); /* and the result */
+		assert_int_equal(get(g, r), 7);
+	}
+	/* FORMAT TRACK: four bytes a sector */
+	put(g, (uint8_t[]){0x4d, 0, 2, 18, 0x50, 0x77}, 6);
+	for (uint8_t n = 1; n <= 18; n++) {
+		const uint8_t id[4] = {0, 0, n, 2};
+
+		work(g);
+		for (unsigned i = 0; i < 4; i++) {
+			assert_int_equal(inb(g->h, MSR), 0xb0);
+			if (i == 2)
+				harness_check_state_roundtrip(&g->fdc->dev);
+			outb(g->h, FIFO, id[i]);
+		}
+	}
+	work(g);
+	assert_int_equal(get(g, r), 7);
+	assert_int_equal(r[0], 0);
+	assert_int_equal(g->b[0]->data[0], 0x77);
+	assert_int_equal(g->b[0]->data[18 * 512 - 1], 0x77);
+	rig_free(g);
+}
+
+static void test_seeks(void **state)
+{
+	struct rig *g = rig_new();
+	uint8_t r[10];
+
+	(void)state;
+	reset(g);
+	/* Two at once: an interrupt for each (DS 5.2.4). */
+	put(g, (uint8_t[]){0x0f, 0, 5}, 3);
+	put(g, (uint8_t[]){0x0f, 1, 6}, 3);
+	work(g);
+	for (uint8_t n = 0; n < 2; n++) {
+		assert_int_equal(g->h->pins[6].level, 1);
+		put(g, (uint8_t[]){0x08}, 1);
+		assert_int_equal(g->h->pins[6].level, 0);
+		assert_int_equal(get(g, r), 2);
+		assert_int_equal(r[0], 0x20 | n);
+		assert_int_equal(r[1], 5 + n);
+	}
+	assert_int_equal(g->h->pins[6].level, 0);
+	/* DS 5.2.1: 79 steps; a reset forgets where the head is, and the drive stops it at its end.
+	 */
+	seek(g, 0, 200);
+	for (unsigned i = 0; i < 2; i++) {
+		put(g, (uint8_t[]){0x07, 0}, 2);
+		harness_check_state_roundtrip(&g->fdc->dev);
+		work(g);
+		put(g, (uint8_t[]){0x08}, 1);
+		assert_int_equal(get(g, r), 2);
+		assert_int_equal(r[0], i ? 0x20 : 0x70);
+		assert_int_equal(r[1], 0);
+	}
+	seek(g, 0, 7);
+	reset(g);
+	seek(g, 0, 3); /* three more */
+	put(g, (uint8_t[]){0x4a, 0}, 2);
+	work(g);
+	assert_int_equal(get(g, r), 7);
+	assert_int_equal(r[3], 10);
+	/* a seek that a program asks about before the rest of a reset */
+	outb(g->h, DOR, 0x08);
+	outb(g->h, DOR, 0x1c);
+	work(g);
+	put(g, (uint8_t[]){0x08}, 1);
+	assert_int_equal(get(g, r), 2);
+	assert_int_equal(r[0], 0xc0);
+	seek(g, 0, 1);
+	put(g, (uint8_t[]){0x08}, 1);
+	assert_int_equal(get(g, r), 2);
+	assert_int_equal(r[0], 0xc1);
+	/* DS 2.1.2: the gate */
+	outb(g->h, DOR, 0x14);
+	put(g, (uint8_t[]){0x0f, 0, 4}, 3);
+	work(g);
+	assert_int_equal(g->h->pins[6].level, 0);
+	outb(g->h, DOR, 0x1c);
+	assert_int_equal(g->h->pins[6].level, 1);
+	rig_free(g);
+}
+
 static void test_state(void **state)
 {
 	struct rig *g = rig_new();
@@ -405,6 +515,7 @@ int main(void)
 		cmocka_unit_test(test_read),   cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_write),  cmocka_unit_test(test_pio),
 		cmocka_unit_test(test_state),  cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_seeks),  cmocka_unit_test(test_pio_irq),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
  * Register tests of the DMA controllers. "DS": Intel 8237A data sheet 231466-005; "AT": IBM PC/AT
  * Technical Reference.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "device/misc/i8237.h"
@@ -154,12 +155,79 @@ static void test_words(void **state)
 	harness_free(h);
 }
 
+/* DS, "Programming the 8237A": base and current registers are written a byte at a time. */
+static void test_bytes(void **state)
+{
+	struct harness *h = harness_new();
+	struct i8237 *dma = dma_new(h);
+	uint8_t buf[0x100] = {0};
+
+	setup2(h, 0x54, 0x12, 0x1234, 0x3ff);
+	assert_int_equal(dma8237_write(dma, 2, buf, 0x100, NULL), 0x100);
+	outb(h, 0x0c, 0);
+	outb(h, 0x04, 0x78); /* current 1334h: its high byte stays */
+	outb(h, 0x0c, 0);
+	assert_int_equal(inb(h, 0x04), 0x78);
+	assert_int_equal(inb(h, 0x04), 0x13);
+	outb(h, 0x0c, 0);
+	outb(h, 0x05, 0x10);
+	outb(h, 0x0c, 0);
+	assert_int_equal(inb(h, 0x05), 0x10);
+	assert_int_equal(inb(h, 0x05), 0x02);
+	assert_int_equal(dma8237_write(dma, 2, buf, 0x100, NULL), 0x100);
+	assert_int_equal(dma8237_write(dma, 2, buf, 0x100, NULL), 0x100);
+	assert_int_equal(dma8237_write(dma, 2, buf, 0x11, NULL), 0x11); /* up to TC: base, 1278h */
+	outb(h, 0x0c, 0);
+	assert_int_equal(inb(h, 0x04), 0x78);
+	assert_int_equal(inb(h, 0x04), 0x12);
+	assert_int_equal(inb(h, 0x05), 0x10);
+	assert_int_equal(inb(h, 0x05), 0x03);
+	harness_free(h);
+}
+
+struct user {
+	struct i8237 *dma;
+	unsigned calls;
+};
+
+static void on_look(void *ctx)
+{
+	struct user *u = ctx;
+
+	u->calls++;
+	assert_int_equal(dma8237_write(u->dma, 2, "ab", 2, NULL), 2);
+}
+
+/* A device is asked to catch up before the guest sees its channel. */
+static void test_catch_up(void **state)
+{
+	struct harness *h = harness_new();
+	struct user u[I8237_USERS + 1] = {{dma_new(h), 0}};
+
+	setup2(h, 0x44, 0x12, 0, 0xff);
+	for (unsigned i = 0; i < I8237_USERS; i++) {
+		u[i].dma = u[0].dma;
+		assert_int_equal(dma8237_attach(u[0].dma, on_look, &u[i]), 0);
+	}
+	assert_int_equal(dma8237_attach(u[0].dma, on_look, &u[I8237_USERS]), -ENOSPC);
+	for (unsigned i = 1; i <= I8237_USERS; i++)
+		dma8237_detach(u[0].dma, &u[i]);
+	assert_int_equal(inb(h, 0x05), 0xfd); /* after two bytes, and then after four */
+	assert_int_equal(inb(h, 0x05), 0x00);
+	assert_int_equal(inb(h, 0x04), 6);
+	assert_int_equal(u[0].calls, 3);
+	dma8237_detach(u[0].dma, &u[0]);
+	assert_int_equal(inb(h, 0x04), 0);
+	assert_int_equal(u[0].calls, 3);
+	harness_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_registers),
-		cmocka_unit_test(test_transfer),
-		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_registers), cmocka_unit_test(test_transfer),
+		cmocka_unit_test(test_words),     cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_catch_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,14 +11,16 @@
  *   81 82 83 87  pages of channels 2 3 1 0   89 8a 8b  pages of channels 6 7 5   others: latches
  *
  * Devices use the two service functions; a transfer then happens in one piece instead of a bus
- * cycle at a time. The address counter wraps inside its 64 KiB (128 KiB) page, as on the AT. A
- * transfer never leaves guest RAM.
+ * cycle at a time. A device that moves data at its own pace is asked to catch up before an access.
+ * The address counter wraps inside its 64 KiB (128 KiB) page, as on the AT. A transfer never leaves
+ * guest RAM.
  *
  * UNMODELLED: DREQ lines (status bits 7:4 show software requests only), memory-to-memory transfers
  * and block transfers by software request (an AT cannot use them), compressed timing.
  */
 #include "device/misc/i8237.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/bits.h"
@@ -140,7 +142,35 @@ size_t dma8237_write(struct i8237 *dma, unsigned chan, const void *buf, size_t l
 	return transfer(dma, chan, NULL, buf, len, ret_tc);
 }
 
+int dma8237_attach(struct i8237 *dma, void (*catch_up)(void *ctx), void *ctx)
+{
+	for (unsigned i = 0; i < I8237_USERS; i++)
+		if (!dma->user[i].catch_up) {
+			dma->user[i].catch_up = catch_up;
+			dma->user[i].ctx = ctx;
+			return 0;
+		}
+	return -ENOSPC;
+}
+
+void dma8237_detach(struct i8237 *dma, const void *ctx)
+{
+	for (unsigned i = 0; i < I8237_USERS; i++)
+		if (dma->user[i].ctx == ctx)
+			dma->user[i].catch_up = NULL;
+}
+
 /* ------------------------------------------------------------------ registers */
+
+static struct i8237_chip *chip_now(struct dev *d, unsigned n)
+{
+	struct i8237 *dma = to_dma(d);
+
+	for (unsigned i = 0; i < I8237_USERS; i++)
+		if (dma->user[i].catch_up)
+			dma->user[i].catch_up(dma->user[i].ctx);
+	return &dma->s.chip[n];
+}
 
 static uint8_t chip_read(struct i8237_chip *c, unsigned reg)
 {
@@ -163,14 +193,19 @@ static uint8_t chip_read(struct i8237_chip *c, unsigned reg)
 	}
 }
 
-/* DS, "Programming the 8237A": base and current are written together, low byte first. */
+static void set_byte(uint16_t *v, bool high, uint8_t val)
+{
+	*v = (uint16_t)(high ? (*v & 0xff) | val << 8 : (*v & 0xff00) | val);
+}
+
+/* DS, "Programming the 8237A": base and current are written together, a byte at a time, low first.
+ */
 static void channel_write(struct i8237_chip *c, unsigned reg, uint8_t val)
 {
 	struct i8237_channel *ch = &c->ch[reg / 2];
-	uint16_t *base = reg & 1 ? &ch->base_count : &ch->base_addr;
 
-	*base = (uint16_t)(c->high_byte ? (*base & 0xff) | val << 8 : (*base & 0xff00) | val);
-	*(reg & 1 ? &ch->count : &ch->addr) = *base;
+	set_byte(reg & 1 ? &ch->base_count : &ch->base_addr, c->high_byte, val);
+	set_byte(reg & 1 ? &ch->count : &ch->addr, c->high_byte, val);
 	c->high_byte = !c->high_byte;
 }
 
@@ -203,23 +238,23 @@ static void chip_write(struct i8237_chip *c, unsigned reg, uint8_t val)
 
 static uint64_t dma1_read(struct dev *d, uint64_t off, unsigned size)
 {
-	return chip_read(&to_dma(d)->s.chip[0], (unsigned)off);
+	return chip_read(chip_now(d, 0), (unsigned)off);
 }
 
 static void dma1_write(struct dev *d, uint64_t off, unsigned size, uint64_t val)
 {
-	chip_write(&to_dma(d)->s.chip[0], (unsigned)off, (uint8_t)val);
+	chip_write(chip_now(d, 0), (unsigned)off, (uint8_t)val);
 }
 
 /* The second controller's A0 is the bus's A1. */
 static uint64_t dma2_read(struct dev *d, uint64_t off, unsigned size)
 {
-	return chip_read(&to_dma(d)->s.chip[1], (unsigned)off >> 1);
+	return chip_read(chip_now(d, 1), (unsigned)off >> 1);
 }
 
 static void dma2_write(struct dev *d, uint64_t off, unsigned size, uint64_t val)
 {
-	chip_write(&to_dma(d)->s.chip[1], (unsigned)off >> 1, (uint8_t)val);
+	chip_write(chip_now(d, 1), (unsigned)off >> 1, (uint8_t)val);
 }
 
 static uint64_t page_read(struct dev *d, uint64_t off, unsigned size)

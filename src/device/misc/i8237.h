@@ -7,7 +7,7 @@
 
 #include "device/dev.h"
 
-enum { I8237_CHANNELS = 8, I8237_PAGES = 16 };
+enum { I8237_CHANNELS = 8, I8237_PAGES = 16, I8237_USERS = 4 };
 
 struct i8237_channel {
 	uint16_t base_addr, base_count; /* as written */
@@ -34,6 +34,11 @@ struct i8237_regs {
 struct i8237 {
 	struct dev dev;
 	struct i8237_regs s;
+	/* private: who moves data as time goes by */
+	struct {
+		void (*catch_up)(void *ctx);
+		void *ctx; /* borrowed */
+	} user[I8237_USERS];
 };
 
 extern const struct dev_class i8237_class;
@@ -49,5 +54,16 @@ size_t dma8237_read(struct i8237 *dma, unsigned chan, void *buf, size_t len, boo
 /** dma8237_write() - likewise, a device gives bytes to memory. A verify transfer counts and writes
  * nothing. */
 size_t dma8237_write(struct i8237 *dma, unsigned chan, const void *buf, size_t len, bool *ret_tc);
+
+/**
+ * dma8237_attach() - @catch_up moves what a device's channel should have moved by now
+ *
+ * Called, with the bus lock held, before the guest sees or changes a channel: programs read the
+ * current count to know how far a sound has been played. For a device's realize; @ctx is borrowed
+ * until dma8237_detach(). Return: 0; -ENOSPC when there are I8237_USERS of them.
+ */
+int dma8237_attach(struct i8237 *dma, void (*catch_up)(void *ctx), void *ctx) MUST_CHECK;
+/** dma8237_detach() - no more calls with @ctx; fine when there were none. */
+void dma8237_detach(struct i8237 *dma, const void *ctx);
 
 #endif

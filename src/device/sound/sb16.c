@@ -680,7 +680,7 @@ static int sb16_realize(struct dev *d, struct error *err)
 
 	vtimer_init(&sb->timer, d->sv->clock, on_timer, sb);
 	sb->voice = audio_voice_new(sb->audio);
-	return 0;
+	return dma8237_attach(sb->dma, on_timer, sb);
 }
 
 static void sb16_unrealize(struct dev *d)
@@ -689,6 +689,8 @@ static void sb16_unrealize(struct dev *d)
 
 	if (sb->timer.clock)
 		vtimer_cancel(&sb->timer);
+	if (sb->dma)
+		dma8237_detach(sb->dma, sb);
 	audio_voice_free(sb->voice);
 }
 

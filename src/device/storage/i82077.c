@@ -20,8 +20,9 @@
  * and that are compared before each access.
  *
  * UNMODELLED: motors (always up to speed), rotation and step times, deleted data marks (written as
- * normal data), gap lengths, FIFO threshold (the FIFO is one sector deep), tape drives, formatting
- * with numbers other than the image's; READ ID of an empty drive fails instead of waiting for ever.
+ * normal data), gap lengths, FIFO threshold (the FIFO is one sector deep, and asks for an interrupt
+ * each 16 bytes), tape drives, formatting with numbers other than the image's, SCAN without DMA;
+ * READ ID of an empty drive fails instead of waiting for ever.
  */
 #include "device/storage/i82077_internal.h"
 
@@ -38,7 +39,7 @@ static const struct state_field drive_fields[] = {
 	STATE_VAL(struct i82077_drive_regs, seek_to),
 	STATE_VAL(struct i82077_drive_regs, st0),
 	STATE_VAL(struct i82077_drive_regs, seek_done),
-	STATE_PAD(struct i82077_drive_regs, pad_),
+	STATE_VAL(struct i82077_drive_regs, recal, .since = 2),
 	STATE_END,
 };
 static const struct state_field i82077_fields[] = {
@@ -83,7 +84,7 @@ static const struct state_field i82077_fields[] = {
 	STATE_END,
 };
 static const struct state_desc i82077_state =
-	STATE_DESC("i82077", 1, struct i82077_regs, i82077_fields);
+	STATE_DESC("i82077", 2, struct i82077_regs, i82077_fields);
 
 /* ---- media ---- */
 
@@ -152,6 +153,24 @@ void fdc_to_idle(struct i82077 *fdc)
 	fdc->s.n_result = fdc->s.at_result = 0;
 }
 
+/* The first drive whose seek ended and that nobody asked about yet, or 4. */
+static unsigned seek_to_report(const struct i82077 *fdc)
+{
+	unsigned n = 0;
+
+	while (n < 4 && !fdc->s.drive[n].seek_done)
+		n++;
+	return n;
+}
+
+/* A seek that ended while another command had the interrupt gets its own. */
+static void result_read(struct i82077 *fdc)
+{
+	fdc_to_idle(fdc);
+	if (seek_to_report(fdc) < 4)
+		fdc_set_irq(fdc, true);
+}
+
 void fdc_result(struct i82077 *fdc, const uint8_t *bytes, uint8_t n, bool irq)
 {
 	struct i82077_regs *s = &fdc->s;
@@ -199,6 +218,23 @@ void fdc_fail(struct i82077 *fdc, uint8_t st1, uint8_t st2)
 
 /* ---- commands ---- */
 
+/* Steps of drive @n from where the controller thinks its head is to @cyl; the drive stops the head
+ * at either end. A step with a diskette in the drive takes DSKCHG back (DS 2.1.7). */
+static void move_head(struct i82077 *fdc, unsigned n, uint8_t cyl)
+{
+	struct i82077_drive_regs *d = &fdc->s.drive[n];
+	const struct i82077_drive *drive = fdc_drive(fdc, n);
+	int to = d->cyl + cyl - d->pcn;
+
+	d->pcn = cyl;
+	if (!drive)
+		return;
+	to = MAX(0, MIN(to, LAST_CYL));
+	if (drive->block && d->cyl != to)
+		d->changed = false;
+	d->cyl = (uint8_t)to;
+}
+
 static void transfer(struct i82077 *fdc)
 {
 	struct i82077_regs *s = &fdc->s;
@@ -215,12 +251,8 @@ static void transfer(struct i82077 *fdc)
 	s->sectors_left = s->cmd[8] ? s->cmd[8] : 256;
 	if (op == C_READ_TRACK && s->cmd[4] != 1)
 		s->st1 = ST1_ND;
-	if (s->config & CFG_EIS) {
-		s->drive[fdc_unit(fdc)].cyl = s->drive[fdc_unit(fdc)].pcn = s->c;
-		s->drive[fdc_unit(fdc)].changed =
-			s->drive[fdc_unit(fdc)].changed &&
-			!(fdc_drive(fdc, fdc_unit(fdc)) && fdc->drive[fdc_unit(fdc)].block);
-	}
+	if (s->config & CFG_EIS)
+		move_head(fdc, fdc_unit(fdc), s->c);
 	fdc_wait(fdc, SECTOR_NS);
 }
 
@@ -254,7 +286,7 @@ static void start_seek(struct i82077 *fdc, unsigned n, uint8_t to)
 	struct i82077_regs *s = &fdc->s;
 
 	s->drive[n].seeking = true;
-	s->drive[n].seek_done = false;
+	s->drive[n].seek_done = s->drive[n].recal = false;
 	s->drive[n].seek_to = to;
 	s->seek_due[n] = (int64_t)(clock_now(fdc->dev.sv->clock) + SEEK_NS);
 	vtimer_arm(&fdc->seek_timer[n], (ns_t)s->seek_due[n]);
@@ -265,23 +297,18 @@ static void seek_ended(struct i82077 *fdc, unsigned n)
 {
 	struct i82077_regs *s = &fdc->s;
 	struct i82077_drive_regs *d = &s->drive[n];
-	const struct i82077_drive *drive = fdc_drive(fdc, n);
 
 	s->seek_due[n] = 0;
 	if (!d->seeking)
 		return;
 	d->seeking = false;
 	d->seek_done = true;
-	d->pcn = d->seek_to;
+	if (d->recal)
+		d->pcn = RECAL_STEPS; /* so many steps outwards, or up to track 0 (DS 5.2.1) */
+	move_head(fdc, n, d->seek_to);
 	d->st0 = (uint8_t)(ST0_SEEK_END | n);
-	if (drive) {
-		/* A step with a diskette in the drive takes DSKCHG back (DS 2.1.7). */
-		if (drive->block && d->cyl != d->seek_to)
-			d->changed = false;
-		d->cyl = d->seek_to;
-	} else if (d->seek_to == 0) {
-		d->st0 |= ST0_ABNORMAL | ST0_EC; /* no track 0 after 79 steps (DS 5.2.1) */
-	}
+	if (d->recal && (!fdc_drive(fdc, n) || d->cyl))
+		d->st0 |= ST0_ABNORMAL | ST0_EC;
 	fdc_set_irq(fdc, true);
 }
 
@@ -310,6 +337,7 @@ static void recalibrate(struct i82077 *fdc)
 	if (fdc_drive(fdc, n) && fdc->drive[n].block && d->cyl == 0)
 		d->changed = false; /* the drive steps once to find track 0 from there */
 	start_seek(fdc, n, 0);
+	d->recal = true;
 }
 
 static void seek(struct i82077 *fdc)
@@ -321,7 +349,7 @@ static void seek(struct i82077 *fdc)
 static void relative_seek(struct i82077 *fdc)
 {
 	const struct i82077_regs *s = &fdc->s;
-	uint8_t cyl = s->drive[fdc_unit(fdc)].cyl, by = s->cmd[2];
+	uint8_t cyl = s->drive[fdc_unit(fdc)].pcn, by = s->cmd[2];
 
 	start_seek(fdc, fdc_unit(fdc),
 		   s->cmd[0] & 0x40 ? (uint8_t)MIN(255, cyl + by)
@@ -331,25 +359,19 @@ static void relative_seek(struct i82077 *fdc)
 static void sense_interrupt(struct i82077 *fdc)
 {
 	struct i82077_regs *s = &fdc->s;
-	unsigned n = 0;
+	unsigned n = seek_to_report(fdc);
 
 	fdc_set_irq(fdc, false);
-	if (s->reset_sense) {
+	/* Seeks first: programs that ask once after a reset (IBM's first BIOS) go on to seek. */
+	if (n < 4) {
+		s->drive[n].seek_done = false;
+		fdc_result(fdc, (uint8_t[]){s->drive[n].st0, s->drive[n].pcn}, 2, false);
+	} else if (s->reset_sense) {
 		n = 4u - s->reset_sense--;
 		fdc_result(fdc, (uint8_t[]){(uint8_t)(ST0_POLLED | n), s->drive[n].pcn}, 2, false);
-		return;
-	}
-	while (n < 4 && !s->drive[n].seek_done)
-		n++;
-	if (n == 4) {
+	} else {
 		invalid(fdc);
-		return;
 	}
-	s->drive[n].seek_done = false;
-	fdc_result(fdc, (uint8_t[]){s->drive[n].st0, s->drive[n].pcn}, 2, false);
-	for (unsigned i = n + 1; i < 4; i++)
-		if (s->drive[i].seek_done)
-			fdc_set_irq(fdc, true);
 }
 
 static void sense_drive(struct i82077 *fdc)
@@ -453,17 +475,29 @@ static int command_of(uint8_t byte)
 
 /* ---- registers ---- */
 
+/* A byte went through the FIFO. Without the FIFO each is an interrupt of its own (DS 5.2.7). */
+static void byte_moved(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+	bool done = s->pos == fdc_data_bytes(fdc);
+
+	if (done || (s->config & CFG_NO_FIFO) || s->pos % FIFO_BYTES == 0)
+		fdc_set_irq(fdc, false);
+	if (done)
+		fdc_buffer_done(fdc);
+	else
+		fdc_set_irq(fdc, true);
+}
+
 static void fifo_write(struct i82077 *fdc, uint8_t v)
 {
 	struct i82077_regs *s = &fdc->s;
 	int row;
 
-	if (s->phase == I82077_DATA && s->writing && !fdc_by_dma(fdc) && s->pos < I82077_SECTOR) {
+	if (s->phase == I82077_DATA && s->writing && !fdc_by_dma(fdc) &&
+	    s->pos < fdc_data_bytes(fdc)) {
 		s->buf[s->pos++] = v;
-		if (s->pos == I82077_SECTOR) {
-			fdc_set_irq(fdc, false);
-			fdc_buffer_done(fdc);
-		}
+		byte_moved(fdc);
 		return;
 	}
 	if (s->phase == I82077_IDLE) {
@@ -498,16 +532,13 @@ static uint8_t fifo_read(struct i82077 *fdc)
 
 	if (s->phase == I82077_RESULT && s->at_result < s->n_result) {
 		v = s->result[s->at_result++];
-		fdc_set_irq(fdc, s->reset_sense && fdc_opcode(fdc) == C_SENSE_INT ? s->irq : false);
+		fdc_set_irq(fdc, false);
 		if (s->at_result >= s->n_result)
-			fdc_to_idle(fdc);
+			result_read(fdc);
 	} else if (s->phase == I82077_DATA && !s->writing && !fdc_by_dma(fdc) &&
 		   s->pos < I82077_SECTOR) {
 		v = s->buf[s->pos++];
-		if (s->pos == I82077_SECTOR) {
-			fdc_set_irq(fdc, false);
-			fdc_buffer_done(fdc);
-		}
+		byte_moved(fdc);
 	}
 	return v;
 }
@@ -565,7 +596,7 @@ static void soft_reset(struct i82077 *fdc)
 	for (unsigned n = 0; n < 4; n++) {
 		vtimer_cancel(&fdc->seek_timer[n]);
 		s->seek_due[n] = 0;
-		s->drive[n].seeking = s->drive[n].seek_done = false;
+		s->drive[n].seeking = s->drive[n].seek_done = s->drive[n].recal = false;
 		s->drive[n].pcn = 0;
 	}
 	s->reset_sense = 0;
@@ -573,6 +604,7 @@ static void soft_reset(struct i82077 *fdc)
 		s->config = CFG_NO_FIFO;
 		s->pretrk = 0;
 	}
+	s->config &= CFG_LOCKED; /* polling is enabled upon a reset (DS 7.4) */
 	s->perp &= 0x3c;
 	fdc_set_irq(fdc, false);
 }
@@ -772,6 +804,7 @@ static int i82077_loaded(struct dev *d, struct error *err)
 	struct i82077 *fdc = to_fdc(d);
 	struct i82077_regs *s = &fdc->s;
 	uint8_t st1, st2;
+	bool ids = s->phase == I82077_DATA && fdc_opcode(fdc) == C_FORMAT;
 	bool fits = !s->n_cmd || command_of(s->cmd[0]) >= 0 || s->phase == I82077_RESULT;
 
 	cancel_timers(fdc);
@@ -781,10 +814,13 @@ static int i82077_loaded(struct dev *d, struct error *err)
 		return error_set(err, -EINVAL,
 				 "diskette command of %u of %u bytes, result %u of %u", s->n_cmd,
 				 s->need, s->at_result, s->n_result);
-	if ((s->phase == I82077_IO || s->phase == I82077_DATA) && !fdc_find_sector(fdc, &st1, &st2))
+	if (ids && fdc_by_dma(fdc))
+		return error_set(err, -EINVAL, "formatting by DMA in the wrong phase");
+	if ((s->phase == I82077_IO || s->phase == I82077_DATA) && !ids &&
+	    !fdc_find_sector(fdc, &st1, &st2))
 		return error_set(err, -EINVAL, "a transfer outside the diskette: %u/%u/%u", s->c,
 				 s->h, s->r);
-	if (s->phase == I82077_DATA && s->pos >= I82077_SECTOR)
+	if (s->phase == I82077_DATA && s->pos >= fdc_data_bytes(fdc))
 		return error_set(err, -EINVAL, "a full sector buffer that waits for more");
 	if (s->due)
 		vtimer_arm(&fdc->timer, (ns_t)MAX(s->due, 0));

@@ -46,7 +46,7 @@ struct i82077_drive_regs {
 	uint8_t seek_to; /* of the running seek */
 	uint8_t st0;     /* of the seek that ended, until SENSE INTERRUPT */
 	bool seek_done;
-	uint8_t pad_;
+	bool recal; /* the running seek, or the one that ended, is a RECALIBRATE */
 };
 
 struct i82077_regs {

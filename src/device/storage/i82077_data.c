@@ -10,6 +10,8 @@
 #include "device/misc/i8237.h"
 #include "device/storage/i82077_internal.h"
 
+enum { ID_BYTES = 4 }; /* C, H, R and N of FORMAT TRACK */
+
 /* ---- transfers ---- */
 
 static bool multi_track(const struct i82077 *fdc)
@@ -25,6 +27,17 @@ static bool is_scan(uint8_t op)
 bool fdc_by_dma(const struct i82077 *fdc)
 {
 	return !(fdc->s.specify[1] & SPECIFY_ND);
+}
+
+/* DMAGATE (DS 2.1.2): without it DRQ goes nowhere. */
+static bool dma_ready(const struct i82077 *fdc)
+{
+	return fdc->s.dor & DOR_DMA;
+}
+
+unsigned fdc_data_bytes(const struct i82077 *fdc)
+{
+	return fdc_opcode(fdc) == C_FORMAT ? ID_BYTES : I82077_SECTOR;
 }
 
 static uint8_t data_rate(const struct i82077 *fdc)
@@ -172,13 +185,43 @@ static bool scan_holds(uint8_t op, const uint8_t *medium, const uint8_t *host, b
 	return holds;
 }
 
+/* FORMAT TRACK has a sector's C, H, R and N: its filler goes to the image. */
+static void format_sector(struct i82077 *fdc, const uint8_t id[ID_BYTES])
+{
+	struct i82077_regs *s = &fdc->s;
+	uint8_t st1, st2;
+
+	s->c = id[0];
+	s->h = id[1];
+	s->r = id[2];
+	s->n = id[3];
+	s->sectors_left--;
+	s->terminal = s->sectors_left == 0;
+	if (fdc_find_sector(fdc, &st1, &st2)) {
+		memset(s->buf, s->cmd[5], I82077_SECTOR);
+		s->pos = I82077_SECTOR;
+		fdc_submit(fdc, BLOCK_WRITE);
+	} else {
+		/* not a sector that the image has: lost */
+		guest_error(&fdc->dev, "formatting sector %u/%u/%u, size %u", s->c, s->h, s->r,
+			    s->n);
+		sector_done(fdc);
+	}
+}
+
 /* All bytes of the sector have come from, or gone to, the host. */
 void fdc_buffer_done(struct i82077 *fdc)
 {
-	if (fdc->s.writing)
+	uint8_t id[ID_BYTES];
+
+	if (fdc_opcode(fdc) == C_FORMAT) {
+		memcpy(id, fdc->s.buf, sizeof(id));
+		format_sector(fdc, id);
+	} else if (fdc->s.writing) {
 		fdc_submit(fdc, BLOCK_WRITE);
-	else
+	} else {
 		sector_done(fdc);
+	}
 }
 
 static void scan_sector(struct i82077 *fdc)
@@ -207,8 +250,12 @@ static void run_dma(struct i82077 *fdc)
 		scan_sector(fdc);
 		return;
 	}
-	n = s->writing ? dma8237_read(fdc->dma, I82077_DMA, s->buf + s->pos, want, &tc)
-		       : dma8237_write(fdc->dma, I82077_DMA, s->buf + s->pos, want, &tc);
+	if (!dma_ready(fdc))
+		n = 0;
+	else if (s->writing)
+		n = dma8237_read(fdc->dma, I82077_DMA, s->buf + s->pos, want, &tc);
+	else
+		n = dma8237_write(fdc->dma, I82077_DMA, s->buf + s->pos, want, &tc);
 	s->pos = (uint16_t)(s->pos + n);
 	if (tc) {
 		s->terminal = true;
@@ -281,33 +328,18 @@ static void read_id(struct i82077 *fdc)
 	fdc_end(fdc, 0);
 }
 
-/* FORMAT TRACK: four bytes a sector from the host, the filler to the image. */
-static void format_sector(struct i82077 *fdc)
+/* FORMAT TRACK: four bytes a sector from the host (DS 5.1.8). */
+static void format_next(struct i82077 *fdc)
 {
-	struct i82077_regs *s = &fdc->s;
-	uint8_t id[4], st1, st2;
-	bool tc = false;
+	uint8_t id[ID_BYTES];
 
-	if (dma8237_read(fdc->dma, I82077_DMA, id, sizeof(id), &tc) < sizeof(id)) {
+	if (!fdc_by_dma(fdc))
+		start_data(fdc);
+	else if (dma_ready(fdc) &&
+		 dma8237_read(fdc->dma, I82077_DMA, id, sizeof(id), NULL) == sizeof(id))
+		format_sector(fdc, id);
+	else
 		fdc_fail(fdc, ST1_OR, 0);
-		return;
-	}
-	s->c = id[0];
-	s->h = id[1];
-	s->r = id[2];
-	s->n = id[3];
-	s->sectors_left--;
-	s->terminal = s->sectors_left == 0;
-	if (fdc_find_sector(fdc, &st1, &st2)) {
-		memset(s->buf, s->cmd[5], I82077_SECTOR);
-		s->pos = I82077_SECTOR;
-		fdc_submit(fdc, BLOCK_WRITE);
-	} else {
-		/* not a sector that the image has: lost */
-		guest_error(&fdc->dev, "formatting sector %u/%u/%u, size %u", s->c, s->h, s->r,
-			    s->n);
-		sector_done(fdc);
-	}
 }
 
 bool fdc_is_write(uint8_t op)
@@ -331,8 +363,8 @@ static void next_sector(struct i82077 *fdc)
 		return;
 	}
 	if (op == C_FORMAT) {
-		if (readable(fdc, d) && fdc_by_dma(fdc))
-			format_sector(fdc);
+		if (readable(fdc, d))
+			format_next(fdc);
 		else
 			fdc_fail(fdc, ST1_MA, 0);
 		return;

@@ -13,6 +13,9 @@
 #define RESET_NS     (20 * 1000)
 #define DMA_RETRY_NS (2 * NS_PER_MS)
 enum { DMA_RETRIES = 250 }; /* half a second, then overrun */
+enum { FIFO_BYTES = 16 };
+enum { RECAL_STEPS = 79 };
+enum { LAST_CYL = 83 }; /* a drive's mechanics go a little beyond 80 cylinders */
 
 enum { P_DOR = 2, P_TDR = 3, P_MSR = 4, P_FIFO = 5, P_DIR = 7 };
 enum { DOR_SEL = 0x03, DOR_RESET = 0x04, DOR_DMA = 0x08 };
@@ -32,7 +35,7 @@ enum {
 enum { ST1_EN = 0x80, ST1_DE = 0x20, ST1_OR = 0x10, ST1_ND = 0x04, ST1_NW = 0x02, ST1_MA = 0x01 };
 enum { ST2_CM = 0x40, ST2_WC = 0x10, ST2_SH = 0x08, ST2_SN = 0x04 };
 enum { ST3_WP = 0x40, ST3_T0 = 0x10, ST3_ONES = 0x28 };
-enum { CFG_EIS = 0x40, CFG_NO_FIFO = 0x20, CFG_NO_POLL = 0x10 };
+enum { CFG_EIS = 0x40, CFG_NO_FIFO = 0x20, CFG_NO_POLL = 0x10, CFG_LOCKED = 0x2f };
 enum { SPECIFY_ND = 0x01 };
 
 /* Command codes without MT, MFM and SK */
@@ -81,6 +84,9 @@ void fdc_wait(struct i82077 *fdc, ns_t ns);
 
 bool fdc_by_dma(const struct i82077 *fdc);
 bool fdc_is_write(uint8_t op);
+/** fdc_data_bytes() - of the execution phase's next piece: a sector, or what FORMAT wants for one.
+ */
+unsigned fdc_data_bytes(const struct i82077 *fdc);
 /** fdc_find_sector() - is sector c/h/r/n of the transfer under the head? If not, why. */
 bool fdc_find_sector(struct i82077 *fdc, uint8_t *st1, uint8_t *st2);
 /** fdc_submit() - a request for that sector, which was found; fdc_io_done() ends it. */
