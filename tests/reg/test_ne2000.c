@@ -62,6 +62,7 @@ static const struct reg_row register_rows[] = {
 	{IN8, IO(7), 0x80, .cite = "DP8390 10.3: RST"},
 	{OUT8, IO(7), 0xff}, {IN8, IO(7), 0x80, .cite = "DP8390 10.3: not cleared by writing"},
 	{OUT8, IO(0), 0x22}, {IN8, IO(7), 0x00, .cite = "DP8390 10.3: cleared by a start"},
+	{OUT8, IO(0), 0x20}, {IN8, IO(0), 0x22, .cite = "DP8390 10.1: only STP stops it"},
 	{OUT8, IO(0), 0x62}, {IN8, IO(1), 0x52, .cite = "page 1: PAR"}, {IN8, IO(6), 0x03},
 	{OUT8, IO(7), 0x55}, {IN8, IO(7), 0x55, .cite = "page 1: CURR"},
 	{OUT8, IO(0xf), 0xa5}, {IN8, IO(0xf), 0xa5, .cite = "page 1: MAR7"},
@@ -152,6 +153,47 @@ static void test_transmit(void **state)
 		harness_check_state_roundtrip(g->dev);
 		nic_rig_free(g);
 	}
+}
+
+/*
+ * A driver that keeps BNRY one page behind the frame it reads next, and for the ring's first page
+ * writes PSTART - 1, as Linux's does: nothing goes over what it has not read.
+ */
+static void test_boundary(void **state)
+{
+	struct nic_rig *g = rig_new(false);
+	unsigned n = 0;
+
+	up(g, 0x04);
+	out(g, 3, 0x45);
+	out(g, 0, 0x62);
+	out(g, 7, 0x46); /* CURR at PSTART: empty */
+	out(g, 0, 0x22);
+	for (unsigned i = 0; i < 100; i++) {
+		st_le32(g->frame + 60, i);
+		n += nic_rig_arrive(g, g->frame, 1514);
+	}
+	assert_in_range(n, 8, 9);
+	assert_int_equal(inb(g->h, IO(7)) & 0x10, 0);
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t at = (0x46 + 6 * i) << 8;
+
+		remote(g, 1, at + 4 + 60, 4);
+		assert_int_equal(inl(g->h, IO(0x10)), i);
+	}
+	/* a page picked with neither STA nor STP set: frames come in all the same */
+	out(g, 3, 0x51);
+	out(g, 0, 0x60);
+	out(g, 7, 0x52);
+	out(g, 0, 0x20);
+	out(g, 7, 0xff);
+	assert_true(nic_rig_arrive(g, g->frame, 60));
+	assert_int_equal(inb(g->h, IO(7)) & 1, 1);
+	/* elsewhere outside the ring it is never reached */
+	out(g, 3, 0x20);
+	assert_true(nic_rig_arrive(g, g->frame, 1514));
+	harness_check_state_roundtrip(g->dev);
+	nic_rig_free(g);
 }
 
 /* DP8390 10.0: the ring */
@@ -252,9 +294,8 @@ static void test_filter(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_registers),
-		cmocka_unit_test(test_transmit),
-		cmocka_unit_test(test_receive),
+		cmocka_unit_test(test_registers), cmocka_unit_test(test_transmit),
+		cmocka_unit_test(test_receive),   cmocka_unit_test(test_boundary),
 		cmocka_unit_test(test_filter),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

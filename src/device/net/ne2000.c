@@ -103,18 +103,24 @@ static void mem_put(struct ne2000 *n, uint16_t at, uint8_t v)
 
 /* ------------------------------------------------------------------ receive */
 
-/* Pages the ring can take before it comes to BNRY (DP8390, 10.0 "receive buffer ring"). */
+/*
+ * Pages the ring can take before it comes to BNRY (DP8390, 10.0 "receive buffer ring"). The chip
+ * compares for equality, and Linux's driver, which keeps BNRY one page behind the next frame,
+ * writes PSTART - 1 for a frame at PSTART. At the rate of a wire nothing comes of that; here a
+ * sender's whole window would go over the frames that are not read yet. So this one means PSTOP -
+ * 1, as the driver does; others outside the ring stop nothing.
+ */
 static unsigned ring_room(const struct ne2000 *n)
 {
-	unsigned size = n->s.pstop > n->s.pstart ? n->s.pstop - n->s.pstart : 0;
+	unsigned size = n->s.pstop > n->s.pstart ? n->s.pstop - n->s.pstart : 0, bnry = n->s.bnry;
 
 	if (!size || n->s.curr < n->s.pstart || n->s.curr >= n->s.pstop)
 		return 0;
-	if (n->s.bnry > n->s.curr)
-		return n->s.bnry - n->s.curr;
-	if (n->s.bnry < n->s.pstart)
+	if (bnry + 1 == n->s.pstart)
+		bnry = n->s.pstop - 1u;
+	if (bnry < n->s.pstart || bnry >= n->s.pstop)
 		return size;
-	return size - (n->s.curr - n->s.bnry);
+	return bnry > n->s.curr ? bnry - n->s.curr : size - (n->s.curr - bnry);
 }
 
 static unsigned pages(size_t len)
@@ -264,6 +270,11 @@ static void write_cr(struct ne2000 *n, uint8_t v)
 {
 	uint8_t rd = v & CR_RD;
 
+	/* Neither start nor stop: it goes on as it was (DP8390, 10.1 "command register": STA wakes
+	 * it from reset, and only STP puts it there). Drivers pick a page like that while frames
+	 * come in. */
+	if (!(v & (CR_STP | CR_STA)))
+		v |= n->s.cr & (CR_STP | CR_STA);
 	/* a transmission ends by itself */
 	n->s.cr = v;
 	if (v & CR_STP)
