@@ -21,6 +21,7 @@ SCRATCH equ 0x400000 ; the blob's pages, not in order
 SCRATCH32 equ 0x410000
 STAIRS equ 0x420000
 ONE equ 0x430000 ; three pages
+OFTEN equ 0x440000 ; two pages for each round
 N_PAGES equ 4
 
 K64 equ 0x08
@@ -121,6 +122,7 @@ in64:	mov ax, U_DS
 	call t_other_code
 	call t_fip
 	call t_next_page
+	call t_often
 	mov dword [cpl], 3
 	call t_in_turn
 	call t_spaces
@@ -564,6 +566,70 @@ stairs:	call .up + 0x1000
 .up:	lea rax, [rel .up]
 	ret
 stairs_end:
+
+; ---- called from the page before it, then often at another address, then from that page again ----
+
+ROUNDS equ 8
+t_often:
+	xor edi, edi
+	xor r12d, r12d
+.round:	mov r14d, r12d
+	shl r14d, 13
+	add r14d, OFTEN
+	push rdi
+	mov edi, r14d
+	mov esi, before
+	mov ecx, before_end - before
+	rep movsb
+	lea edi, [r14 + 0x1000]
+	mov esi, called
+	mov ecx, called_end - called
+	rep movsb
+	pop rdi
+	mov r15, 0x3100000000
+	mov r8, r15
+	lea r10, [r14 + 7]
+	call map
+	lea r8, [r15 + 0x1000]
+	lea r10, [r14 + 0x1007]
+	call map
+	lea r8, [r15 + r15]
+	lea r10, [r14 + 0x1007]
+	call map
+	mov ebx, 40
+	mov ebp, d0
+.near:	call r15
+	sub rax, r15
+	cmp rax, 0x1000 + called.here - called
+	CHECK e
+	dec ebx
+	jnz .near
+	mov ebx, 20000
+	lea rsi, [r15 + r15]
+.far:	call rsi
+	sub rax, rsi
+	cmp rax, called.here - called
+	CHECK e
+	dec ebx
+	jnz .far
+	mov ebx, 40
+.back:	call r15
+	sub rax, r15
+	cmp rax, 0x1000 + called.here - called
+	CHECK e
+	dec ebx
+	jnz .back
+	inc r12d
+	cmp r12d, ROUNDS
+	jb .round
+	ret
+before:	call before + 0x1000
+	ret
+before_end:
+called:	mov rax, [rbp]
+	lea rax, [rel .here]
+.here:	ret
+called_end:
 
 ; ---- more pages of user code than anybody keeps count of; then INVLPG must still be seen ----
 

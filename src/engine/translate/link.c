@@ -195,6 +195,7 @@ static void lead_all(struct tr_block *old, struct tr_block *to)
 	for (struct tr_exit *x = old->in, *next; x; x = next) {
 		next = x->next;
 		tr_link(x, to, x->entry);
+		tr_relink(x); /* its target may be elsewhere now */
 	}
 	for (const struct instance_list *l = to->b->inst ? to->b->inst->tr : NULL; l; l = l->next)
 		for (unsigned k = 0; k < l->n; k++) {
