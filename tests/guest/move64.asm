@@ -22,6 +22,7 @@ SCRATCH32 equ 0x410000
 STAIRS equ 0x420000
 ONE equ 0x430000 ; three pages
 OFTEN equ 0x440000 ; two pages for each round
+PLACES equ 0x460000 ; 16 pages
 N_PAGES equ 4
 
 K64 equ 0x08
@@ -123,6 +124,7 @@ in64:	mov ax, U_DS
 	call t_fip
 	call t_next_page
 	call t_often
+	call t_places
 	mov dword [cpl], 3
 	call t_in_turn
 	call t_spaces
@@ -569,7 +571,7 @@ stairs_end:
 
 ; ---- called from the page before it, then often at another address, then from that page again ----
 
-ROUNDS equ 8
+ROUNDS equ 4
 t_often:
 	xor edi, edi
 	xor r12d, r12d
@@ -604,7 +606,7 @@ t_often:
 	CHECK e
 	dec ebx
 	jnz .near
-	mov ebx, 20000
+	mov ebx, 12000
 	lea rsi, [r15 + r15]
 .far:	call rsi
 	sub rax, rsi
@@ -630,6 +632,77 @@ called:	mov rax, [rbp]
 	lea rax, [rel .here]
 .here:	ret
 called_end:
+
+; ---- loops whose places go from page to page, none of which follows the one before it in RAM ----
+
+t_places:
+	mov edi, PLACES
+	mov eax, 0x1234567
+.fill:	imul eax, eax, 0x5851f42d
+	add eax, 12345
+	mov [rdi], eax
+	add edi, 4
+	cmp edi, PLACES + 0x10000
+	jb .fill
+	xor edi, edi
+	xor r12d, r12d
+	mov rsi, 0x3200000000
+.map:	mov eax, r12d
+	imul eax, 7
+	and eax, 15
+	shl eax, 12
+	lea r10d, [rax + PLACES + 7]
+	mov r8d, r12d
+	shl r8, 12
+	add r8, rsi
+	call map
+	inc r12d
+	cmp r12d, 16
+	jb .map
+	mov r14d, 2
+.again:	mov ecx, 10000
+	xor ebx, ebx
+.load:	mov rax, [rsi + rbx]
+	mov edi, ebx
+	shr edi, 12
+	imul edi, edi, 7
+	and edi, 15
+	shl edi, 12
+	mov edx, ebx
+	and edx, 0xfff
+	cmp rax, [rdi + rdx + PLACES]
+	CHECK e
+	add ebx, 0x3008
+	and ebx, 0xffff
+	dec ecx
+	jnz .load
+	mov ecx, 10000
+	xor ebx, ebx
+.store:	inc qword [rsi + rbx]
+	push rbx
+	and ebx, 0xf000
+	imul ebx, ebx, 7
+	and ebx, 0xf000
+	mov rax, [rsp]
+	and eax, 0xfff
+	dec qword [rbx + rax + PLACES]
+	pop rbx
+	add ebx, 0x5008
+	and ebx, 0xffff
+	dec ecx
+	jnz .store
+	dec r14d
+	jnz .again
+	mov edi, PLACES
+	mov eax, 0x1234567
+.same:	imul eax, eax, 0x5851f42d
+	add eax, 12345
+	cmp eax, [rdi]
+	CHECK e
+	add edi, 4
+	cmp edi, PLACES + 0x10000
+	jb .same
+	ret
 
 ; ---- more pages of user code than anybody keeps count of; then INVLPG must still be seen ----
 

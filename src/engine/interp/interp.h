@@ -137,6 +137,7 @@ struct block {
 	uint32_t heat;       /* times it was interpreted */
 	bool alone;          /* to be translated without its successors */
 	bool often;          /* translated once more because it runs so often */
+	uint64_t paged;      /* instructions that are to look for their slot by page number */
 	uint32_t runs;       /* of engine/lockstep */
 	struct uop uop[];    /* n_insns + 1: the last is the fall through */
 };

@@ -212,7 +212,7 @@ static void lead_all(struct tr_block *old, struct tr_block *to)
 
 void tr_redirect(struct tr_block *old, struct tr_block *to)
 {
-	if (to->first->often && old->b->inst == to->b->inst)
+	if ((to->first->often || to->first->paged) && old->b->inst == to->b->inst)
 		lead_all(old, to);
 	for (unsigned i = 0; i < TR_ENTRIES; i++)
 		redirect(old, i, to->entry[i]);
@@ -228,6 +228,17 @@ void tr_forget(struct block *b)
 	b->uop[0].fn = b->cold[0].fn;
 	b->native = NULL;
 	b->heat = 0;
+}
+
+void tr_close(struct tr_block *tb)
+{
+	tb->dead = true;
+	unlist(tb);
+	/* now: an exit that has been linked may be among the bytes */
+	for (unsigned i = 0; i < TR_ENTRIES; i++)
+		memcpy(tb->saved[i], writable(tb, tb->entry[i]), 5);
+	for (unsigned i = 0; i < TR_ENTRIES; i++)
+		redirect(tb, i, tb->leave[i == TR_E || i == TR_E_POLL]);
 }
 
 static bool is_valid(const struct block *b)
@@ -247,13 +258,7 @@ static void kill_stale(struct tr_node *n, const struct interp_page *meta)
 			continue;
 		if (next && next->tb == tb) /* both pages in one list */
 			next = next->next;
-		tb->dead = true;
-		unlist(tb);
-		/* now: an exit that has been linked may be among the bytes */
-		for (unsigned i = 0; i < TR_ENTRIES; i++)
-			memcpy(tb->saved[i], writable(tb, tb->entry[i]), 5);
-		for (unsigned i = 0; i < TR_ENTRIES; i++)
-			redirect(tb, i, tb->leave[i == TR_E || i == TR_E_POLL]);
+		tr_close(tb);
 	}
 }
 

@@ -295,6 +295,8 @@ bool xlat_wants_page(const struct xlat *x, const struct ea *a)
 {
 	if (a->seg != NO_REG || is_known(a))
 		return false;
+	if (x->part[0]->paged >> x->i & 1)
+		return true;
 	return a->base == X86_RSP ? x->stack_pages : !x->loop && !x->own;
 }
 
@@ -453,7 +455,8 @@ void xlat_try(struct xlat *x, const struct stub *s)
 			     .is64 = x->is64,
 			     .a16 = s->ea.a16,
 			     .want = s->want,
-			     .rip = s->ea.rip};
+			     .rip = s->ea.rip,
+			     .insn = s->insn};
 
 	if (s->by_page) {
 		put_page_miss(x, set, s->kind_of_slot, s->size, s->write);
@@ -516,6 +519,25 @@ static void put_by_page(struct xlat *x, const struct tr_place *p, const uint8_t 
 	tr_jump_to(m, 0xe9, x->rx, rx_place + p->slow);
 }
 
+/* From the next time on the block has the check of @p in line. Now it goes on at @check, where
+ * there must be what was there, or, as where it was entered with flags in memory, the way out. */
+static void in_line(struct vcpu *v, struct tr_block *tb, const struct tr_place *p,
+		    const uint8_t *check)
+{
+	struct block *b = tb->first;
+
+	if (icpu(v)->unchained)
+		return;
+	b->paged |= BIT(p->insn);
+	if (b->tr != tb || !b->native || !block_valid(b))
+		return;
+	for (unsigned i = 0; i < TR_ENTRIES; i++)
+		if (check >= tb->entry[i] && check < tb->entry[i] + 5 &&
+		    (i != TR_M || check != tb->entry[i]))
+			return;
+	tr_redo_later(b);
+}
+
 int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uint32_t fl)
 {
 	struct translator *t = icpu(v)->tr;
@@ -544,6 +566,7 @@ int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uin
 		site[0] = 0xe9;
 		st_le32(site + 1, (uint32_t)(x.rx - (rx + p.check + 5)));
 		t->used += align_up(x.m.n, 16);
+		in_line(v, tb, &p, rx + p.check);
 	}
 	return tr_resume(v, NULL, tab, fl);
 }

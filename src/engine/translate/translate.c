@@ -47,11 +47,26 @@ static int count_heat(struct vcpu *v, const struct uop *u, struct x86_tlb_entry 
 	return b->cold[0].fn(v, u, tab, fl);
 }
 
-void tr_redo(struct vcpu *v, struct block *b)
+/* Not while its code runs: slow paths of a block that was translated alone and now is with others
+ * would go on in the interpreter. */
+static void redo(struct vcpu *v, struct block *b)
 {
 	tr_forget(b);
 	if (!tr_translate(v, b))
 		icpu(v)->flush_wanted = true;
+}
+
+static int redo_first(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+{
+	redo(v, (struct block *)uop_block(u));
+	return u->fn(v, u, tab, fl);
+}
+
+void tr_redo_later(struct block *b)
+{
+	tr_close(b->tr);
+	b->native = NULL;
+	b->uop[0].fn = redo_first;
 }
 
 static void again(struct vcpu *v, struct block *b)
@@ -67,7 +82,7 @@ static void again(struct vcpu *v, struct block *b)
 		return;
 	}
 	b->often = true;
-	tr_redo(v, b);
+	redo(v, b);
 }
 
 int tr_often(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)

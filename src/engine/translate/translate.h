@@ -355,6 +355,7 @@ struct tr_place {
 	bool write, is64, a16;
 	uint8_t kind; /* enum slot_kind */
 	bool rip;     /* relative to RIP: disp moves with the code */
+	uint8_t insn;
 };
 
 /* group.c */
@@ -448,6 +449,8 @@ void tr_crossing(struct vcpu *v, const struct block *b);
 void tr_list(struct tr_block *tb);
 /** tr_redirect() - what jumps into @old goes to @to. */
 void tr_redirect(struct tr_block *old, struct tr_block *to);
+/** tr_close() - @tb is not entered any more: its entries jump to leave[]. */
+void tr_close(struct tr_block *tb);
 /** tr_forget() - @b is interpreted from now on; its entries are dead or redirected. */
 void tr_forget(struct block *b);
 void tr_revive(struct tr_block *tb);
@@ -457,8 +460,9 @@ void tr_revive(struct tr_block *tb);
  * again if that was in short order. tr_often_later(): the same, and the run loop goes on at @u. */
 int tr_often(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 int tr_often_later(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
-/** tr_redo() - translate @b, which has code, once more. */
-void tr_redo(struct vcpu *v, struct block *b);
+/** tr_redo_later() - when @b is about to run the next time, translate it once more. Its code may be
+ * running, and goes on with its slow paths as they are. */
+void tr_redo_later(struct block *b);
 /** tr_in_code() - do @n bytes at @off of the code map belong to blocks? */
 static inline bool tr_in_code(const struct translator *t, size_t off, size_t n)
 {
