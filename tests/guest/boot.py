@@ -4,6 +4,7 @@
 What a PC starts from: boot loaders of Debian's packages on CDs, diskettes and IDE disks, through
 the BIOS, and Linux's own drivers for those drives.
 
+  boot.py BOTHY xen             the Xen hypervisor with Linux as its first guest, by GRUB
   boot.py BOTHY grub_cd         a GRUB rescue ISO with Linux on it
   boot.py BOTHY reboot          GRUB restarts through the BIOS, five times
   boot.py BOTHY isolinux        an ISOLINUX CD
@@ -68,7 +69,7 @@ def grub_iso(d, config):
     """An ISO with GRUB, the guest's kernel and initramfs."""
     need("grub-mkrescue", "xorriso", "mformat", files=["/usr/lib/grub/i386-pc/boot.img"])
     kernel, initrd = images()
-    os.makedirs(f"{d}/iso/boot")
+    os.makedirs(f"{d}/iso/boot", exist_ok=True)
     shutil.copy(kernel, f"{d}/iso/boot/vmlinuz")
     shutil.copy(initrd, f"{d}/iso/boot/initrd.img")
     write(f"{d}/iso/boot/grub/grub.cfg",
@@ -106,6 +107,29 @@ def reboot(bothy, *options):
         with Guest(bothy, iso, "-m", "64M", "--net", "none", "--no-reboot", *options) as g:
             g.expect(r"GRUB says hello", BOOT_SECONDS)
             check("--no-reboot: status 0", g.wait(60) == 0)
+
+
+def xen(bothy, *options):
+    """The hypervisor in ring 0, its first guest, Linux, in ring 3: PV, with the VM's devices."""
+    image = "/boot/xen-4.17-amd64.gz"
+    need(files=[image])
+    with work_dir() as d:
+        os.makedirs(f"{d}/iso/boot")
+        shutil.copy(image, f"{d}/iso/boot/xen.gz")
+        iso = grub_iso(d, "multiboot2 /boot/xen.gz - com1=115200,8n1 console=com1 loglvl=all\n"
+                          "module2 /boot/vmlinuz - console=hvc0\n"
+                          "module2 --nounzip /boot/initrd.img\nboot\n")
+        with Guest(bothy, iso, "-m", "1G", "-c", "2", *options) as g:
+            g.expect(r"Xen version 4\.17", BOOT_SECONDS)
+            g.expect(r"Booting kernel on Xen|Booting paravirtualized kernel on Xen", BOOT_SECONDS)
+            g.expect(r"eth0 has 10\.0\.2\.15", BOOT_SECONDS)
+            g.to_shell(BOOT_SECONDS)
+            check("Linux has both processors", g.shell("nproc")[0] == "2")
+            sums = "seq 1 20000 | sort -n | sha256sum"
+            alike, _ = g.shell(f"for i in 1 2 3 4; do ({sums}) & done | sort -u | wc -l", 300)
+            check(f"four jobs give {alike} sums (want 1)", alike == "1")
+            g.type("poweroff")
+            check("status 0 after power off", g.wait(120) == 0)
 
 
 def isolinux(bothy, *options):
@@ -319,7 +343,7 @@ def rescue(bothy, *options):
 TESTS = {"grub_cd": grub_cd, "reboot": reboot, "isolinux": isolinux, "diskette": diskette,
          "memtest": memtest, "menu": menu,
          "network": network, "drives": drives, "tftp": tftp,
-         "chain": chain, "rescue": rescue}
+         "chain": chain, "rescue": rescue, "xen": xen}
 
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[2] not in TESTS:
