@@ -40,12 +40,42 @@ static inline uint64_t diff_xorshift(uint64_t *s)
 	return x * 0x2545f4914f6cdd1dull;
 }
 
+/* diff_seq.c */
+struct diff_maker {
+	unsigned bits;
+	bool exits, groups, loops; /* as the options of diff_insn */
+	const struct cpu_model *model;
+	uint64_t insns; /* made so far */
+};
+#define DIFF_SEQ_BYTES 1024u
+/** diff_make_sequence() - @c's state and @code (DIFF_SEQ_BYTES); @id also says whether the sequence
+ * is a calm one, most of which run to their end, or one in which anything may fault.
+ * Return: bytes. */
+unsigned diff_make_sequence(struct diff_maker *r, uint64_t id, struct native_case *c,
+			    uint8_t *code);
+/** diff_in_calm_sequence() - is @in no jump, nothing that traps or unmasks exceptions, no long
+ * repeat, no clock? diff_in_calm_loop(): and may it run again and again, with RCX as it is? */
+bool diff_in_calm_sequence(const struct insn *in);
+bool diff_in_calm_loop(const struct insn *in);
+/** diff_put_mov() - mov of what register @g had when the instruction was generated. */
+unsigned diff_put_mov(uint8_t *code, unsigned bits, unsigned g, uint64_t val);
+/** diff_put_group() - several accesses off one register, as compilers write them for the fields of
+ * a structure and for spilled registers. */
+unsigned diff_put_group(uint8_t *code, unsigned bits, bool calm, uint64_t *rng);
+#define DIFF_LOOP_ROOM 480u
+/** diff_put_loop() - a short loop of 2 to 41 turns, at most DIFF_LOOP_ROOM bytes. @off: where it
+ * stands from c->code_off. */
+unsigned diff_put_loop(struct diff_maker *r, const struct native_case *c, unsigned off, uint64_t id,
+		       bool calm, bool (*wanted)(const struct insn *in), uint8_t *code,
+		       uint64_t *rng);
+
 /* diff_guest.c */
 struct diff_guest;
 /** diff_guest_new() - a VM with one vCPU of @engine in 64-bit mode, NULL with text in @err.
  * @exits: the device at DIFF_EXIT is there; else nothing is, as on the host. @leave: a store to it
- * makes the engine return to its caller. */
-struct diff_guest *diff_guest_new(const char *engine, bool exits, bool leave, struct error *err);
+ * makes the engine return to its caller. @at_once: translate blocks when they run first. */
+struct diff_guest *diff_guest_new(const char *engine, bool exits, bool leave, bool at_once,
+				  struct error *err);
 void diff_guest_free(struct diff_guest *g);
 const struct cpu_model *diff_guest_model(const struct diff_guest *g);
 /** diff_guest_free_run() - run instructions without single step where that makes no difference. */
@@ -57,7 +87,6 @@ void diff_guest_run_seq(struct diff_guest *g, struct native_case *c, const uint8
 			unsigned n);
 /** diff_guest_exits() - times the guest has stored to DIFF_EXIT. */
 uint64_t diff_guest_exits(const struct diff_guest *g);
-#define DIFF_SEQ_BYTES 1024u
 /** diff_make_groups() - such a sequence: several accesses off the same registers (diff_groups.c).
  * @c: as diff_generate() made it for @id; changed. Return: bytes at @code (DIFF_SEQ_BYTES). */
 unsigned diff_make_groups(struct native_case *c, uint64_t id, unsigned bits, uint8_t *code);

@@ -11,7 +11,7 @@
  * data pages. All of it is also mapped at KERNEL for the supervisor. DIFF_EXIT is a device: a store
  * there makes the engine leave run() behind that instruction, half of the time with an empty TLB.
  */
-#include "diff.h"
+#include "diff_guest.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,40 +21,6 @@
 #include "base/bits.h"
 #include "cpu/x86/seg.h"
 #include "engine/interp/interp.h"
-
-#define KERNEL     0xffff800000000000ull
-#define RAM_SIZE   (1 * MIB)
-#define P_GDT      0x1000
-#define P_LDT      0x2000
-#define P_IDT      0x3000
-#define P_TSS      0x4000
-#define P_STACK    0x6000 /* top */
-#define P_HANDLERS 0x8000
-#define P_TABLES   0x10000
-#define P_CODE     0x20000
-#define P_DATA     0x40000 /* NATIVE_DATA .. as in native_case.mem */
-#define IO_EXIT    0xd0000000u
-#define SEL_KCS    0x10
-#define SEL_TSS    0x40
-#define SEL_LDT    0x50
-
-struct diff_guest {
-	struct mem_space *mem;
-	struct ram_block *ram;
-	struct bus bus;
-	struct clock *clock;
-	struct cpu_set cpus;
-	struct cpu_model model;
-	struct engine_vm vm;
-	struct vcpu v;
-	struct x86_state start;                    /* template; segments of 64-bit code */
-	struct x86_seg cs[3], ds[3], fs[3], gs[3]; /* by mode 16, 32, 64; ds also SS and ES */
-	uint64_t next_table;
-	bool free;
-	struct bus_region exit; /* DIFF_EXIT */
-	uint64_t exits;         /* stores there */
-	bool leave;             /* which end run() */
-};
 
 static uint64_t exit_read(void *ctx, uint64_t off, unsigned size)
 {
@@ -70,13 +36,12 @@ static void exit_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 		vcpu_request(&g->v, VCPU_REQ_KICK | (g->exits & 1 ? (uint32_t)VCPU_REQ_FLUSH : 0u));
 }
 
-static void put64(struct diff_guest *g, uint64_t pa, uint64_t val)
+void diff_put64(struct diff_guest *g, uint64_t pa, uint64_t val)
 {
 	st_le64(g->ram->host + pa, val);
 }
 
-/* One 4 KiB page of the page tables. SDM vol. 3, 4.5. */
-static void map_page(struct diff_guest *g, uint64_t va, uint64_t pa, uint64_t bits)
+void diff_map_page(struct diff_guest *g, uint64_t va, uint64_t pa, uint64_t bits)
 {
 	uint64_t table = P_TABLES;
 
@@ -87,11 +52,11 @@ static void map_page(struct diff_guest *g, uint64_t va, uint64_t pa, uint64_t bi
 		if (!e) {
 			e = g->next_table | 7;
 			g->next_table += 0x1000;
-			put64(g, at, e);
+			diff_put64(g, at, e);
 		}
 		table = e & 0xffffff000ull;
 	}
-	put64(g, table + ((va >> 12) & 511) * 8, pa | bits | 0x61); /* P, A, D */
+	diff_put64(g, table + ((va >> 12) & 511) * 8, pa | bits | 0x61); /* P, A, D */
 }
 
 /* A code or data descriptor and the segment register that holds it. */
@@ -103,17 +68,17 @@ static struct x86_seg descriptor(struct diff_guest *g, uint64_t table, uint16_t 
 		     (uint64_t)(attr & 0xff) << 40 | (uint64_t)((lim >> 16) & 15) << 48 |
 		     (uint64_t)((attr >> 12) & 15) << 52 | (uint64_t)(base >> 24) << 56;
 
-	put64(g, table + (sel & ~7u), d);
+	diff_put64(g, table + (sel & ~7u), d);
 	return (struct x86_seg){.base = base, .limit = limit, .attr = attr, .sel = sel};
 }
 
 static void system_descriptor(struct diff_guest *g, uint16_t sel, uint64_t base, uint32_t limit,
 			      uint32_t type)
 {
-	put64(g, P_GDT + sel,
-	      (limit & 0xffff) | (base & 0xffffff) << 16 | (uint64_t)(0x80 | type) << 40 |
-		      (base >> 24 & 0xff) << 56);
-	put64(g, P_GDT + sel + 8, base >> 32);
+	diff_put64(g, P_GDT + sel,
+		   (limit & 0xffff) | (base & 0xffffff) << 16 | (uint64_t)(0x80 | type) << 40 |
+			   (base >> 24 & 0xff) << 56);
+	diff_put64(g, P_GDT + sel + 8, base >> 32);
 }
 
 static void build_segments(struct diff_guest *g)
@@ -151,30 +116,30 @@ static void build_memory(struct diff_guest *g, bool exits)
 	memset(g->ram->host + P_HANDLERS, 0xf4, 0x1000);
 	g->next_table = P_TABLES + 0x1000;
 	for (uint64_t pa = 0; pa < RAM_SIZE; pa += 0x1000)
-		map_page(g, KERNEL + pa, pa, 2);
+		diff_map_page(g, KERNEL + pa, pa, 2);
 	for (unsigned i = 0; i < NATIVE_CODE_SIZE; i += 0x1000)
-		map_page(g, NATIVE_CODE + i, P_CODE + i, 4);
+		diff_map_page(g, NATIVE_CODE + i, P_CODE + i, 4);
 	for (unsigned i = 0; i < NATIVE_MEM_SIZE; i += 0x1000) {
 		uint64_t va = NATIVE_DATA + i, nx = 1ull << 63;
 
 		if (va == NATIVE_HOLE)
 			continue;
-		map_page(g, va, P_DATA + i, nx | 4 | (va == NATIVE_RO ? 0 : 2));
+		diff_map_page(g, va, P_DATA + i, nx | 4 | (va == NATIVE_RO ? 0 : 2));
 	}
 	if (exits)
-		map_page(g, DIFF_EXIT, IO_EXIT, 6);
+		diff_map_page(g, DIFF_EXIT, IO_EXIT, 6);
 	/* IDT: interrupt gates; only #BP and #OF may be called from CPL 3 */
 	for (unsigned i = 0; i < 256; i++) {
 		uint64_t handler = KERNEL + P_HANDLERS + i * 16,
 			 dpl = i == X86_BP || i == X86_OFV ? 3 : 0;
 
-		put64(g, P_IDT + i * 16,
-		      (handler & 0xffff) | SEL_KCS << 16 | (0x8e | dpl << 5) << 40 |
-			      (handler >> 16 & 0xffff) << 48);
-		put64(g, P_IDT + i * 16 + 8, handler >> 32);
+		diff_put64(g, P_IDT + i * 16,
+			   (handler & 0xffff) | SEL_KCS << 16 | (0x8e | dpl << 5) << 40 |
+				   (handler >> 16 & 0xffff) << 48);
+		diff_put64(g, P_IDT + i * 16 + 8, handler >> 32);
 	}
-	put64(g, P_TSS + 4, KERNEL + P_STACK); /* RSP0 */
-	put64(g, P_TSS + 100, 0x68ull << 16);  /* I/O map beyond the limit */
+	diff_put64(g, P_TSS + 4, KERNEL + P_STACK); /* RSP0 */
+	diff_put64(g, P_TSS + 100, 0x68ull << 16);  /* I/O map beyond the limit */
 }
 
 static void build_state(struct diff_guest *g)
@@ -199,7 +164,8 @@ static void build_state(struct diff_guest *g)
 	s->shadow = 0;
 }
 
-struct diff_guest *diff_guest_new(const char *engine, bool exits, bool leave, struct error *err)
+struct diff_guest *diff_guest_new(const char *engine, bool exits, bool leave, bool at_once,
+				  struct error *err)
 {
 	struct diff_guest *g = aligned_alloc(64, align_up(sizeof(*g), 64));
 	struct mem_mapping *map;
@@ -238,7 +204,7 @@ struct diff_guest *diff_guest_new(const char *engine, bool exits, bool leave, st
 		return NULL;
 	cpu_set_add(&g->cpus, &g->v);
 	g->vm = (struct engine_vm){.ops = engine_pick(engine, &caps, err),
-				   .translate_at_once = true,
+				   .translate_at_once = at_once,
 				   .mem = g->mem,
 				   .bus = &g->bus,
 				   .cpus = &g->cpus};
@@ -280,8 +246,7 @@ const struct cpu_model *diff_guest_model(const struct diff_guest *g)
 	return &g->model;
 }
 
-/* XSAVE standard format to and from x86_fpu. SDM vol. 1, tables 10-2 and 13-1. */
-static void fpu_in(struct x86_fpu *f, const uint8_t *x)
+void diff_fpu_in(struct x86_fpu *f, const uint8_t *x)
 {
 	f->fcw = ld_le16(x);
 	f->fsw = ld_le16(x + 2);
@@ -301,7 +266,7 @@ static void fpu_in(struct x86_fpu *f, const uint8_t *x)
 	}
 }
 
-static void fpu_out(const struct x86_fpu *f, uint8_t *x)
+void diff_fpu_out(const struct x86_fpu *f, uint8_t *x)
 {
 	memset(x, 0, NATIVE_XSAVE);
 	st_le16(x, f->fcw);
@@ -338,17 +303,16 @@ static bool runs_free(const struct diff_guest *g, const struct native_case *c)
 	return in.special <= SP_OUTS ? in.special != SP_POPF : in.special >= SP_FXSAVE;
 }
 
-static void load_case(struct diff_guest *g, const struct native_case *c, const void *code,
-		      unsigned n)
+void diff_load_state(struct diff_guest *g, const struct native_state *from, unsigned bits)
 {
 	static const uint8_t mode_of[65] = {[16] = 0, [32] = 1, [64] = 2};
 	struct x86_state *s = &g->v.s;
-	unsigned m = mode_of[c->bits];
+	unsigned m = mode_of[bits];
 
 	s->cr0 = g->start.cr0;
-	memcpy(s->gpr, c->state.gpr, sizeof(s->gpr));
-	s->rip = NATIVE_CODE + c->code_off - (c->bits == 16 ? NATIVE_BASE : 0);
-	s->rflags = c->state.rflags;
+	memcpy(s->gpr, from->gpr, sizeof(s->gpr));
+	s->rip = from->rip;
+	s->rflags = from->rflags;
 	s->seg[X86_CS] = g->cs[m];
 	s->seg[X86_SS] = s->seg[X86_DS] = s->seg[X86_ES] = g->ds[m];
 	s->seg[X86_FS] = g->fs[m];
@@ -357,10 +321,15 @@ static void load_case(struct diff_guest *g, const struct native_case *c, const v
 	s->pending_dbg = 0;
 	s->activity = X86_ACT_RUN;
 	s->cr2 = 0;
-	fpu_in(&s->fpu, c->state.xsave);
+	diff_fpu_in(&s->fpu, from->xsave);
 	g->v.next_rip = s->rip;
 	x86_update_mode(&g->v);
+}
 
+static void load_case(struct diff_guest *g, struct native_case *c, const void *code, unsigned n)
+{
+	c->state.rip = NATIVE_CODE + c->code_off - (c->bits == 16 ? NATIVE_BASE : 0);
+	diff_load_state(g, &c->state, c->bits);
 	check(mem_write(g->mem, P_CODE + c->code_off, code, n) == 0);
 	native_fill(c, g->ram->host + P_DATA);
 }
@@ -436,7 +405,7 @@ static void run_code(struct diff_guest *g, struct native_case *c, const void *co
 	memcpy(c->state.gpr, s->gpr, sizeof(s->gpr));
 	c->state.rip = s->rip;
 	c->state.rflags = s->rflags;
-	fpu_out(&s->fpu, c->state.xsave);
+	diff_fpu_out(&s->fpu, c->state.xsave);
 	for (unsigned i = 0; i < X86_SREG_COUNT; i++)
 		c->sel[i] = s->seg[i].sel;
 	c->fs_base = s->seg[X86_FS].base;

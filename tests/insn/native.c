@@ -27,6 +27,7 @@
 
 #include "base/base.h"
 #include "cpu/x86/vcpu.h"
+#include "prog.h"
 
 #define XFEATURES 7 /* x87, SSE, AVX */
 
@@ -41,6 +42,8 @@ struct shared {
 
 struct native {
 	struct shared *shared;
+	struct prog *prog; /* a program is run in place of instructions */
+	int prog_fd;
 	uint8_t *code_alias; /* writable view of the code pages */
 	int code_fd;
 	pid_t child;
@@ -50,6 +53,7 @@ struct native {
 /* The child's own globals: it runs one thread and the handler has no other way to reach them. */
 static struct {
 	struct shared *shared;
+	struct prog *prog;
 	uint8_t *code;
 	bool running;
 	uint8_t main_gregs[sizeof(gregset_t)];
@@ -114,21 +118,14 @@ static size_t code_bytes(const struct native_case *c)
 	return c->code_len < room ? c->code_len : room;
 }
 
-/* Edit the frame into the start of case @c. */
-static void load_case(struct native_case *c, ucontext_t *uc)
+static void load_state(const struct native_state *s, unsigned bits, ucontext_t *uc)
 {
 	greg_t *g = uc->uc_mcontext.gregs;
 	uint8_t *fp = (uint8_t *)uc->uc_mcontext.fpregs;
-	const uint64_t *r = c->state.gpr;
-	uint16_t cs = c->bits == 64 ? NATIVE_CS64 : c->bits == 32 ? NATIVE_CS32 : NATIVE_LDT_CS16;
-	uint16_t ss = c->bits == 16 ? NATIVE_LDT_DS16 : NATIVE_DS32;
+	const uint64_t *r = s->gpr;
+	uint16_t cs = bits == 64 ? NATIVE_CS64 : bits == 32 ? NATIVE_CS32 : NATIVE_LDT_CS16;
+	uint16_t ss = bits == 16 ? NATIVE_LDT_DS16 : NATIVE_DS32;
 	uint64_t header[8] = {XFEATURES};
-
-	native_fill(c, c->mem);
-	copy((void *)NATIVE_DATA, c->mem, 0x2000);
-	copy((void *)NATIVE_DATA2, c->mem + (NATIVE_DATA2 - NATIVE_DATA), 0x1000);
-
-	copy(stub.code + c->code_off, c->code, code_bytes(c));
 
 	g[REG_RAX] = (greg_t)r[0];
 	g[REG_RCX] = (greg_t)r[1];
@@ -140,22 +137,33 @@ static void load_case(struct native_case *c, ucontext_t *uc)
 	g[REG_RDI] = (greg_t)r[7];
 	for (unsigned i = 8; i < 16; i++)
 		g[REG_R8 + (i - 8)] = (greg_t)r[i];
-	g[REG_RIP] = (greg_t)(NATIVE_CODE + c->code_off - (c->bits == 16 ? NATIVE_BASE : 0));
-	g[REG_EFL] = (greg_t)(c->state.rflags | (c->step ? X86_TF : 0));
+	g[REG_RIP] = (greg_t)s->rip;
+	g[REG_EFL] = (greg_t)s->rflags;
 	g[REG_CSGSFS] = (greg_t)(cs | (uint64_t)ss << 48);
-	uc->uc_flags |= 6;             /* UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS */
-	copy(fp, c->state.xsave, 464); /* up to sw_reserved */
+	uc->uc_flags |= 6;       /* UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS */
+	copy(fp, s->xsave, 464); /* up to sw_reserved */
 	copy(fp + 512, header, sizeof(header));
-	copy(fp + 576, c->state.xsave + 576, 256);
-	set_bases(c->bits);
+	copy(fp + 576, s->xsave + 576, 256);
+	set_bases((uint8_t)bits);
 }
 
-static void save_case(struct native_case *c, int sig, ucontext_t *uc)
+/* Edit the frame into the start of case @c. */
+static void load_case(struct native_case *c, ucontext_t *uc)
 {
-	const greg_t *g = uc->uc_mcontext.gregs;
-	const uint8_t *fp = (const uint8_t *)uc->uc_mcontext.fpregs;
-	uint64_t *r = c->state.gpr;
+	greg_t *g = uc->uc_mcontext.gregs;
 
+	native_fill(c, c->mem);
+	copy((void *)NATIVE_DATA, c->mem, 0x2000);
+	copy((void *)NATIVE_DATA2, c->mem + (NATIVE_DATA2 - NATIVE_DATA), 0x1000);
+
+	copy(stub.code + c->code_off, c->code, code_bytes(c));
+	load_state(&c->state, c->bits, uc);
+	g[REG_RIP] = (greg_t)(NATIVE_CODE + c->code_off - (c->bits == 16 ? NATIVE_BASE : 0));
+	g[REG_EFL] |= (greg_t)(c->step ? X86_TF : 0);
+}
+
+static void save_gpr(uint64_t *r, const greg_t *g)
+{
 	r[0] = (uint64_t)g[REG_RAX];
 	r[1] = (uint64_t)g[REG_RCX];
 	r[2] = (uint64_t)g[REG_RDX];
@@ -166,6 +174,14 @@ static void save_case(struct native_case *c, int sig, ucontext_t *uc)
 	r[7] = (uint64_t)g[REG_RDI];
 	for (unsigned i = 8; i < 16; i++)
 		r[i] = (uint64_t)g[REG_R8 + (i - 8)];
+}
+
+static void save_case(struct native_case *c, int sig, ucontext_t *uc)
+{
+	const greg_t *g = uc->uc_mcontext.gregs;
+	const uint8_t *fp = (const uint8_t *)uc->uc_mcontext.fpregs;
+
+	save_gpr(c->state.gpr, g);
 	c->state.rip = (uint64_t)g[REG_RIP];
 	c->state.rflags = (uint64_t)g[REG_EFL];
 	copy(c->state.xsave, fp, NATIVE_XSAVE);
@@ -200,6 +216,61 @@ static void save_case(struct native_case *c, int sig, ucontext_t *uc)
 		c->state.rflags &= ~(uint64_t)X86_TF;
 }
 
+/* Remember where to go back to at the end of a batch. */
+static void remember_main(const ucontext_t *uc)
+{
+	copy(stub.main_gregs, uc->uc_mcontext.gregs, sizeof(gregset_t));
+	stub.main_fp_size = 832;
+	copy(stub.main_fp, uc->uc_mcontext.fpregs, stub.main_fp_size);
+	stub.running = true;
+}
+
+static void back_to_main(ucontext_t *uc)
+{
+	copy(uc->uc_mcontext.gregs, stub.main_gregs, sizeof(gregset_t));
+	copy(uc->uc_mcontext.fpregs, stub.main_fp, 464);
+	copy((uint8_t *)uc->uc_mcontext.fpregs + 512, stub.main_fp + 512, 832 - 512);
+	set_bases(64);
+	stub.running = false;
+}
+
+/* A program: goes on after its calls and its faults, until its end or what nobody can go on from.
+ */
+static void on_prog_signal(int sig, ucontext_t *uc)
+{
+	struct prog *p = stub.prog;
+	greg_t *g = uc->uc_mcontext.gregs;
+	struct prog_fault f;
+
+	if (!stub.running) {
+		remember_main(uc);
+		load_state(&p->state, p->bits, uc);
+		return;
+	}
+	f.vector = (uint8_t)g[REG_TRAPNO];
+	if (sig == SIGTRAP && f.vector == X86_BP) {
+		p->calls++;
+		return;
+	}
+	if ((sig == SIGILL && (uint64_t)g[REG_RIP] == p->end) ||
+	    (sig != SIGSEGV && sig != SIGBUS && sig != SIGILL && sig != SIGFPE)) {
+		p->stop = sig == SIGILL ? NATIVE_TRAP : NATIVE_KILLED;
+		save_gpr(p->out.gpr, g);
+		p->out.rip = (uint64_t)g[REG_RIP];
+		p->out.rflags = (uint64_t)g[REG_EFL] & ~(uint64_t)X86_RF;
+		copy(p->out.xsave, uc->uc_mcontext.fpregs, NATIVE_XSAVE);
+		back_to_main(uc);
+		return;
+	}
+	save_gpr(f.gpr, g);
+	f.rip = (uint64_t)g[REG_RIP];
+	f.rflags = (uint64_t)g[REG_EFL];
+	f.cr2 = (uint64_t)g[REG_CR2];
+	f.error = (uint16_t)g[REG_ERR];
+	prog_note(p, &f);
+	g[REG_RIP] = (greg_t)p->recover;
+}
+
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
@@ -210,12 +281,12 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	/* AC is still set, and sigreturn keeps ID and NT as they are now: drop what the case left
 	 */
 	__asm__ volatile("pushq $0x202; popfq" : : : "memory", "cc");
+	if (stub.prog) {
+		on_prog_signal(sig, uc);
+		return;
+	}
 	if (!stub.running) {
-		/* the start of a batch: remember where to go back to */
-		copy(stub.main_gregs, uc->uc_mcontext.gregs, sizeof(gregset_t));
-		stub.main_fp_size = 832;
-		copy(stub.main_fp, uc->uc_mcontext.fpregs, stub.main_fp_size);
-		stub.running = true;
+		remember_main(uc);
 		atomic_store(&s->current, s->first);
 		load_case(&s->c[s->first], uc);
 		return;
@@ -227,11 +298,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 		load_case(&s->c[i], uc);
 		return;
 	}
-	copy(uc->uc_mcontext.gregs, stub.main_gregs, sizeof(gregset_t));
-	copy(uc->uc_mcontext.fpregs, stub.main_fp, 464);
-	copy((uint8_t *)uc->uc_mcontext.fpregs + 512, stub.main_fp + 512, 832 - 512);
-	set_bases(64);
-	stub.running = false;
+	back_to_main(uc);
 }
 
 static long raw_syscall(long nr, long a, long b, long c, long d)
@@ -312,6 +379,24 @@ static void map_pages(struct native *n)
 	check(mprotect((void *)NATIVE_RO, 0x1000, PROT_READ) == 0);
 }
 
+/* The image of a program is where the parent has it, too. */
+static void map_prog(struct native *n)
+{
+	static const int prot[] = {[PROG_NONE] = PROT_NONE,
+				   [PROG_RO] = PROT_READ,
+				   [PROG_RW] = PROT_READ | PROT_WRITE,
+				   [PROG_RWX] = PROT_READ | PROT_WRITE | PROT_EXEC};
+
+	for (unsigned i = 0; i < PROG_PAGES; i++) {
+		enum prog_access a;
+		uint64_t at = prog_page(i, &a);
+
+		check(mmap((void *)at, 0x1000, prot[a], MAP_SHARED | MAP_FIXED_NOREPLACE,
+			   n->prog_fd,
+			   (off_t)(offsetof(struct prog, image) + i * 0x1000u)) == (void *)at);
+	}
+}
+
 _Noreturn static void stub_main(struct native *n)
 {
 	static const int sigs[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
@@ -325,7 +410,11 @@ _Noreturn static void stub_main(struct native *n)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	stub.shared = n->shared;
 	stub.code = n->code_alias;
-	map_pages(n);
+	stub.prog = n->prog;
+	if (n->prog)
+		map_prog(n);
+	else
+		map_pages(n);
 	check(ss.ss_sp != MAP_FAILED && sigaltstack(&ss, NULL) == 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(sigs); i++)
 		check(sigaction(sigs[i], &sa, NULL) == 0);
@@ -357,12 +446,23 @@ static int start_child(struct native *n)
 	return 0;
 }
 
-struct native *native_new(const char **why)
+static struct native *start(bool prog, const char **why)
 {
 	struct native *n = xnew(struct native);
 	int r;
 
 	*why = NULL;
+	n->prog_fd = n->code_fd = -1;
+	n->child = -1;
+	if (prog) {
+		n->prog_fd = memfd_create("native-prog", MFD_CLOEXEC);
+		if (n->prog_fd < 0 || ftruncate(n->prog_fd, sizeof(struct prog)))
+			goto fail;
+		n->prog = mmap(NULL, sizeof(struct prog), PROT_READ | PROT_WRITE, MAP_SHARED,
+			       n->prog_fd, 0);
+		if (n->prog == MAP_FAILED)
+			goto fail;
+	}
 	n->code_fd = memfd_create("native-code", MFD_CLOEXEC);
 	n->shared = mmap(NULL, sizeof(*n->shared), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -387,6 +487,21 @@ fail:
 	return NULL;
 }
 
+struct native *native_new(const char **why)
+{
+	return start(false, why);
+}
+
+struct native *native_new_prog(const char **why)
+{
+	return start(true, why);
+}
+
+struct prog *native_prog(struct native *n)
+{
+	return n->prog;
+}
+
 static void stop_child(struct native *n)
 {
 	if (n->child > 0) {
@@ -403,6 +518,8 @@ void native_free(struct native *n)
 	stop_child(n);
 	if (n->code_fd >= 0)
 		close(n->code_fd);
+	if (n->prog_fd >= 0)
+		close(n->prog_fd);
 	free(n);
 }
 
@@ -493,4 +610,11 @@ void native_run(struct native *n, unsigned count)
 		stop_child(n);
 		check(start_child(n) == 0);
 	}
+}
+
+void native_run_prog(struct native *n)
+{
+	n->prog->stop = NATIVE_KILLED;
+	n->prog->faults = n->prog->hash = n->prog->calls = 0;
+	native_run(n, 1);
 }

@@ -91,6 +91,14 @@ bool native_has_16bit(const struct native *n);
 struct native_case *native_cases(struct native *n);
 /** native_run() - run the first @count cases. A case that kills the child has NATIVE_KILLED. */
 void native_run(struct native *n, unsigned count);
+struct prog; /* prog.h */
+/** native_new_prog() - the same for programs, which have another layout of memory. */
+struct native *native_new_prog(const char **why);
+/** native_prog() - the program that native_run_prog() runs; shared. */
+struct prog *native_prog(struct native *n);
+/** native_run_prog() - run it from its image, which changes; prog.stop is NATIVE_KILLED when it did
+ * not come to its end in time. */
+void native_run_prog(struct native *n);
 /** native_fill() - what the data pages hold at the start of a case. */
 void native_fill(const struct native_case *c, uint8_t mem[NATIVE_MEM_SIZE]);
 
