@@ -36,8 +36,9 @@ struct audio_voice {
 };
 
 struct audio {
-	const struct audio_sink_ops *ops;
+	const struct audio_sink_ops *ops; /* NULL: nobody hears */
 	void *sink;
+	struct audio_source source; /* ops NULL: nothing is recorded */
 	struct clock *clock;
 	struct vtimer timer;
 	struct list voices;
@@ -76,6 +77,35 @@ void audio_to_frames(enum audio_sample kind, unsigned channels, const uint8_t *i
 	}
 }
 
+static void put_sample(enum audio_sample kind, int v, uint8_t *p)
+{
+	switch (kind) {
+	case AUDIO_U8: *p = (uint8_t)(v >> 8 ^ 0x80); break;
+	case AUDIO_S8: *p = (uint8_t)(v >> 8); break;
+	case AUDIO_U16: st_le16(p, (uint16_t)(v ^ 0x8000)); break;
+	case AUDIO_S16: st_le16(p, (uint16_t)v); break;
+	default: st_le32(p, (uint32_t)v << 16); break;
+	}
+}
+
+void audio_from_frames(enum audio_sample kind, unsigned channels, const int16_t *in, size_t n,
+		       uint8_t *out)
+{
+	unsigned bytes = audio_sample_bytes(kind);
+
+	for (size_t i = 0; i < n; i++) {
+		int left = in[2 * i], right = in[2 * i + 1];
+
+		for (unsigned c = 0; c < channels; c++, out += bytes)
+			put_sample(kind,
+				   channels == 1 ? (left + right) / 2
+				   : c == 0      ? left
+				   : c == 1      ? right
+						 : 0,
+				   out);
+	}
+}
+
 /* ------------------------------------------------------------------ mixing */
 
 /* The next @n frames of @v, added to @mix. */
@@ -95,7 +125,7 @@ static void mix_voice(struct audio_voice *v, float (*mix)[2], unsigned n)
 		v->heard = false;
 }
 
-static int16_t clip(float v)
+int16_t audio_clip(float v)
 {
 	return v >= 1 ? INT16_MAX : v < -1 ? INT16_MIN : (int16_t)(v * 32767);
 }
@@ -111,8 +141,9 @@ static void mix_tick(struct audio *a)
 	}
 	for (unsigned i = 0; i < TICK_FRAMES; i++)
 		for (unsigned c = 0; c < 2; c++)
-			out[i][c] = clip(mix[i][c]);
-	a->ops->write(a->sink, out[0], TICK_FRAMES);
+			out[i][c] = audio_clip(mix[i][c]);
+	if (a->ops)
+		a->ops->write(a->sink, out[0], TICK_FRAMES);
 }
 
 static bool anything(const struct audio *a)
@@ -248,50 +279,112 @@ void audio_voice_stop(struct audio_voice *v)
 /* ------------------------------------------------------------------ host side */
 
 static const struct audio_sink_ops *const sinks[] = {&audio_wav, &audio_alsa};
+static const struct audio_source_ops *const sources[] = {&audio_wavin, &audio_alsain};
+
+/* Is @spec @name, perhaps with an argument behind a colon? */
+static bool names(const char *spec, const char *name, bool needs_arg, const char **ret_arg)
+{
+	size_t n = strlen(name);
+
+	if (strncmp(spec, name, n))
+		return false;
+	*ret_arg = spec[n] == ':' && spec[n + 1] ? spec + n + 1 : NULL;
+	return *ret_arg || (!spec[n] && !needs_arg);
+}
 
 static const struct audio_sink_ops *find_sink(const char *spec, const char **ret_arg)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(sinks); i++) {
-		size_t n = strlen(sinks[i]->name);
-
-		if (strncmp(spec, sinks[i]->name, n))
-			continue;
-		*ret_arg = spec[n] == ':' && spec[n + 1] ? spec + n + 1 : NULL;
-		if (*ret_arg || (!spec[n] && !sinks[i]->needs_arg))
+	for (unsigned i = 0; i < ARRAY_SIZE(sinks); i++)
+		if (names(spec, sinks[i]->name, sinks[i]->needs_arg, ret_arg))
 			return sinks[i];
-	}
 	return NULL;
+}
+
+static const struct audio_source_ops *find_source(const char *spec, const char **ret_arg)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(sources); i++)
+		if (names(spec, sources[i]->name, sources[i]->needs_arg, ret_arg))
+			return sources[i];
+	return NULL;
+}
+
+/* Cuts @spec at its last ",in="; returns what is behind that, or NULL. */
+static const char *cut_source(char *spec)
+{
+	char *at = NULL;
+
+	for (char *p = strstr(spec, ",in="); p; p = strstr(p + 1, ",in="))
+		at = p;
+	if (!at)
+		return NULL;
+	*at = '\0';
+	return at + 4;
 }
 
 bool audio_spec_ok(const char *spec)
 {
-	const char *arg;
+	char *copy = xstrdup(spec);
+	const char *arg, *in = cut_source(copy);
+	bool ok =
+		(!strcmp(copy, "none") || find_sink(copy, &arg)) && (!in || find_source(in, &arg));
 
-	return !strcmp(spec, "none") || find_sink(spec, &arg);
+	free(copy);
+	return ok;
+}
+
+const struct audio_source *audio_source_of(const struct audio *a)
+{
+	return a && a->source.ops ? &a->source : NULL;
+}
+
+/* Host sides of @out and @in (NULL: none), as audio_spec_ok() found right. */
+static int open_sides(struct audio *a, const char *out, const char *in, struct error *err)
+{
+	const struct audio_source_ops *from;
+	const char *arg;
+	int r;
+
+	a->ops = find_sink(out, &arg);
+	if (a->ops) {
+		r = a->ops->open(arg, &a->sink, err);
+		if (r < 0)
+			return r;
+	}
+	from = in ? find_source(in, &arg) : NULL;
+	if (!from)
+		return 0;
+	r = from->open(arg, &a->source.source, &a->source.rate, err);
+	if (r == 0)
+		a->source.ops = from;
+	else if (a->ops)
+		a->ops->close(a->sink);
+	return r;
 }
 
 int audio_open(struct clock *clock, const char *spec, struct audio **ret_audio, struct error *err)
 {
-	const struct audio_sink_ops *ops;
 	struct audio *a;
-	const char *arg;
-	void *sink;
+	const char *in;
+	char *out;
 	int r;
 
 	*ret_audio = NULL;
 	if (!strcmp(spec, "none"))
 		return 0;
-	ops = find_sink(spec, &arg);
-	if (!ops)
-		return error_set(
-			err, -EINVAL,
-			"sound: unknown place '%s'; use none, wav:PATH, alsa or alsa:DEVICE", spec);
-	r = ops->open(arg, &sink, err);
-	if (r < 0)
-		return r;
+	if (!audio_spec_ok(spec))
+		return error_set(err, -EINVAL,
+				 "sound: unknown place '%s'; use none, wav:PATH, alsa or "
+				 "alsa:DEVICE, and perhaps ,in=wav:PATH or ,in=alsa",
+				 spec);
+	out = xstrdup(spec);
+	in = cut_source(out);
 	a = xnew(struct audio);
-	a->ops = ops;
-	a->sink = sink;
+	r = open_sides(a, out, in, err);
+	free(out);
+	if (r < 0) {
+		free(a);
+		return r;
+	}
 	a->clock = clock;
 	list_init(&a->voices);
 	vtimer_init(&a->timer, clock, on_tick, a);
@@ -304,6 +397,9 @@ void audio_close(struct audio *a)
 	if (!a)
 		return;
 	vtimer_cancel(&a->timer);
-	a->ops->close(a->sink);
+	if (a->ops)
+		a->ops->close(a->sink);
+	if (a->source.ops)
+		a->source.ops->close(a->source.source);
 	free(a);
 }

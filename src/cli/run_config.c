@@ -95,7 +95,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_GPU]        = {"gpu", 0, "KIND", "graphics adapter: vga (default on a pc), virtio, none"},
 	[O_USB]        = {"usb", 0, "[xhci|ehci|uhci]", "a pc with a USB keyboard and tablet, on that controller (default uhci; xhci for disks with if=usb)"},
 	[O_SOUND]      = {"sound", 0, "CARD", "sound card of a pc: hda (default with --audio), ac97, sb16, none"},
-	[O_AUDIO]      = {"audio", 0, "WHERE", "where sound goes: none (default), wav:PATH, alsa, alsa:DEVICE"},
+	[O_AUDIO]      = {"audio", 0, "WHERE", "where sound goes: none (default), wav:PATH, alsa, alsa:DEVICE; and where recordings come from: ,in=wav:PATH, ,in=alsa, ,in=alsa:DEVICE"},
 	[O_MIDI]       = {"midi", 0, "WHERE", "MIDI port of an sb16: unix:PATH, file:PATH, pty"},
 	[O_TPM]        = {"tpm", 0, "[tis|crb]", "a TPM 2.0 (swtpm's), with the FIFO (default) or the CRB interface"},
 	[O_TPM_STATE]  = {"tpm-state", 0, "WHERE", "folder of the TPM's state, made if it isn't there; or unix:SOCKET, the control socket of an swtpm that runs. Default: beside a disk that is written to, else it is gone at the end"},
@@ -535,7 +535,8 @@ static int set_audio(struct run_config *rc, const char *value)
 	if (audio_spec_ok(value))
 		return 0;
 	return cli_die(EXIT_USAGE,
-		       "--audio: unknown place '%s'; use none, wav:PATH, alsa or alsa:DEVICE",
+		       "--audio: unknown place '%s'; use none, wav:PATH, alsa or alsa:DEVICE, and "
+		       "perhaps ,in=wav:PATH or ,in=alsa",
 		       value);
 }
 

@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 Sound as Linux plays it, heard in bothy's sound file: a tone of 440 Hz through a card's driver, or
-the console's bell through the loudspeaker. Frequency, length and loudness are measured.
+the console's bell through the loudspeaker. Frequency, length and loudness are measured. And a tone
+of 600 Hz in a file, as the guest records it through the card.
 
   sound.py BOTHY ac97|hda|sb16|speaker      further words are options of `bothy run`
 
 The driver of the Sound Blaster is in the 32-bit kernel only.
 """
 import array
+import math
 import os
+import re
 import subprocess
 import sys
 
@@ -69,21 +72,42 @@ def play(g, card, program):
     check(f"the driver played ({got})", got.startswith("tone: 440 Hz for 88200 frames"))
 
 
+def write_tone(path, hz, seconds):
+    """A sound file of one channel at 22,050 Hz."""
+    n = int(22050 * seconds)
+    data = array.array("h", (int(9000 * math.sin(2 * math.pi * hz * i / 22050)) for i in range(n)))
+    with open(path, "wb") as f:
+        f.write(b"RIFF" + (36 + 2 * n).to_bytes(4, "little") + b"WAVEfmt " +
+                b"".join(v.to_bytes(size, "little") for v, size in (
+                    (16, 4), (1, 2), (1, 2), (22050, 4), (44100, 4), (2, 2), (16, 2))) +
+                b"data" + (2 * n).to_bytes(4, "little") + data.tobytes())
+
+
+def record(g):
+    got, _ = g.shell("/tmp/tone record 2", 120)
+    m = re.match(r"recorded: ([0-9.]+) Hz, peak (\d+)", got)
+    check(f"the driver recorded ({got})", m is not None)
+    check("600 Hz", abs(float(m[1]) - 600) < 0.5)
+    check("loud", int(m[2]) > 4000)
+
+
 def run(bothy, card, *options):
     arch = "i386" if card == "sb16" else "amd64"
     modules = DRIVERS[card] + ([] if card == "speaker" else ["snd_pcm_oss"])
     kernel, initrd = images_with(f"sound-{card}", *modules, arch=arch)
     with work_dir() as d:
         program = compiled(d, arch)
+        write_tone(f"{d}/in.wav", 600, 20)
         with Guest(bothy, "--kernel", kernel, "--initrd", initrd, "-m", "256M", "--net", "none",
                    "--append", "console=ttyS0 quiet", "--disk", f"{program},ro", "--sound",
-                   "none" if card == "speaker" else card, "--audio", f"wav:{d}/out.wav",
+                   "none" if card == "speaker" else card, "--audio", f"wav:{d}/out.wav,in=wav:{d}/in.wav",
                    *options) as g:
             g.to_shell(BOOT_SECONDS)
             if card == "speaker":
                 g.shell("for i in 1 2 3; do printf '\\a' >/dev/tty1; sleep 1; done")
             else:
                 play(g, card, program)
+                record(g)
             g.shell("sleep 1")
             g.type("poweroff -f")
             check("the guest ends", g.wait() == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a device under test played: a mixer on the harness's clock that writes a sound file, and
- * its measures.
+ * its measures. What it records is EAR_LEFT and EAR_RIGHT, all the time.
  */
 #ifndef TESTS_REG_EAR_H
 #define TESTS_REG_EAR_H
@@ -15,19 +15,47 @@
 
 struct ear {
 	struct audio *audio;
-	char path[64];
+	char path[64], in[64];
 	int16_t *frames; /* two samples each, after ear_listen() */
 	size_t n;
 };
 
+/* A sample that went through rate conversion. */
+#define assert_about(got, want) assert_in_range((got) - (want) + 300, 0, 600)
+
+enum { EAR_LEFT = 0x2000, EAR_RIGHT = -0x1000, EAR_IN_RATE = 8000, EAR_IN_SECONDS = 4 };
+
+/* The file that is recorded. */
+static inline void ear_input(struct ear *e)
+{
+	uint8_t head[44] = "RIFF\0\0\0\0WAVEfmt \x10\0\0\0\1\0\2\0";
+	uint8_t frame[4];
+	FILE *f;
+
+	snprintf(e->in, sizeof(e->in), "/tmp/bothy-ear-XXXXXX");
+	f = fdopen(mkstemp(e->in), "wb");
+	assert_non_null(f);
+	st_le32(head + 24, EAR_IN_RATE);
+	st_le16(head + 34, 16);
+	memcpy(head + 36, "data", 4);
+	st_le32(head + 40, EAR_IN_RATE * EAR_IN_SECONDS * 4);
+	fwrite(head, sizeof(head), 1, f);
+	st_le16(frame, (uint16_t)EAR_LEFT);
+	st_le16(frame + 2, (uint16_t)EAR_RIGHT);
+	for (unsigned i = 0; i < EAR_IN_RATE * EAR_IN_SECONDS; i++)
+		fwrite(frame, sizeof(frame), 1, f);
+	assert_int_equal(fclose(f), 0);
+}
+
 static inline void ear_open(struct ear *e, struct harness *h)
 {
-	char spec[80];
+	char spec[160];
 	struct error err = {0};
 
+	ear_input(e);
 	snprintf(e->path, sizeof(e->path), "/tmp/bothy-ear-XXXXXX");
 	assert_true(close(mkstemp(e->path)) == 0);
-	snprintf(spec, sizeof(spec), "wav:%s", e->path);
+	snprintf(spec, sizeof(spec), "wav:%s,in=wav:%s", e->path, e->in);
 	bus_lock(&h->bus);
 	assert_int_equal(audio_open(h->clock, spec, &e->audio, &err), 0);
 	bus_unlock(&h->bus);
@@ -50,6 +78,7 @@ static inline void ear_listen(struct ear *e)
 	assert_int_equal(fread(e->frames, 4, e->n, f), e->n);
 	fclose(f);
 	unlink(e->path);
+	unlink(e->in);
 }
 
 /* Loudest sample of a side. */

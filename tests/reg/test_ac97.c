@@ -173,10 +173,41 @@ static void test_odd(void **state)
 	box_free(b);
 }
 
+/* PCM in and microphone, by their gain registers (AC97 5.7.7); muted after a reset. */
+static void test_record(void **state)
+{
+	static const struct {
+		unsigned box, reg;
+		uint16_t gain;
+		int left, right;
+	} rows[] = {{0, 0x1c, 0x8000, 0, 0},
+		    {0, 0x1c, 0x0004, EAR_LEFT, 2 * EAR_RIGHT}, /* 6 dB to the right */
+		    {0x20, 0x1e, 0x8000, 0, 0},
+		    {0x20, 0x1e, 0x0000, (EAR_LEFT + EAR_RIGHT) / 2, (EAR_LEFT + EAR_RIGHT) / 2}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct box *b = box_new();
+		const uint8_t *got = ram(b->h, BUF + 20000);
+
+		assert_int_equal(inw(b->h, NAM + (uint16_t)rows[i].reg), 0x8000);
+		outw(b->h, NAM + (uint16_t)rows[i].reg, rows[i].gain);
+		put_buffer(b, 0, BUF, 20000, 0);
+		outl(b->h, (uint16_t)(NABM + rows[i].box), LIST);
+		outb(b->h, (uint16_t)(NABM + rows[i].box + 5), 0);
+		outb(b->h, (uint16_t)(NABM + rows[i].box + 11), 1);
+		play(b, 300);
+		assert_about((int16_t)ld_le16(got), rows[i].left);
+		assert_about((int16_t)ld_le16(got + 2), rows[i].right);
+		harness_check_state_roundtrip(&b->a->dev);
+		box_free(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_codec), cmocka_unit_test(test_run),
-					   cmocka_unit_test(test_tone), cmocka_unit_test(test_odd)};
+					   cmocka_unit_test(test_tone), cmocka_unit_test(test_odd),
+					   cmocka_unit_test(test_record)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,6 +188,26 @@ static void test_held(void **state)
 	box_free(b);
 }
 
+/* A driver masks the channel while it reads the count: that takes no time from what is played. */
+static void test_looked_at(void **state)
+{
+	struct box *b = box_new();
+
+	program_dma(b, false, 2000, true);
+	DSP(b, 0x41, 0x2b, 0x11, 0xc4, 0x00, 0xe7, 0x03); /* 11,025 a second, blocks of 1,000 */
+	for (unsigned i = 0; i < 40000; i++) {
+		outb(b->h, 0x0a, 5);
+		harness_step(b->h, 20000);
+		(void)inb(b->h, 0x03);
+		outb(b->h, 0x0a, 1);
+		harness_step(b->h, 5000);
+		if (b->h->pins[IRQ5].level)
+			(void)inb(b->h, 0x22e);
+	}
+	assert_int_equal(b->h->pins[IRQ5].rises, 11);
+	box_free(b);
+}
+
 /* HPG, 6, 75h: 4-bit ADPCM with a reference: up by full steps, which grow, and down again. */
 static void test_adpcm(void **state)
 {
@@ -220,11 +240,58 @@ static void test_adpcm(void **state)
 	}
 }
 
+/* All kinds of samples, byte and word channels; inputs that are switched off. */
+static void test_record(void **state)
+{
+	static const struct {
+		uint8_t cmd, mode, inputs;
+		enum audio_sample kind;
+		int left, right;
+	} rows[] = {
+		{0xb8, 0x30, 0x1f, AUDIO_S16, EAR_LEFT, EAR_RIGHT},
+		{0xb8, 0x20, 0x1f, AUDIO_U16, EAR_LEFT, EAR_RIGHT},
+		{0xc8, 0x20, 0x01, AUDIO_U8, EAR_LEFT, EAR_RIGHT},
+		{0xc8, 0x30, 0x08, AUDIO_S8, EAR_LEFT, EAR_RIGHT},
+		{0xb8, 0x10, 0x1f, AUDIO_S16, (EAR_LEFT + EAR_RIGHT) / 2,
+		 (EAR_LEFT + EAR_RIGHT) / 2},
+		{0xb8, 0x30, 0x00, AUDIO_S16, 0, 0},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct box *b = box_new();
+		bool wide = rows[i].cmd == 0xb8;
+		unsigned channels = rows[i].mode & 0x20 ? 2 : 1;
+		int16_t got[2];
+
+		outb(b->h, 0x224, 0x3d);
+		outb(b->h, 0x225, rows[i].inputs);
+		outb(b->h, 0x224, 0x3e);
+		outb(b->h, 0x225, rows[i].inputs);
+		program_dma(b, wide, 20000, true);
+		outb(b->h, wide ? 0xd6 : 0x0b, 0x55);
+		DSP(b, 0x42, 0x56, 0x22, rows[i].cmd, rows[i].mode, 0xff, 0x0f);
+		play(b, 350);
+		audio_to_frames(rows[i].kind, channels, ram(b->h, BUF + 3200), 1, got);
+		assert_about(got[0], rows[i].left);
+		assert_about(got[1], rows[i].right);
+		assert_true(b->h->pins[IRQ5].level);
+		harness_check_state_roundtrip(&b->sb->dev);
+		/* one sample at a time */
+		DSP(b, 0xd5, 0x20);
+		audio_to_frames(AUDIO_U8, 1, (uint8_t[]){inb(b->h, 0x22a)}, 1, got);
+		assert_in_range(got[0] - (rows[i].inputs ? (EAR_LEFT + EAR_RIGHT) / 2 : 0) + 600, 0,
+				1200);
+		box_free(b);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_adpcm), cmocka_unit_test(test_dsp),
-					   cmocka_unit_test(test_old), cmocka_unit_test(test_tone),
-					   cmocka_unit_test(test_held)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_adpcm),    cmocka_unit_test(test_dsp),
+		cmocka_unit_test(test_old),      cmocka_unit_test(test_tone),
+		cmocka_unit_test(test_held),     cmocka_unit_test(test_record),
+		cmocka_unit_test(test_looked_at)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,8 +14,11 @@
  * them up to date, so they are exact. A buffer of no words is passed at once, BUFFERS_MAX of them
  * at a time.
  *
- * UNMODELLED: recording gives silence; modem; 20-bit and surround modes; the codec's analog
- * inputs; S/PDIF. Underrun (FIFOE) never happens.
+ * Recordings are the host's, whichever input the record select register names; PCM in and
+ * microphone share them.
+ *
+ * UNMODELLED: modem; 20-bit and surround modes; the codec's analog inputs, other than as the source
+ * of recordings; S/PDIF. Underrun (FIFOE) never happens.
  */
 #include "device/sound/ac97.h"
 
@@ -70,6 +73,8 @@ enum {
 	C_RESET = 0x00,
 	C_MASTER = 0x02,
 	C_PCM_OUT = 0x18,
+	C_REC_GAIN = 0x1c,
+	C_MIC_GAIN = 0x1e,
 	C_POWER = 0x26,
 	C_EXT_ID = 0x28,
 	C_EXT_CTRL = 0x2a,
@@ -102,7 +107,8 @@ static const struct codec_reg {
 	{0x16, 0x8808, 0x9f1f},
 	{C_PCM_OUT, 0x8808, 0x9f1f},
 	{0x1a, 0, 0x0707},
-	{0x1c, MUTE, 0x8f0f},
+	{C_REC_GAIN, MUTE, 0x8f0f},
+	{C_MIC_GAIN, MUTE, 0x800f},
 	{0x20, 0, 0xb380},
 	{C_POWER, 0x000f, 0xff00},
 	{C_EXT_ID, EXT_VRA | EXT_VRM, 0},
@@ -145,12 +151,29 @@ static void set_volume(struct ac97 *a)
 			   (uint32_t)(side(master, 0, 0) * side(pcm, 0, 8) * AUDIO_UNITY));
 }
 
+/* AC97, 5.7.7: bits 3:0 and 11:8 are 1.5 dB upwards. */
+static uint32_t sensitivity(uint16_t v, unsigned shift)
+{
+	if (v & MUTE)
+		return 0;
+	return (uint32_t)(pow(10, (v >> shift & 15) * 1.5 / 20) * AUDIO_UNITY);
+}
+
+static void set_gain(struct ac97 *a)
+{
+	uint16_t in = a->s.codec[C_REC_GAIN / 2], mic = a->s.codec[C_MIC_GAIN / 2];
+
+	audio_capture_volume(a->capture[0], sensitivity(in, 8), sensitivity(in, 0));
+	audio_capture_volume(a->capture[1], sensitivity(mic, 0), sensitivity(mic, 0));
+}
+
 static void codec_reset(struct ac97 *a)
 {
 	memset(a->s.codec, 0, sizeof(a->s.codec));
 	for (unsigned i = 0; i < ARRAY_SIZE(codec_regs); i++)
 		a->s.codec[codec_regs[i].reg / 2] = codec_regs[i].reset;
 	set_volume(a);
+	set_gain(a);
 }
 
 /* Frames a second of a bus master. */
@@ -217,9 +240,13 @@ static void move(struct ac97 *a, unsigned box, uint32_t n)
 	struct ac97_box_regs *b = &a->s.box[box];
 	uint32_t at = b->addr + (b->len - b->picb) * 2;
 	uint8_t words[CHUNK * 2] = {0};
-	int16_t frames[CHUNK];
+	int16_t frames[2 * CHUNK];
 
 	if (box != AC97_OUT) {
+		uint32_t channels = box_channels(box);
+
+		audio_capture_read(a->capture[box == AC97_MIC], frames, n / channels);
+		audio_from_frames(AUDIO_S16, channels, frames, n / channels, words);
 		if (dma_write(&a->dev, at, words, n * 2) < 0)
 			guest_error(&a->dev, "buffer at %#x is not in RAM", at);
 	} else {
@@ -316,6 +343,16 @@ static void box_go(struct ac97 *a, unsigned box)
 	pace_start(&b->pace, clock_now(a->dev.sv->clock), rate * box_channels(box));
 	if (box == AC97_OUT)
 		audio_voice_rate(a->voice, rate);
+	else
+		audio_capture_rate(a->capture[box == AC97_MIC], rate);
+}
+
+static void box_unheard(struct ac97 *a, unsigned box)
+{
+	if (box == AC97_OUT)
+		audio_voice_stop(a->voice);
+	else
+		audio_capture_stop(a->capture[box == AC97_MIC]);
 }
 
 static void box_reset(struct ac97_box_regs *b, uint8_t keep)
@@ -340,8 +377,8 @@ static void box_control(struct ac97 *a, unsigned box, uint8_t val)
 		b->sr |= SR_DCH;
 		pace_stop(&b->pace);
 	}
-	if (!(b->cr & CR_RPBM) && box == AC97_OUT)
-		audio_voice_stop(a->voice);
+	if (!(b->cr & CR_RPBM))
+		box_unheard(a, box);
 }
 
 static void set_last_valid(struct ac97 *a, unsigned box, uint8_t val)
@@ -394,6 +431,7 @@ static void nam_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
 	if (off == C_EXT_CTRL && !(val & EXT_VRA))
 		a->s.codec[C_DAC_RATE / 2] = a->s.codec[C_ADC_RATE / 2] = RATE;
 	set_volume(a);
+	set_gain(a);
 	/* A new rate counts from now on. */
 	for (unsigned i = 0; i < AC97_BOXES; i++)
 		if (running(&a->s.box[i]) &&
@@ -528,6 +566,8 @@ static int ac97_realize(struct dev *d, struct error *err)
 		a->devfn = PCI_DEVFN((unsigned)r, 0);
 	}
 	a->voice = audio_voice_new(a->audio);
+	for (unsigned i = 0; i < ARRAY_SIZE(a->capture); i++)
+		a->capture[i] = audio_capture_new(a->audio);
 	return pci_func_add(&a->f, a->bus, a->devfn, err);
 }
 
@@ -538,6 +578,8 @@ static void ac97_unrealize(struct dev *d)
 	if (a->timer.clock)
 		vtimer_cancel(&a->timer);
 	audio_voice_free(a->voice);
+	for (unsigned i = 0; i < ARRAY_SIZE(a->capture); i++)
+		audio_capture_free(a->capture[i]);
 	pci_func_done(&a->f);
 }
 
@@ -575,7 +617,10 @@ static int ac97_loaded(struct dev *d, struct error *err)
 		pace_loaded(&b->pace, now);
 	}
 	set_volume(a);
+	set_gain(a);
 	audio_voice_rate(a->voice, box_rate(a, AC97_OUT));
+	audio_capture_rate(a->capture[0], box_rate(a, AC97_IN));
+	audio_capture_rate(a->capture[1], box_rate(a, AC97_MIC));
 	arm(a, now);
 	return 0;
 }

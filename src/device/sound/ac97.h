@@ -43,6 +43,7 @@ struct ac97 {
 	struct pci_func f;
 	struct bus_region nam, nabm;
 	struct audio_voice *voice;
+	struct audio_capture *capture[2]; /* PCM in, microphone */
 	struct vtimer timer;
 };
 

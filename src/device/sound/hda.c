@@ -11,7 +11,9 @@
  * time; a timer wakes at the end of each buffer, and reads of positions bring them up to date. What
  * the stream that the DAC listens to brings is heard; the other output streams run unheard.
  *
- * UNMODELLED: recording gives silence; SSYNC only holds streams; striping, priorities, FIFO errors;
+ * The stream that the ADC feeds records; the other input streams bring silence.
+ *
+ * UNMODELLED: SSYNC only holds streams; striping, priorities, FIFO errors;
  * more than two channels are reduced to the first two.
  */
 #include "device/sound/hda.h"
@@ -157,6 +159,8 @@ static uint32_t command(struct hda *h, uint32_t cmd)
 
 	audio_voice_volume(h->voice, hda_codec_loudness(&h->s.codec, 0),
 			   hda_codec_loudness(&h->s.codec, 1));
+	audio_capture_volume(h->capture, hda_codec_sensitivity(&h->s.codec, 0),
+			     hda_codec_sensitivity(&h->s.codec, 1));
 	return v;
 }
 
@@ -242,6 +246,13 @@ static bool heard(const struct hda *h, unsigned n)
 	return n >= HDA_INPUTS && number(s) && number(s) == h->s.codec.conv[HDA_DAC].stream >> 4;
 }
 
+static bool records(const struct hda *h, unsigned n)
+{
+	const struct hda_stream_regs *s = &h->s.stream[n];
+
+	return n < HDA_INPUTS && number(s) && number(s) == h->s.codec.conv[HDA_ADC].stream >> 4;
+}
+
 static void fetch(struct hda *h, struct hda_stream_regs *s)
 {
 	uint64_t at = ((uint64_t)s->bdpu << 32 | s->bdpl) + 16u * s->index;
@@ -308,6 +319,10 @@ static uint32_t move(struct hda *h, unsigned n, uint32_t frames)
 
 	frames = MIN(frames, (uint32_t)sizeof(buf) / bytes);
 	want = frames * bytes;
+	if (records(h, n)) {
+		audio_capture_read(h->capture, out[0], frames);
+		audio_from_frames(kinds[sample_bytes(s)], (s->fmt & 15) + 1, out[0], frames, buf);
+	}
 	for (unsigned i = 0; got < want && i < BUFFERS_MAX; i++) {
 		uint32_t len = take(h, n, buf + got, want - got);
 
@@ -384,7 +399,7 @@ static void on_timer(void *ctx)
 static void sync_running(struct hda *h)
 {
 	ns_t now = clock_now(h->dev.sv->clock);
-	bool any = false;
+	bool any = false, recorded = false;
 
 	for (unsigned i = 0; i < HDA_STREAMS; i++) {
 		struct hda_stream_regs *s = &h->s.stream[i];
@@ -399,9 +414,15 @@ static void sync_running(struct hda *h)
 			audio_voice_rate(h->voice, frame_rate(s));
 			any = true;
 		}
+		if (records(h, i)) {
+			audio_capture_rate(h->capture, frame_rate(s));
+			recorded = true;
+		}
 	}
 	if (!any)
 		audio_voice_stop(h->voice);
+	if (!recorded)
+		audio_capture_stop(h->capture);
 }
 
 static void stream_reset(struct hda_stream_regs *s, uint32_t ctl)
@@ -468,6 +489,7 @@ static void controller_reset(struct hda *h)
 	hda_codec_reset(&h->s.codec);
 	h->s.told = h->s.rirb_count = 0;
 	audio_voice_stop(h->voice);
+	audio_capture_stop(h->capture);
 	vtimer_cancel(&h->timer);
 }
 
@@ -593,6 +615,7 @@ static int hda_realize(struct dev *d, struct error *err)
 		h->devfn = PCI_DEVFN((unsigned)r, 0);
 	}
 	h->voice = audio_voice_new(h->audio);
+	h->capture = audio_capture_new(h->audio);
 	return pci_func_add(&h->f, h->bus, h->devfn, err);
 }
 
@@ -603,6 +626,7 @@ static void hda_unrealize(struct dev *d)
 	if (h->timer.clock)
 		vtimer_cancel(&h->timer);
 	audio_voice_free(h->voice);
+	audio_capture_free(h->capture);
 	pci_func_done(&h->f);
 }
 

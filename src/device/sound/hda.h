@@ -59,6 +59,7 @@ struct hda {
 	struct pci_func f;
 	struct bus_region mmio;
 	struct audio_voice *voice;
+	struct audio_capture *capture;
 	struct vtimer timer;
 };
 
@@ -74,5 +75,7 @@ void hda_codec_reset(struct hda_codec_regs *c);
 uint32_t hda_codec_verb(struct hda_codec_regs *c, uint32_t cmd);
 /** hda_codec_loudness() - of the output side @right, AUDIO_UNITY = as it came; 0 when it is off. */
 uint32_t hda_codec_loudness(const struct hda_codec_regs *c, unsigned right);
+/** hda_codec_sensitivity() - likewise of the input side. */
+uint32_t hda_codec_sensitivity(const struct hda_codec_regs *c, unsigned right);
 
 #endif

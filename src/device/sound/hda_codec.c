@@ -39,7 +39,13 @@ enum {
 #define AMP_CAPS 0x80034a4au /* mute, 1 dB a step, 74 steps, the highest is 0 dB */
 #define PCM_CAPS 0x001e07ffu /* 8 to 192 kHz; 16, 20, 24, 32 bits */
 #define POWER_D  0x0000000fu /* D0 to D3 */
-enum { AMP_UNITY = 0x4a, MUTE = 0x80, PIN_OUT_ENABLE = 0x40, FORMAT_48K_STEREO = 0x0011 };
+enum {
+	AMP_UNITY = 0x4a,
+	MUTE = 0x80,
+	PIN_OUT_ENABLE = 0x40,
+	PIN_IN_ENABLE = 0x20,
+	FORMAT_48K_STEREO = 0x0011
+};
 
 static const struct {
 	uint8_t node, param;
@@ -87,16 +93,24 @@ void hda_codec_reset(struct hda_codec_regs *c)
 	c->config[1] = 0x01813120; /* line in, blue */
 	c->subsystem = VENDOR;
 	c->pin[0] = PIN_OUT_ENABLE;
-	c->pin[1] = 0x20;
+	c->pin[1] = PIN_IN_ENABLE;
+}
+
+static uint32_t gain(uint8_t amp)
+{
+	if (amp & MUTE)
+		return 0;
+	return (uint32_t)(pow(10, ((double)(amp & 0x7f) - AMP_UNITY) / 20) * AUDIO_UNITY);
 }
 
 uint32_t hda_codec_loudness(const struct hda_codec_regs *c, unsigned right)
 {
-	uint8_t amp = c->conv[HDA_DAC].amp[right];
+	return c->pin[0] & PIN_OUT_ENABLE ? gain(c->conv[HDA_DAC].amp[right]) : 0;
+}
 
-	if ((amp & MUTE) || !(c->pin[0] & PIN_OUT_ENABLE))
-		return 0;
-	return (uint32_t)(pow(10, ((double)(amp & 0x7f) - AMP_UNITY) / 20) * AUDIO_UNITY);
+uint32_t hda_codec_sensitivity(const struct hda_codec_regs *c, unsigned right)
+{
+	return c->pin[1] & PIN_IN_ENABLE ? gain(c->conv[HDA_ADC].amp[right]) : 0;
 }
 
 static uint32_t get_param(unsigned node, unsigned param)

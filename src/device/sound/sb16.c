@@ -15,8 +15,10 @@
  * byte) or 2 bits: a sign and how many steps of the present size, which grows and shrinks with what
  * it is used for.
  *
- * UNMODELLED: the joystick, the wave table and the CSP; recording gives silence; tone controls and
- * filters; the DMA identification command E2h.
+ * Recordings are the host's, on each side that has microphone or line switched to it.
+ *
+ * UNMODELLED: the joystick, the wave table and the CSP; volumes of the inputs (their gain is there)
+ * and recording what is played; tone controls and filters; the DMA identification command E2h.
  */
 #include "device/sound/sb16.h"
 
@@ -46,6 +48,7 @@ enum {
 	IRQ16 = 2,
 	IRQ_MIDI = 4,
 	CHUNK = 1024, /* bytes moved at a time */
+	FIFO_UNITS = 64,
 	RATE_MIN = 4000,
 	RATE_MAX = 45454, /* HPG, table 6-4 */
 };
@@ -58,7 +61,11 @@ enum {
 	M_VOICE_L = 0x32,
 	M_FM = 0x26,
 	M_FM_L = 0x34,
+	M_INPUT_L = 0x3d,
+	M_INPUT_GAIN_L = 0x3f,
 	M_GAIN_L = 0x41,
+	INPUT_MIC = 0x01,
+	INPUT_LINE = 0x18,
 	M_IRQ = 0x80,
 	M_DMA = 0x81,
 	M_STATUS = 0x82,
@@ -87,8 +94,17 @@ static uint32_t loudness(const struct sb16 *sb, unsigned source, unsigned right)
 	return (uint32_t)(pow(10, (gain * 6.0 - down * 2.0) / 20) * AUDIO_UNITY);
 }
 
+/* HPG, 4: switches of the inputs (bit 0 microphone, 4:3 line), gain in bits 7:6, 6 dB a step. */
+static uint32_t sensitivity(const struct sb16 *sb, unsigned right)
+{
+	if (!(sb->s.mixer[M_INPUT_L + right] & (INPUT_MIC | INPUT_LINE)))
+		return 0;
+	return (uint32_t)AUDIO_UNITY << (sb->s.mixer[M_INPUT_GAIN_L + right] >> 6);
+}
+
 static void set_volume(struct sb16 *sb)
 {
+	audio_capture_volume(sb->capture, sensitivity(sb, 0), sensitivity(sb, 1));
 	audio_voice_volume(sb->voice, loudness(sb, M_VOICE_L, 0), loudness(sb, M_VOICE_L, 1));
 	if (sb->opl3)
 		opl3_volume(sb->opl3, loudness(sb, M_FM_L, 0), loudness(sb, M_FM_L, 1));
@@ -271,6 +287,18 @@ static void heard(struct sb16 *sb, const uint8_t *bytes, size_t n)
 	audio_voice_write(sb->voice, frames[0], whole);
 }
 
+/* @n units as the converter gives them, whole frames but for the last of a block. */
+static void recorded(struct sb16 *sb, uint8_t *buf, uint32_t n)
+{
+	uint8_t bytes[CHUNK + 4];
+	int16_t frames[CHUNK][2];
+	uint32_t whole = (n + channels(sb) - 1) / channels(sb);
+
+	audio_capture_read(sb->capture, frames[0], whole);
+	audio_from_frames(sample_kind(sb), channels(sb), frames[0], whole, bytes);
+	memcpy(buf, bytes, (size_t)n * unit_bytes(sb));
+}
+
 /* Up to @n units. Returns how many the channel gave. */
 static uint32_t move(struct sb16 *sb, uint32_t n)
 {
@@ -278,7 +306,7 @@ static uint32_t move(struct sb16 *sb, uint32_t n)
 	uint8_t buf[CHUNK];
 
 	if (sb->s.input) {
-		memset(buf, sb->s.is_signed ? 0 : 0x80, len);
+		recorded(sb, buf, n);
 		got = dma8237_write(sb->dma, dma_channel(sb), buf, len, NULL);
 	} else {
 		if (sb->s.silence)
@@ -300,6 +328,7 @@ static void stop(struct sb16 *sb)
 	pace_stop(&sb->s.pace);
 	vtimer_cancel(&sb->timer);
 	audio_voice_stop(sb->voice);
+	audio_capture_stop(sb->capture);
 }
 
 static void block_done(struct sb16 *sb)
@@ -332,6 +361,10 @@ static void catch_up(struct sb16 *sb)
 		uint32_t n = MIN(sb->s.left, CHUNK / 2u), got;
 
 		n = due < n ? (uint32_t)due : n;
+		if (sb->s.input && sb->s.stereo && n < sb->s.left)
+			n &= ~1u; /* whole frames */
+		if (!n)
+			break;
 		got = move(sb, n);
 
 		sb->s.pace.done += got;
@@ -341,8 +374,10 @@ static void catch_up(struct sb16 *sb)
 			block_done(sb);
 			break;
 		}
-		if (got < n) { /* held up: time does not count */
-			pace_start(&sb->s.pace, now, sb->s.pace.rate);
+		if (got < n) {
+			/* Held up: what the FIFO takes is made good, the rest of the time does not
+			 * count. Drivers mask the channel for as long as they read its count. */
+			sb->s.pace.done += due - MIN(due, (uint64_t)FIFO_UNITS);
 			break;
 		}
 	}
@@ -366,6 +401,7 @@ static void begin(struct sb16 *sb, uint32_t units)
 	pace_start(&sb->s.pace, clock_now(sb->dev.sv->clock),
 		   sb->s.adpcm ? MAX(1u, rate * sb->s.adpcm / 8) : rate * channels(sb));
 	audio_voice_rate(sb->voice, rate);
+	audio_capture_rate(sb->capture, rate);
 	arm(sb);
 }
 
@@ -436,6 +472,17 @@ static void direct_sample(struct sb16 *sb)
 	audio_to_frames(AUDIO_U8, 1, sb->s.args, 1, frame);
 	audio_voice_rate(sb->voice, 11025);
 	audio_voice_write(sb->voice, frame, 1);
+}
+
+static void direct_input(struct sb16 *sb)
+{
+	int16_t frame[2];
+	uint8_t v;
+
+	audio_capture_rate(sb->capture, 11025);
+	audio_capture_read(sb->capture, frame, 1);
+	audio_from_frames(AUDIO_U8, 1, frame, 1, &v);
+	answer(sb, v);
 }
 
 static void raise_irq(struct sb16 *sb, uint8_t bits)
@@ -530,7 +577,7 @@ static void execute(struct sb16 *sb)
 	case 0x1f: begin_adpcm(sb, true, 2, true); break;
 	case 0x7d: begin_adpcm(sb, true, 4, true); break;
 	case 0x7f: begin_adpcm(sb, true, 3, true); break;
-	case 0x20: answer(sb, 0x80); break;
+	case 0x20: direct_input(sb); break;
 	case 0x24: begin_old(sb, false, true); break;
 	case 0x2c:
 	case 0x98: begin_old(sb, true, true); break;
@@ -680,6 +727,7 @@ static int sb16_realize(struct dev *d, struct error *err)
 
 	vtimer_init(&sb->timer, d->sv->clock, on_timer, sb);
 	sb->voice = audio_voice_new(sb->audio);
+	sb->capture = audio_capture_new(sb->audio);
 	return dma8237_attach(sb->dma, on_timer, sb);
 }
 
@@ -692,6 +740,7 @@ static void sb16_unrealize(struct dev *d)
 	if (sb->dma)
 		dma8237_detach(sb->dma, sb);
 	audio_voice_free(sb->voice);
+	audio_capture_free(sb->capture);
 }
 
 /* Jumpers and set-up programs leave interrupt 5, channels 1 and 5. */
@@ -728,6 +777,7 @@ static int sb16_loaded(struct dev *d, struct error *err)
 	pace_loaded(&sb->s.pace, clock_now(d->sv->clock));
 	set_volume(sb);
 	audio_voice_rate(sb->voice, frame_rate(sb));
+	audio_capture_rate(sb->capture, frame_rate(sb));
 	update_irq(sb);
 	arm(sb);
 	return 0;

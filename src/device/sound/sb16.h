@@ -47,6 +47,7 @@ struct sb16 {
 	struct opl3 *opl3;         /* borrowed; also at 228h; NULL: none */
 	/* private */
 	struct audio_voice *voice;
+	struct audio_capture *capture;
 	struct vtimer timer;
 };
 
