@@ -22,7 +22,7 @@
 #define CODE_MOST        (256 * MIB)
 #define DATA_SIZE        (TR_MAPPINGS * sizeof(struct tr_mapping))
 #define RAS_BYTES        (2 * (TR_RAS_EACH + TR_RAS_ABOVE))
-#define HOT              8u
+#define HOT              16u
 #define HWCAP2_FSGSBASE_ 2u /* asm/hwcap2.h: HWCAP2_FSGSBASE */
 
 static void clear_jumps(struct translator *t)
