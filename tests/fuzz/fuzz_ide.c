@@ -7,11 +7,11 @@
  */
 #include "checked.h"
 #include "fuzz_virtio.h"
+#include "hostile.h"
 #include "ide_rig.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/log.h"
 
@@ -144,38 +144,17 @@ static void disk_event(struct fuzz_input *in)
 
 static void edit_state(struct fuzz_input *in)
 {
-	struct state_writer *w = state_writer_new();
 	struct dev *d = &g->ide->dev;
-	struct state_reader *r;
-	struct error err = {0};
-	const uint8_t *bytes;
-	uint8_t *copy;
-	size_t n;
+	uint8_t how = fuzz_u8(in);
 
 	bus_lock(&g->h->bus);
 	check(d->cls->quiesce(d) == 0);
 	for (unsigned i = 0; i < IDE_RIG_DISKS; i++)
 		block_abort_parked(g->b[i]);
-	dev_save(d, w);
-	bytes = state_writer_finish(w, &n);
-	copy = xcalloc(n, 1);
-	memcpy(copy, bytes, n);
-	for (unsigned edits = fuzz_u8(in) & 7; edits; edits--) {
-		/* the registers stand behind 256 bytes of configuration space */
-		size_t at = 24 + fuzz_u16(in) % MIN(n - 24, (size_t)2400);
-
-		copy[at] = fuzz_u8(in);
-	}
-	st_le32(copy + 12, (uint32_t)crc32_z(0, copy + 24, n - 24));
-	if (state_reader_new(copy, n, &r, &err) == 0) {
-		if (dev_load(d, r, &err) < 0)
-			dev_reset(d, DEV_RESET_COLD);
-		else
-			d->cls->resume(d);
-		state_reader_free(r);
-	}
-	free(copy);
-	state_writer_free(w);
+	if (how >= 0xf8)
+		round_trip(d);
+	if (hostile_state(d, in, how & 7))
+		d->cls->resume(d);
 	bus_unlock(&g->h->bus);
 }
 

@@ -9,6 +9,7 @@
 #include "device/pci/piix3.h"
 #include "device/virtio/virtio_rng.h"
 #include "fuzz_virtio.h"
+#include "hostile.h"
 
 #include <string.h>
 
@@ -79,26 +80,6 @@ static void set_up(void)
 	}
 }
 
-static void hostile_state(struct dev *d, struct fuzz_input *in)
-{
-	struct error err = {0};
-	size_t size = d->cls->state->size;
-	uint8_t copy[4096];
-
-	if (size > sizeof(copy))
-		return;
-	memcpy(copy, dev_regs(d), size);
-	for (unsigned n = fuzz_u8(in) % 8; n; n--)
-		copy[fuzz_u16(in) % size] = fuzz_u8(in);
-	if (state_check(d->cls->state, copy, &err) < 0)
-		return;
-	memcpy(dev_regs(d), copy, size);
-	if (d->cls->loaded && d->cls->loaded(d, &err) < 0) {
-		check(err.text[0]);
-		dev_reset(d, DEV_RESET_COLD);
-	}
-}
-
 /* Every PIRQ's count is the number of functions that drive it. */
 static void check_irqs(void)
 {
@@ -156,7 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		default:
 			bus_lock(&g.h->bus);
 			if (op & 8)
-				hostile_state(g.dev[fuzz_u8(&in) % g.n], &in);
+				(void)hostile_state(g.dev[fuzz_u8(&in) % g.n], &in, op >> 4 & 7);
 			else
 				dev_reset(g.dev[fuzz_u8(&in) % g.n], DEV_RESET_WARM);
 			bus_unlock(&g.h->bus);

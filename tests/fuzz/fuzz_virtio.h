@@ -12,33 +12,7 @@
 #include "harness.h"
 
 #include "device/virtio/virtio_pci.h"
-
-struct fuzz_input {
-	const uint8_t *p;
-	size_t left;
-};
-
-static inline uint8_t fuzz_u8(struct fuzz_input *in)
-{
-	if (!in->left)
-		return 0;
-	in->left--;
-	return *in->p++;
-}
-
-static inline uint16_t fuzz_u16(struct fuzz_input *in)
-{
-	uint8_t low = fuzz_u8(in);
-
-	return (uint16_t)(low | fuzz_u8(in) << 8);
-}
-
-static inline uint32_t fuzz_u32(struct fuzz_input *in)
-{
-	uint16_t low = fuzz_u16(in);
-
-	return low | (uint32_t)fuzz_u16(in) << 16;
-}
+#include "input.h"
 
 /* A device under test. */
 struct fuzz_device {
@@ -52,11 +26,10 @@ struct fuzz_device {
 	void (*rewind)(struct virtio_dev *vd);
 	/* What must hold after every operation; may be NULL. */
 	void (*verify)(struct virtio_dev *vd);
+	unsigned header; /* bytes of a request's first piece; 0: 16 */
 };
 
 /** fuzz_virtio() - one input. */
 void fuzz_virtio(const struct fuzz_device *fd, const uint8_t *data, size_t size);
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #endif

@@ -55,7 +55,7 @@ static void verify(struct virtio_dev *vd)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct fuzz_device fd = {make, event, request, NULL, verify};
+	static const struct fuzz_device fd = {make, event, request, NULL, verify, 64};
 
 	fuzz_virtio(&fd, data, size);
 	return 0;

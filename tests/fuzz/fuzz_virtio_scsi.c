@@ -98,7 +98,7 @@ static void rewind_disks(struct virtio_dev *vd)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct fuzz_device fd = {make, event, request, rewind_disks, NULL};
+	static const struct fuzz_device fd = {make, event, request, rewind_disks, NULL, 51};
 
 	fuzz_virtio(&fd, data, size);
 	return 0;

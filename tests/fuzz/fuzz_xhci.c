@@ -7,9 +7,8 @@
  */
 #include "checked.h"
 #include "fuzz_virtio.h"
+#include "hostile.h"
 #include "xhci_rig.h"
-
-#include <zlib.h>
 
 #include "base/log.h"
 
@@ -156,34 +155,15 @@ static void disk_event(struct fuzz_input *in)
 
 static void edit_state(struct dev *d, struct fuzz_input *in)
 {
-	struct state_writer *w = state_writer_new();
-	struct state_reader *r;
-	struct error err = {0};
-	const uint8_t *bytes;
-	uint8_t *copy;
-	size_t n;
+	uint8_t how = fuzz_u8(in);
 
 	bus_lock(&g->h->bus);
 	check(d->cls->quiesce(d) == 0);
 	block_abort_parked(g->block);
-	dev_save(d, w);
-	bytes = state_writer_finish(w, &n);
-	copy = xcalloc(n, 1);
-	memcpy(copy, bytes, n);
-	for (unsigned edits = fuzz_u8(in) & 15; edits; edits--) {
-		size_t at = 24 + fuzz_u32(in) % (n - 24);
-
-		copy[at] = fuzz_u8(in);
-	}
-	st_le32(copy + 12, (uint32_t)crc32_z(0, copy + 24, n - 24));
-	if (state_reader_new(copy, n, &r, &err) == 0) {
-		if (dev_load(d, r, &err) < 0)
-			dev_reset(d, DEV_RESET_COLD);
-		state_reader_free(r);
-	}
+	if (how >= 0xf8)
+		round_trip(d);
+	(void)hostile_state(d, in, how & 7);
 	d->cls->resume(d);
-	free(copy);
-	state_writer_free(w);
 	bus_unlock(&g->h->bus);
 }
 

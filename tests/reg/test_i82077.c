@@ -492,6 +492,16 @@ static void test_state(void **state)
 	work(g);
 	assert_int_equal(get(g, r), 7);
 	assert_int_equal(r[0], 0);
+	/* another data rate while a sector is on its way */
+	dma(g, true, 512);
+	put(g, (uint8_t[]){0x46, 0, 9, 0, 1, 2, 18, 0x1b, 0xff}, 9);
+	for (unsigned i = 0; i < 1000 && g->fdc->s.phase != I82077_IO; i++)
+		harness_step(g->h, NS_PER_MS);
+	assert_int_equal(g->fdc->s.phase, I82077_IO);
+	outb(g->h, CCR, 3);
+	harness_check_state_roundtrip(&g->fdc->dev);
+	work(g);
+	assert_int_equal(get(g, r), 7);
 	rig_free(g);
 }
 

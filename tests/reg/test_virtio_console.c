@@ -65,6 +65,9 @@ static void test_config(void **state)
 	assert_int_equal(vdrv_isr(g->v), 2);
 	assert_int_equal(vdrv_config(g->v, 0, 4), 43u << 16 | 132);
 	harness_check_state_roundtrip(&g->con->vd.dev);
+	/* 5.3.4: negotiated, and then the terminal is gone */
+	virtio_console_set_size(g->con, 0, 0);
+	harness_check_state_roundtrip(&g->con->vd.dev);
 	rig_free(g);
 	g = rig_new(false, 0);
 	assert_false(vdrv_negotiate(g->v, BIT(0))); /* size unknown: not offered */

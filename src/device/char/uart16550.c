@@ -439,6 +439,7 @@ static int uart_loaded(struct dev *d, struct error *err)
 				 u->s.tx_n, fifo_size(u));
 	for (unsigned i = 0; i < UART16550_FIFO; i++)
 		u->s.rx_err[i] &= LSR_CHAR_ERRS;
+	u->s.lsr_err &= LSR_ERRS; /* .max lets others through */
 	if (u->s.timeout_at)
 		vtimer_arm(&u->timer, u->s.timeout_at);
 	else

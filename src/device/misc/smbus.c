@@ -220,6 +220,12 @@ static void smbus_reset(struct dev *d, enum dev_reset kind)
 	memset(&to_smbus(d)->s, 0, sizeof(to_smbus(d)->s));
 }
 
+static int smbus_loaded(struct dev *d, struct error *err)
+{
+	to_smbus(d)->s.status &= STS_ALL; /* .max lets bit 0 through */
+	return 0;
+}
+
 /* clang-format off */
 static const struct state_field smbus_fields[] = {
 	STATE_VAL(struct smbus_regs, status, .max = STS_ALL),
@@ -247,4 +253,5 @@ const struct dev_class smbus_class = {
 	.realize = smbus_realize,
 	.unrealize = smbus_unrealize,
 	.reset = smbus_reset,
+	.loaded = smbus_loaded,
 };

@@ -826,6 +826,7 @@ static int rtl8139_loaded(struct dev *d, struct error *err)
 	if (t->plain && t->s.cpcr)
 		return error_set(err, -EINVAL, "C+ mode of a card that has none");
 	t->s.timer_ns = MIN(t->s.timer_ns, now);
+	t->s.isr &= ISR_MASK; /* .max lets others through */
 	t->s.cbr = (uint16_t)(t->s.cbr % ring_size(t));
 	arm_timer(t);
 	if (t->s.tx_poll)

@@ -567,6 +567,7 @@ static int opl3_loaded(struct dev *d, struct error *err)
 	    (!o->s.sounding && (o->s.pace.rate || any_heard(o))))
 		return error_set(err, -EINVAL, "plays at %u samples a second", o->s.pace.rate);
 	pace_loaded(&o->s.pace, now);
+	o->s.status &= 0x60; /* .max lets others through */
 	for (unsigned t = 0; t < 2; t++)
 		o->s.timer_at[t] = MIN(o->s.timer_at[t], now + NS_PER_SEC);
 	if (o->s.sounding)

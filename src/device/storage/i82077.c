@@ -803,7 +803,6 @@ static int i82077_loaded(struct dev *d, struct error *err)
 {
 	struct i82077 *fdc = to_fdc(d);
 	struct i82077_regs *s = &fdc->s;
-	uint8_t st1, st2;
 	bool ids = s->phase == I82077_DATA && fdc_opcode(fdc) == C_FORMAT;
 	bool fits = !s->n_cmd || command_of(s->cmd[0]) >= 0 || s->phase == I82077_RESULT;
 
@@ -816,8 +815,7 @@ static int i82077_loaded(struct dev *d, struct error *err)
 				 s->need, s->at_result, s->n_result);
 	if (ids && fdc_by_dma(fdc))
 		return error_set(err, -EINVAL, "formatting by DMA in the wrong phase");
-	if ((s->phase == I82077_IO || s->phase == I82077_DATA) && !ids &&
-	    !fdc_find_sector(fdc, &st1, &st2))
+	if ((s->phase == I82077_IO || s->phase == I82077_DATA) && !ids && !fdc_on_medium(fdc))
 		return error_set(err, -EINVAL, "a transfer outside the diskette: %u/%u/%u", s->c,
 				 s->h, s->r);
 	if (s->phase == I82077_DATA && s->pos >= fdc_data_bytes(fdc))

@@ -77,6 +77,17 @@ bool fdc_find_sector(struct i82077 *fdc, uint8_t *st1, uint8_t *st2)
 	return true;
 }
 
+/* Is sector s->c/h/r within the diskette? Unlike above, a transfer that has begun goes on when the
+ * data rate changes. */
+bool fdc_on_medium(struct i82077 *fdc)
+{
+	const struct i82077_regs *s = &fdc->s;
+	const struct i82077_drive *d = fdc_drive(fdc, fdc_unit(fdc));
+
+	return d && d->block && d->format && s->c < d->format->cyls && s->h < d->format->heads &&
+	       s->r >= 1 && s->r <= d->format->spt;
+}
+
 static uint64_t sector_offset(struct i82077 *fdc)
 {
 	const struct i82077_regs *s = &fdc->s;

@@ -89,6 +89,8 @@ bool fdc_is_write(uint8_t op);
 unsigned fdc_data_bytes(const struct i82077 *fdc);
 /** fdc_find_sector() - is sector c/h/r/n of the transfer under the head? If not, why. */
 bool fdc_find_sector(struct i82077 *fdc, uint8_t *st1, uint8_t *st2);
+/** fdc_on_medium() - is it within the diskette? What a transfer that has begun needs. */
+bool fdc_on_medium(struct i82077 *fdc);
 /** fdc_submit() - a request for that sector, which was found; fdc_io_done() ends it. */
 void fdc_submit(struct i82077 *fdc, enum block_op op);
 void fdc_io_done(struct block_req *req, int res);

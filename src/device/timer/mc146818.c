@@ -465,6 +465,7 @@ static int rtc_loaded(struct dev *d, struct error *err)
 	if (rtc_now(rtc) / NS_PER_SEC > 2 * MAX_SECS - DAY_SECS)
 		return error_set(err, -EINVAL, "%s: offset_ns: time is out of range", d->id);
 	rtc->s.flags_ns = MIN(rtc->s.flags_ns, rtc_now(rtc));
+	rtc->s.c &= C_FLAGS; /* .max lets others through */
 	irq_set(&rtc->nmi_mask, rtc->s.nmi_masked);
 	rtc_drive(rtc);
 	return 0;

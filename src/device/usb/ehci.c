@@ -633,6 +633,11 @@ static int ehci_loaded(struct dev *d, struct error *err)
 	for (unsigned i = 0; i < EHCI_PORTS; i++)
 		if ((e->s.port[i] & PORT_PED) && !e->port[i])
 			return error_set(err, -EINVAL, "port %u is enabled, and empty", i + 1);
+	/* .max lets bits through that do not exist */
+	for (unsigned i = 0; i < EHCI_PORTS; i++)
+		e->s.port[i] &= PORT_MASK;
+	e->s.cmd &= CMD_MASK;
+	e->s.intr &= STS_W1C;
 	e->s.periodic &= ~0xfffu;
 	e->s.async &= ~31u;
 	e->s.base_ns = e->s.cmd & CMD_RS ? MIN(e->s.base_ns, now) : 0;

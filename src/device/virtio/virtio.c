@@ -180,7 +180,9 @@ static int enable_one(struct virtio_dev *vd, struct virtq *q)
 
 int virtio_loaded(struct virtio_dev *vd, struct error *err)
 {
-	if (vd->r->driver_features & ~virtio_offered(vd))
+	/* Before FEATURES_OK a driver may have written anything (2.2.2). */
+	if ((vd->r->status & VIRTIO_STATUS_FEATURES_OK) &&
+	    (vd->r->driver_features & ~virtio_offered(vd)))
 		return error_set(err, -EINVAL,
 				 "'%s': the saved driver uses features %#llx, offered here are "
 				 "%#llx; use the same device options as when it was saved",

@@ -197,7 +197,11 @@ static void reset(struct virtio_dev *vd, int n)
 
 static uint64_t features(struct virtio_dev *vd)
 {
-	return BIT(CONSOLE_F_EMERG_WRITE) | (to_console(vd)->cols ? BIT(CONSOLE_F_SIZE) : 0);
+	/* Once negotiated it stays, also when the VM goes on where there is no terminal. */
+	bool size = to_console(vd)->cols ||
+		    ((vd->r->status & VIRTIO_STATUS_FEATURES_OK) && virtio_has(vd, CONSOLE_F_SIZE));
+
+	return BIT(CONSOLE_F_EMERG_WRITE) | (size ? BIT(CONSOLE_F_SIZE) : 0);
 }
 
 static void config_get(struct virtio_dev *vd, uint8_t *config)
