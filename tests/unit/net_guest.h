@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A guest for tests of network back ends: a few functions that speak ARP (RFC 826), DHCP (RFC
- * 2131), UDP and enough TCP (RFC 9293) for loss-free wires, and real sockets of the host on
+ * 2131), UDP and enough TCP (RFC 9293) for wires with few losses, and real sockets of the host on
  * 127.0.0.1 as the other side.
  */
 #ifndef NET_GUEST_H
@@ -44,6 +44,7 @@ struct guest {
 		size_t len;
 	} inbox[INBOX];
 	unsigned n_in, room, downs, ups;
+	unsigned lose_every, n_got; /* of the large frames, each lose_every'th; 0: none */
 	uint8_t gw_mac[6];
 	uint16_t ip_id;
 };
@@ -60,6 +61,8 @@ static inline void g_receive(void *ctx, const uint8_t *frame, size_t len)
 	struct guest *g = ctx;
 
 	assert_true(g->n_in < INBOX);
+	if (g->lose_every && len > MSS && ++g->n_got % g->lose_every == 0)
+		return;
 	g->inbox[g->n_in].len = MIN(len, sizeof(g->inbox[0].data));
 	memcpy(g->inbox[g->n_in].data, frame, g->inbox[g->n_in].len);
 	g->n_in++;
@@ -371,8 +374,11 @@ static inline int tcp_recv(struct tcp *t, uint8_t *buf, int ms, uint8_t *ret_fla
 			t->rcv = ld_be32(h + 4) + 1;
 			return 0;
 		}
-		if (ld_be32(h + 4) != t->rcv)
-			continue; /* old or ahead: it comes again */
+		if (ld_be32(h + 4) != t->rcv) { /* old or ahead: it comes again */
+			if (t->g->lose_every)
+				tcp_send(t, ACK, NULL, 0); /* RFC 5681, 4.2 */
+			continue;
+		}
 		memcpy(buf, h + header, data);
 		t->rcv += (uint32_t)data;
 		if (h[13] & FIN) {
@@ -417,7 +423,7 @@ static inline void download(struct tcp *t, int fd, size_t total)
 
 			sent += (size_t)MAX(w, (ssize_t)0);
 		}
-		r = tcp_recv(t, buf, 3000, &flags);
+		r = tcp_recv(t, buf, t->g->lose_every ? 20000 : 3000, &flags);
 		if (r < 0)
 			print_error("at %zu of %zu: %d\n", got, total, r);
 		assert_true(r >= 0);

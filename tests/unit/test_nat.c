@@ -177,6 +177,28 @@ static void test_nat_tcp(void **state)
 	guest_close(&g);
 }
 
+/* A card with room for few frames, of which some are lost: what is missing comes again. */
+static void test_nat_losses(void **state)
+{
+	struct guest g;
+	struct tcp t;
+	uint16_t port;
+	int listener = host_socket(SOCK_STREAM, &port), fd;
+
+	guest_up(&g, &open_nat);
+	tcp_connect(&t, &g, GATEWAY, port);
+	assert_true(readable(listener, &g, 3000));
+	fd = accept(listener, NULL, NULL);
+	assert_true(fd >= 0);
+	g.room = 8;
+	g.lose_every = 61;
+	download(&t, fd, 250 * 1000);
+	assert_true(g.n_got > 170);
+	close(fd);
+	close(listener);
+	guest_close(&g);
+}
+
 static void test_nat_refused(void **state)
 {
 	struct guest g;
@@ -603,6 +625,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_nat_open_errors), cmocka_unit_test(test_nat_killed),
 		cmocka_unit_test(test_nat_orphan),      cmocka_unit_test(test_nat_sandbox),
 		cmocka_unit_test(test_nat_abuse),       cmocka_unit_test(test_nat_backpressure),
+		cmocka_unit_test(test_nat_losses),
 	};
 
 	if (argc > 0 && strcmp(argv[0], NAT_ARGV0) == 0)
