@@ -11,7 +11,8 @@
  * the guest sees the link go down and up, and nothing else.
  *
  * Backpressure: the socket's buffer is the queue. Full towards the helper: -EAGAIN to the device.
- * A device without room: the socket is not read, and the helper stops reading from the host.
+ * A device without room: the rest of a message stays here, the socket is not read, and the helper
+ * stops reading from the host.
  */
 #include "net/nat.h"
 
@@ -43,10 +44,12 @@ struct nat {
 	pid_t pid; /* 0: none */
 	struct loop_fd *watch;
 	struct loop_timer *timer;
+	struct loop_timer *more; /* the device has room again for what is left in buf */
 	ns_t retry;
 	bool stalled;
 	struct nat_config cfg;
-	uint8_t buf[NET_FRAME_MAX];
+	size_t at, len; /* frames in buf that the device has not got yet */
+	uint8_t buf[NAT_MESSAGE_MAX];
 };
 
 static int spawn_helper(struct nat *nat, int fd)
@@ -125,6 +128,7 @@ static void end_helper(struct nat *nat)
 		close(nat->fd);
 	nat->fd = -1;
 	nat->stalled = false;
+	nat->at = nat->len = 0;
 	if (nat->pid > 0) {
 		kill(nat->pid, SIGKILL); /* its worker dies with it */
 		while (waitpid(nat->pid, NULL, 0) < 0 && errno == EINTR)
@@ -174,7 +178,10 @@ static bool handle(struct net *n, int type, size_t len)
 	struct nat *nat = n->drv;
 
 	switch (type) {
-	case NAT_FRAME: net_deliver(n, nat->buf, len); return true;
+	case NAT_FRAMES:
+		nat->at = 0;
+		nat->len = len;
+		return true;
 	case NAT_UP:
 		nat->retry = RETRY_FIRST;
 		net_set_link(n, true);
@@ -188,20 +195,57 @@ static bool handle(struct net *n, int type, size_t len)
 	}
 }
 
+static void stall(struct nat *nat)
+{
+	nat->stalled = true;
+	loop_mod_fd(nat->watch, 0);
+}
+
+/* The frames of the last message, counted down in @budget. 0 all delivered, -EAGAIN no room,
+ * -EPROTO not frames. */
+static int deliver(struct net *n, unsigned *budget)
+{
+	struct nat *nat = n->drv;
+
+	while (nat->at < nat->len) {
+		uint32_t len;
+
+		if (!net_room(n))
+			return -EAGAIN;
+		if (nat->len - nat->at < sizeof(len))
+			return -EPROTO;
+		memcpy(&len, nat->buf + nat->at, sizeof(len));
+		nat->at += sizeof(len);
+		if (len > nat->len - nat->at)
+			return -EPROTO;
+		net_deliver(n, nat->buf + nat->at, len);
+		nat->at += len;
+		*budget -= *budget > 0;
+	}
+	return 0;
+}
+
 static void nat_event(void *ctx, uint32_t events)
 {
 	struct net *n = ctx;
 	struct nat *nat = n->drv;
+	unsigned budget = NET_RX_BATCH;
 
-	for (unsigned i = 0; i < NET_RX_BATCH; i++) {
+	for (;;) {
+		int r = deliver(n, &budget), type;
 		size_t len;
-		int type;
 
-		if (!net_room(n)) {
-			nat->stalled = true;
-			loop_mod_fd(nat->watch, 0);
+		if (r == -EAGAIN || (r == 0 && !net_room(n))) {
+			stall(nat);
 			return;
 		}
+		if (r < 0) {
+			helper_died(n);
+			return;
+		}
+		if (!budget)
+			return;
+		budget--;
 		type = receive(nat, &len);
 		if (type == 0)
 			return;
@@ -209,6 +253,18 @@ static void nat_event(void *ctx, uint32_t events)
 			helper_died(n);
 			return;
 		}
+	}
+}
+
+/* Room again for the rest of a message: the socket will not say so. */
+static void nat_more(void *ctx)
+{
+	struct net *n = ctx;
+	struct nat *nat = n->drv;
+
+	if (nat->watch && !nat->stalled) {
+		loop_mod_fd(nat->watch, EPOLLIN);
+		nat_event(n, 0);
 	}
 }
 
@@ -333,7 +389,8 @@ static int nat_open(struct net *n, const char *arg, const struct net_options *op
 		return r;
 	n->mtu = nat->cfg.mtu;
 	nat->timer = loop_timer_new(n->loop, nat_timer, n);
-	if (!nat->timer)
+	nat->more = loop_timer_new(n->loop, nat_more, n);
+	if (!nat->timer || !nat->more)
 		return error_set(err, -ENOMEM, "network 'nat': no timer");
 	r = start_helper(nat);
 	if (r < 0)
@@ -359,6 +416,7 @@ static void nat_close(struct net *n)
 		return;
 	end_helper(nat);
 	loop_timer_free(nat->timer);
+	loop_timer_free(nat->more);
 	free(nat);
 }
 
@@ -386,7 +444,9 @@ static void nat_resume(struct net *n)
 	if (!nat->stalled)
 		return;
 	nat->stalled = false;
-	if (nat->watch)
+	if (nat->at < nat->len)
+		loop_timer_arm(nat->more, 0);
+	else if (nat->watch)
 		loop_mod_fd(nat->watch, EPOLLIN);
 }
 

@@ -12,9 +12,10 @@
  * (net/nat_boot.c); SMB and the address-rewriting
  * emulation of libslirp are off.
  *
- * Backpressure: frames for the guest that the socket does not take wait in a queue of at most 1
- * MiB; while any waits, the host's sockets are not looked at, so TCP slows its senders down and the
- * queue stays short. A frame that does not fit is dropped, as on any wire.
+ * Frames for the guest gather in a queue of at most 1 MiB and leave, many in one message, before
+ * the worker waits. Backpressure: while the socket does not take what is there, the host's sockets
+ * are not looked at, so TCP slows its senders down and the queue stays short. A frame that does not
+ * fit is dropped, as on any wire.
  *
  * Single thread. All memory is libslirp's and the queue's; RLIMIT_DATA bounds it.
  */
@@ -39,18 +40,13 @@
 #define GUEST_BATCH 64
 #define QUEUE_MAX   (1024u * 1024u)
 #define STALL_MS    50 /* with a full queue, look after timers this often */
+#define FRAME_HEAD  sizeof(uint32_t)
 
 struct worker_timer {
 	bool used, armed;
 	SlirpTimerId id;
 	void *ctx;
 	int64_t at_ms;
-};
-
-struct queued {
-	struct queued *next;
-	size_t len;
-	uint8_t frame[];
 };
 
 struct worker {
@@ -60,9 +56,9 @@ struct worker {
 	struct worker_timer timers[MAX_TIMERS];
 	struct pollfd pfd[MAX_POLL]; /* 0: the guest */
 	int n_pfd;
-	struct queued *queue, **queue_tail;
-	size_t queue_bytes;
+	size_t from, to; /* in the queue: frames for the guest, as in a message */
 	uint8_t frame[1 + NAT_FRAME_MAX + 1];
+	uint8_t queue[QUEUE_MAX];
 };
 
 static int64_t now_ns(void)
@@ -75,32 +71,57 @@ static int64_t now_ns(void)
 
 /* --- callbacks of libslirp --- */
 
-static bool to_guest(const void *frame, size_t len)
+/* Bytes of whole frames at the queue's head that make one message. */
+static size_t next_message(const struct worker *w)
 {
-	return nat_send(NAT_FRAME, frame, len, MSG_DONTWAIT);
+	size_t n = 0;
+
+	while (w->from + n < w->to) {
+		uint32_t len;
+
+		memcpy(&len, w->queue + w->from + n, FRAME_HEAD);
+		if (n && n + FRAME_HEAD + len > NAT_MESSAGE_MAX)
+			break;
+		n += FRAME_HEAD + len;
+	}
+	return n;
+}
+
+/* What the socket takes of the queue; the rest waits. */
+static void push_queue(struct worker *w)
+{
+	while (w->from < w->to) {
+		size_t n = next_message(w);
+
+		if (!nat_send(NAT_FRAMES, w->queue + w->from, n, MSG_DONTWAIT))
+			return;
+		w->from += n;
+	}
+	w->from = w->to = 0;
 }
 
 static ssize_t on_send_packet(const void *buf, size_t len, void *opaque)
 {
 	struct worker *w = opaque;
-	struct queued *q;
+	uint32_t head = (uint32_t)len;
 
 	/* libslirp's buffer, which it does not look at again */
 	nat_boot_answer(w->cfg->bootfile, (uint8_t *)(uintptr_t)buf, len);
 	nat_filter_in(&w->filter, buf, len);
-	if (!w->queue && to_guest(buf, len))
+	if (len > NAT_MESSAGE_MAX - FRAME_HEAD)
+		return (ssize_t)len; /* lost on the wire, as below */
+	if (w->to - w->from + FRAME_HEAD + len > NAT_MESSAGE_MAX)
+		push_queue(w);
+	if (w->to - w->from + FRAME_HEAD + len > QUEUE_MAX)
 		return (ssize_t)len;
-	if (len > NET_FRAME_MAX || w->queue_bytes + len > QUEUE_MAX)
-		return (ssize_t)len; /* lost on the wire */
-	q = malloc(sizeof(*q) + len);
-	if (!q)
-		return (ssize_t)len;
-	q->next = NULL;
-	q->len = len;
-	memcpy(q->frame, buf, len);
-	*w->queue_tail = q;
-	w->queue_tail = &q->next;
-	w->queue_bytes += len;
+	if (w->to + FRAME_HEAD + len > QUEUE_MAX) {
+		memmove(w->queue, w->queue + w->from, w->to - w->from);
+		w->to -= w->from;
+		w->from = 0;
+	}
+	memcpy(w->queue + w->to, &head, FRAME_HEAD);
+	memcpy(w->queue + w->to + FRAME_HEAD, buf, len);
+	w->to += FRAME_HEAD + len;
 	return (ssize_t)len;
 }
 
@@ -268,19 +289,6 @@ static int start_slirp(struct worker *w, const struct nat_config *cfg, struct er
 
 /* --- running --- */
 
-static void push_queue(struct worker *w)
-{
-	while (w->queue && to_guest(w->queue->frame, w->queue->len)) {
-		struct queued *q = w->queue;
-
-		w->queue = q->next;
-		w->queue_bytes -= q->len;
-		free(q);
-	}
-	if (!w->queue)
-		w->queue_tail = &w->queue;
-}
-
 static void run_timers(struct worker *w)
 {
 	int64_t now_ms = now_ns() / 1000000;
@@ -327,8 +335,11 @@ static void run(struct worker *w)
 {
 	for (;;) {
 		uint32_t slirp_ms = UINT32_MAX;
-		bool stalled = w->queue != NULL;
+		bool stalled;
 		int r, ms;
+
+		push_queue(w);
+		stalled = w->from < w->to;
 
 		w->pfd[0] = (struct pollfd){.fd = NAT_FD,
 					    .events = (short)(POLLIN | (stalled ? POLLOUT : 0))};
@@ -343,7 +354,6 @@ static void run(struct worker *w)
 			return;
 		if (w->pfd[0].revents & (POLLERR | POLLNVAL))
 			return;
-		push_queue(w);
 		if (!stalled)
 			slirp_pollfds_poll(w->slirp, r < 0, on_get_revents, w);
 		run_timers(w);
@@ -357,7 +367,6 @@ int nat_worker(const struct nat_config *cfg)
 	struct worker *w = xnew(struct worker);
 	struct error err = {0};
 
-	w->queue_tail = &w->queue;
 	w->cfg = cfg;
 	nat_filter_init(&w->filter, cfg);
 	if (nat_keep_files(&err) < 0 || nat_boot_keep(cfg, &err) < 0 ||

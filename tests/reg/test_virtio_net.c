@@ -9,8 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { F_CSUM = 0, F_GUEST_CSUM = 1 };
 enum { F_MAC = 5, F_MRG = 15, F_STATUS = 16, F_CTRL = 17, F_CTRL_RX = 18, F_CTRL_MAC = 23 };
 #define ALL (BIT(F_MAC) | BIT(F_STATUS) | BIT(F_CTRL) | BIT(F_CTRL_RX) | BIT(F_CTRL_MAC))
+
+#define SUMS (BIT(F_CSUM) | BIT(F_GUEST_CSUM))
 
 static const uint8_t mac[6] = {0x52, 0x54, 0, 1, 2, 3};
 
@@ -71,12 +74,12 @@ static void test_config(void **state)
 	assert_int_equal(readw(g->h, VDRV_BAR + 0x12), 3);
 	vdrv_set_config(g->v, 0, 1, 0); /* V 5.1.4: read-only for version 1 */
 	assert_int_equal(vdrv_config(g->v, 0, 1), 0x52);
-	/* No offload is offered. */
+	/* No offload but of checksums is offered. */
 	writel(g->h, VDRV_BAR, 0);
-	assert_int_equal(readl(g->h, VDRV_BAR + 4) & 0xffffff, ALL | BIT(F_MRG));
+	assert_int_equal(readl(g->h, VDRV_BAR + 4) & 0xffffff, ALL | SUMS | BIT(F_MRG));
 	/* An MTU only where the back end has a larger one (V 5.1.3, 5.1.4). */
 	g->net->mtu = 32768;
-	assert_int_equal(readl(g->h, VDRV_BAR + 4) & 0xffffff, ALL | BIT(F_MRG) | BIT(3));
+	assert_int_equal(readl(g->h, VDRV_BAR + 4) & 0xffffff, ALL | SUMS | BIT(F_MRG) | BIT(3));
 	assert_int_equal(vdrv_config(g->v, 10, 2), 32768);
 	g->net->mtu = 0;
 	/* Link change: configuration interrupt, new generation (V 5.1.5). */
@@ -134,6 +137,85 @@ static void test_transmit(void **state)
 		assert_int_equal(vdrv_status(g->v), 0x0f);
 		rig_free(g);
 	}
+}
+
+/* An IPv4 TCP or UDP frame of @len bytes, all sums right; plain arithmetic of RFC 1071. */
+static void make_ip(uint8_t *f, uint8_t proto, unsigned len)
+{
+	unsigned at = proto == 6 ? 50 : 40;
+	uint32_t sum = proto + len - 34;
+
+	st_be16(f + 12, 0x0800);
+	memset(f + 14, 0, 20);
+	f[14] = 0x45;
+	st_be16(f + 16, (uint16_t)(len - 14));
+	f[23] = proto;
+	st_be32(f + 26, 0x0a000202);
+	st_be32(f + 30, 0x0a00020f);
+	if (proto == 6)
+		f[46] = 5 << 4;
+	else
+		st_be16(f + 38, (uint16_t)(len - 34));
+	st_be16(f + at, 0);
+	for (unsigned i = 26; i < len; i++)
+		sum += i & 1 ? f[i] : (uint32_t)f[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	st_be16(f + at, (uint16_t)~sum);
+}
+
+/* V 5.1.6.2 and 5.1.6.4 */
+static void test_checksums(void **state)
+{
+	static const unsigned lens[] = {60, 61, 63, 77, 1514, 16398};
+	struct rig *g = rig_new(false);
+	uint8_t *p = ram(g->h, 0x200000), *rx = ram(g->h, rx_at(1));
+	uint16_t id;
+	uint32_t len;
+
+	(void)state;
+	vdrv_up(g->v, ALL | SUMS, 3, 16);
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(lens); i++) {
+		unsigned n = lens[i / 2], at = i & 1 ? 50 : 40;
+		uint16_t pseudo = 0;
+
+		make_ip(g->frame, i & 1 ? 6 : 17, n);
+		/* to the wire: the sum over the field's pseudo header sum and what follows */
+		memset(p, 0, 12);
+		memcpy(p + 12, g->frame, n);
+		for (unsigned k = 26; k < 34; k += 2) {
+			uint32_t s = pseudo + ld_be16(g->frame + k);
+			pseudo = (uint16_t)(s + (s >> 16));
+		}
+		uint32_t s = pseudo + (i & 1 ? 6u : 17u) + n - 34;
+		st_be16(p + 12 + at, (uint16_t)(s + (s >> 16)));
+		p[0] = 1;
+		st_le16(p + 6, 34);
+		st_le16(p + 8, (uint16_t)(at - 34));
+		vring_add(&g->v->ring[1], &(struct vbuf){0x200000, 12 + n, false}, 1, 0);
+		vdrv_kick(g->v, 1);
+		assert_true(vring_get(&g->v->ring[1], &id, &len));
+		assert_int_equal(g->net->sent, i + 1);
+		assert_int_equal(g->net->last_len, n);
+		assert_memory_equal(g->net->last, g->frame, n);
+		/* from it: DATA_VALID, but not when a bit is wrong */
+		for (unsigned bad = 0; bad < 2; bad++) {
+			g->frame[n - 1] ^= (uint8_t)bad;
+			rx_buffer(g, 1, 0x10000);
+			assert_true(fake_net_frame(g->net, g->frame, n));
+			assert_true(vring_get(&g->v->ring[0], &id, &len));
+			assert_int_equal(rx[0], bad ? 0 : 2);
+			assert_memory_equal(rx + 12, g->frame, n);
+		}
+	}
+	/* a field behind the frame's end */
+	st_le16(p + 6, 1000);
+	vring_add(&g->v->ring[1], &(struct vbuf){0x200000, 72, false}, 1, 0);
+	vdrv_kick(g->v, 1);
+	assert_true(vring_get(&g->v->ring[1], &id, &len));
+	assert_int_equal(g->net->sent, 2 * ARRAY_SIZE(lens));
+	assert_int_equal(vdrv_status(g->v), 0x0f);
+	rig_free(g);
 }
 
 static void test_receive(void **state)
@@ -343,9 +425,10 @@ static void test_restore(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_config),  cmocka_unit_test(test_transmit),
-		cmocka_unit_test(test_receive), cmocka_unit_test(test_mergeable),
-		cmocka_unit_test(test_filter),  cmocka_unit_test(test_restore),
+		cmocka_unit_test(test_config),    cmocka_unit_test(test_transmit),
+		cmocka_unit_test(test_checksums), cmocka_unit_test(test_receive),
+		cmocka_unit_test(test_mergeable), cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_restore),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

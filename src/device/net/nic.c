@@ -148,20 +148,21 @@ bool nic_is_broadcast(const uint8_t *addr)
 
 uint64_t nic_sum(const uint8_t *p, size_t len, uint64_t sum)
 {
-	size_t i = 0;
+	uint64_t a = 0, b = 0;
 
-	for (; i + 4 <= len; i += 4) {
-		uint32_t v = ld_be32(p + i);
+	/* RFC 1071, 2(B): the sum of words in the other byte order is the sum in the other byte
+	 * order; 2(C): of larger words, too. */
+	for (; len >= 16; p += 16, len -= 16) {
+		uint64_t v = ld_le64(p), w = ld_le64(p + 8);
 
-		sum += (v >> 16) + (v & 0xffff);
+		a += (v >> 32) + (w >> 32);
+		b += (uint32_t)v + (uint64_t)(uint32_t)w;
 	}
-	if (i + 2 <= len) {
-		sum += ld_be16(p + i);
-		i += 2;
-	}
-	if (i < len)
-		sum += (uint64_t)p[i] << 8;
-	return sum;
+	for (; len >= 2; p += 2, len -= 2)
+		a += ld_le16(p);
+	if (len)
+		a += *p;
+	return sum + __builtin_bswap16(nic_fold(a + b));
 }
 
 uint16_t nic_fold(uint64_t sum)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Virtio network device. Virtio 1.2, 5.1: one queue pair and the control queue; mergeable receive
- * buffers; receive filter. No checksum or segmentation offload is offered: back ends take and give
- * plain Ethernet frames. A back end that takes larger ones than usual has its MTU offered.
+ * buffers; receive filter; checksums. A guest's checksums are written and those of frames for it
+ * looked at here, which is quicker than in a guest's code. No segmentation offload is offered: back
+ * ends take and give plain Ethernet frames. One that takes larger ones than usual has its MTU
+ * offered.
  *
  * A frame from the guest is copied once into a flat buffer before the back end sees it, so that the
  * guest can't change a frame after somebody looked at it. A frame that doesn't fit what the guest
@@ -16,9 +18,12 @@
 #include <stdlib.h>
 
 #include "base/bits.h"
+#include "device/net/nic.h"
 
 /* Feature bits, 5.1.3 */
 enum {
+	NET_F_CSUM = 0,
+	NET_F_GUEST_CSUM = 1,
 	NET_F_MTU = 3,
 	NET_F_MAC = 5,
 	NET_F_MRG_RXBUF = 15,
@@ -33,7 +38,9 @@ enum { STATUS_LINK_UP = 1 };
 enum { RECEIVEQ = 0, TRANSMITQ = 1, CONTROLQ = 2 };
 
 /* struct virtio_net_hdr, 5.1.6: 12 bytes with version 1; num_buffers is the last field. */
-enum { HDR_SIZE = 12, HDR_NUM_BUFFERS = 10 };
+enum { HDR_SIZE = 12, HDR_FLAGS = 0, HDR_CSUM_START = 6, HDR_CSUM_OFFSET = 8 };
+enum { HDR_NUM_BUFFERS = 10 };
+enum { FLAG_NEEDS_CSUM = 1, FLAG_DATA_VALID = 2 };
 enum { FRAME_MIN = 14 }; /* an Ethernet header */
 
 /* Control commands, 5.1.6.5 */
@@ -113,6 +120,16 @@ static unsigned take_buffers(struct virtio_net *n, uint64_t need, struct vq_elem
 	return 0;
 }
 
+/* V 5.1.6.4: the driver need not look at checksums that were right here. */
+static uint8_t receive_flags(const struct virtio_net *n, const uint8_t *frame, size_t len)
+{
+	struct nic_headers h;
+
+	if (!virtio_has(&n->vd, NET_F_GUEST_CSUM) || !nic_headers(frame, len, &h) || !h.l4)
+		return 0;
+	return nic_good_l4(frame, &h) ? FLAG_DATA_VALID : 0;
+}
+
 static void net_receive(void *ctx, const uint8_t *frame, size_t len)
 {
 	struct virtio_net *n = ctx;
@@ -127,6 +144,7 @@ static void net_receive(void *ctx, const uint8_t *frame, size_t len)
 	unsigned k = take_buffers(n, HDR_SIZE + len, e);
 	if (!k)
 		return;
+	hdr[HDR_FLAGS] = receive_flags(n, frame, len);
 	st_le16(hdr + HDR_NUM_BUFFERS, (uint16_t)k);
 	for (unsigned i = 0; i < k; i++) {
 		struct vq_cursor c = vq_writer(e[i]);
@@ -141,6 +159,21 @@ static void net_receive(void *ctx, const uint8_t *frame, size_t len)
 
 /* ---- transmit ---- */
 
+/* V 5.1.6.2: the sum from csum_start to the end goes to csum_offset behind that, where the driver
+ * has put the pseudo header's. */
+static bool put_checksum(const uint8_t *hdr, uint8_t *frame, size_t len)
+{
+	size_t start = ld_le16(hdr + HDR_CSUM_START);
+	size_t at = start + ld_le16(hdr + HDR_CSUM_OFFSET);
+	uint16_t sum;
+
+	if (at + 2 > len)
+		return false;
+	sum = (uint16_t)~nic_fold(nic_sum(frame + start, len - start, 0));
+	st_be16(frame + at, sum ? sum : 0xffff); /* the same; RFC 768: zero means "none" */
+	return true;
+}
+
 static void transmit(struct virtio_net *n, struct vq_elem *e)
 {
 	struct vq_cursor c = vq_reader(e);
@@ -152,9 +185,14 @@ static void transmit(struct virtio_net *n, struct vq_elem *e)
 			    (unsigned long long)e->rd_len);
 		return;
 	}
-	/* No offload was negotiated, so the header says nothing (5.1.6.2.2). */
 	struct iovec iov = {.iov_base = n->tx_buf};
 	iov.iov_len = vq_read(&c, n->tx_buf, NET_FRAME_MAX);
+	/* No other offload was negotiated: the rest of the header says nothing (5.1.6.2.2). */
+	if ((hdr[HDR_FLAGS] & FLAG_NEEDS_CSUM) && virtio_has(&n->vd, NET_F_CSUM) &&
+	    !put_checksum(hdr, n->tx_buf, iov.iov_len)) {
+		guest_error(&n->vd.dev, "a checksum behind the end of its frame");
+		return;
+	}
 	if (n->net && net_send(n->net, &iov, 1) < 0)
 		return; /* full: lost on the wire, the back end counts it */
 }
@@ -276,9 +314,9 @@ static unsigned mtu(const struct virtio_net *n)
 
 static uint64_t features(struct virtio_dev *vd)
 {
-	return (mtu(to_net(vd)) == MTU_USUAL ? 0 : BIT(NET_F_MTU)) | BIT(NET_F_MAC) |
-	       BIT(NET_F_MRG_RXBUF) | BIT(NET_F_STATUS) | BIT(NET_F_CTRL_VQ) | BIT(NET_F_CTRL_RX) |
-	       BIT(NET_F_CTRL_MAC_ADDR);
+	return (mtu(to_net(vd)) == MTU_USUAL ? 0 : BIT(NET_F_MTU)) | BIT(NET_F_CSUM) |
+	       BIT(NET_F_GUEST_CSUM) | BIT(NET_F_MAC) | BIT(NET_F_MRG_RXBUF) | BIT(NET_F_STATUS) |
+	       BIT(NET_F_CTRL_VQ) | BIT(NET_F_CTRL_RX) | BIT(NET_F_CTRL_MAC_ADDR);
 }
 
 static void config_get(struct virtio_dev *vd, uint8_t *config)
