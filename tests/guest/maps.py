@@ -77,7 +77,7 @@ def wx(bothy, what, rounds="6"):
 
 def bound(bothy, image, memory="128", rounds="120"):
     pool = int(memory) / (16 if int(memory) <= 256 else 4) # of blocks: interp.c
-    cache = max(64, min(256, int(memory) / 8))             # translate.c
+    cache = max(64, min(256, int(memory) / 4))             # translate.c
     limit = OVERHEAD_MIB + (0 if pool <= 8 else pool)
     with Guest(bothy, "--kernel", image, "-m", f"{memory}M", "--machine", "microvm", "--net", "none",
                "--debug-exit", "--append", rounds) as g:

@@ -25,7 +25,7 @@
 /* Decoded blocks, one pool a vCPU, sized by the guest's memory within these bounds: pool_bytes().
  */
 #define POOL_LEAST  (8 * MIB)
-#define POOL_MOST   (384 * MIB)
+#define POOL_MOST   (512 * MIB)
 #define POOL_HUGE   (64 * MIB)
 #define THUNK_SIZE  (4 * MIB)
 #define PAGES_MOST  (1ull << 28) /* 1 TiB of guest RAM; the table is reserved, not allocated */
@@ -289,7 +289,11 @@ static void *map_zeroed(size_t size)
  * when the pool is full everything is dropped. */
 static size_t pool_bytes(uint64_t ram)
 {
-	return MIN(MAX(ram <= 256 * MIB ? ram / 16 : ram * 3 / 8, POOL_LEAST), POOL_MOST);
+	return MIN(MAX(ram <= 256 * MIB   ? ram / 16
+		       : ram <= 512 * MIB ? ram * 3 / 8
+					  : ram / 2,
+		       POOL_LEAST),
+		   POOL_MOST);
 }
 
 static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *err)
