@@ -44,16 +44,28 @@ static void to_here(struct emit *m, unsigned from)
 {
 	st_le32(m->buf + from - 4, m->n - from);
 }
-enum { CC_AE = 3, CC_E = 4, CC_NE = 5, CC_S = 8 };
+enum { CC_B = 2, CC_AE = 3, CC_E = 4, CC_NE = 5, CC_S = 8 };
 
-/* An extent that begins in the slot's range ends outside of it: mostly pages that do not follow
- * each other in host memory, which C code could not help either. It is asked one time in ASKED, as
- * the range may reach further by now. */
+/*
+ * Does the extent of EAX + 1 bytes from S1 on cross a page? No slot has been found, so these are
+ * mostly pages that do not follow each other in host memory, which C code could not help either:
+ * where the frame of a busy function lies across two pages, perl asked three million times a run.
+ * C is asked one time in ASKED, as there may be a range with both by now.
+ */
 static void put_crossing(struct emit *m)
 {
 	enum { ASKED = 16 };
-	unsigned ask;
+	unsigned inside, ask;
 
+	tr_gs(m, true, 0x89, RCX, spill_word(1));
+	tr_rr(m, false, 0x89, S1, RCX);
+	EMIT(m, 0x81, 0xe1); /* and ecx, offset in the page */
+	emit32(m, MEM_PAGE_SIZE - 1);
+	tr_rr(m, false, 0x01, RAX, RCX);
+	EMIT(m, 0x81, 0xf9); /* cmp ecx */
+	emit32(m, MEM_PAGE_SIZE);
+	tr_gs(m, true, 0x8b, RCX, spill_word(1));
+	inside = jcc(m, CC_B);
 	EMIT(m, 0x65, 0x83, 0x2c, 0x25); /* sub dword gs:[crossings], 1 */
 	emit32(m, (uint32_t)offsetof(struct vcpu, crossings));
 	emit8(m, 1);
@@ -64,6 +76,7 @@ static void put_crossing(struct emit *m)
 	EMIT(m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[crossings], ASKED - 1 */
 	emit32(m, (uint32_t)offsetof(struct vcpu, crossings));
 	emit32(m, ASKED - 1);
+	to_here(m, inside);
 }
 
 /*
@@ -90,10 +103,8 @@ static void put_near_end(struct emit *m, enum slot_kind kind)
 	/* the stack's slot of the user's read set is at offset 0, and not used (mem.c) */
 	emit8(m, 0xc3);
 	to_here(m, other);
-	if (below) {
-		put_crossing(m);
+	if (below)
 		to_here(m, below);
-	}
 	tr_mem(m, false, 0x8d, RAX, RAX, NO_REG, 0, room);
 	tr_rr(m, false, 0x29, S1, RAX);
 }
@@ -244,6 +255,8 @@ static void put_miss(struct emit *m, const struct vcpu *v, enum slot_kind kind, 
 	SLOT_AT(m, 0x03, S1, base);
 	if (own || kind != SLOT_BIG)
 		put_other(m, kind, set, own);
+	if (kind == SLOT_GROUP)
+		put_crossing(m);
 	put_fill(m, v, (write ? TR_FILL_WRITE : 0) | (kind == SLOT_GROUP ? TR_FILL_GROUP : 0));
 }
 
