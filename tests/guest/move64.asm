@@ -3,10 +3,12 @@
 ; The same pages of code at many linear addresses: in turn, in two address spaces, several at a time in
 ; one, in 64-bit and in compatibility mode, at CPL 0 and 3, rewritten in between. The code adds up what
 ; it finds out about its addresses (operands relative to RIP, return addresses, FIP) less the base that
-; it was told, so the sum is the same wherever it runs. Intel SDM vol. 1, 3.5.1 (RIP); vol. 2 (CALL, LEA,
-; FXSAVE); vol. 3, 4.10 (TLBs), 9.1.3 (self-modifying code).
+; it was told, so the sum is the same wherever it runs. At last addresses of 32-bit code that wrap at
+; 4 GiB, where 64-bit code has used what they would be without. Intel SDM vol. 1, 3.5.1 (RIP), 3.3.7.1
+; (32-bit addresses); vol. 2 (CALL, LEA, FXSAVE); vol. 3, 4.10 (TLBs), 9.1.3 (self-modifying code).
 ; expect: moved, 64 bits: ok
 ; expect: moved, 32 bits: ok
+; expect: wrapped at 4 GiB: ok
 ; expect: all passed
 %include "rt.inc"
 	MULTIBOOT
@@ -23,6 +25,8 @@ STAIRS equ 0x420000
 ONE equ 0x430000 ; three pages
 OFTEN equ 0x440000 ; two pages for each round
 PLACES equ 0x460000 ; 16 pages
+WRAP equ 0x470000 ; three pages
+WRAP_TURNS equ 6000
 N_PAGES equ 4
 
 K64 equ 0x08
@@ -137,6 +141,11 @@ in64:	mov ax, U_DS
 	mov dword [cpl], 3
 	call t_32
 	SAY "moved, 32 bits: ok"
+	mov dword [cpl], 0
+	call t_wrap
+	mov dword [cpl], 3
+	call t_wrap
+	SAY "wrapped at 4 GiB: ok"
 	SAY "all passed"
 	mov al, 16
 	out 0xf4, al
@@ -799,6 +808,71 @@ run32:	push rbx
 	push U32
 	push rbx
 	iretq
+
+; ---- addresses that wrap in 32-bit code, and those that they would be in 64-bit code ----
+
+%macro WRAP_PAGE 3 ; number, where, its mark
+	mov r8, %2
+	mov r10d, (WRAP + %1 * 0x1000) | 7
+	call map
+	mov dword [WRAP + %1 * 0x1000], %3
+	mov dword [WRAP + %1 * 0x1000 + 4], 0
+%endmacro
+t_wrap:	xor edi, edi
+	call space
+	WRAP_PAGE 0, 0x100008000, 0x11111111
+	WRAP_PAGE 1, 0xfffffffffffff000, 0x22222222
+	WRAP_PAGE 2, 0xfffff000, 0x33333333
+	mov dword [0x8000], 0x44444444
+	mov rbx, beyond
+	call run
+	mov ebx, wrap32
+	call run32
+	test eax, eax
+	CHECK z
+	cmp dword [WRAP + 0x1004], 0
+	CHECK e
+	cmp dword [WRAP + 0x2004], WRAP_TURNS
+	CHECK e
+	ret
+
+; many places, each a few times: whatever slots there are have pages beyond 4 GiB
+beyond:
+%assign place 0
+%rep 16
+	mov ecx, 40
+beyond_%[place]:
+%rep 12
+	mov rax, 0x100008000
+	mov edx, [rax]
+	mov rax, 0xfffffffffffff000
+	or dword [rax + 8], 1
+%endrep
+	dec ecx
+	jnz beyond_%[place]
+%assign place place + 1
+%endrep
+	ret
+
+	bits 32
+wrap32:	mov ecx, WRAP_TURNS
+	xor ebp, ebp
+.turn:	mov ebx, 0xfffff000
+	mov eax, [ebx + 0x9000] ; 8000h
+	xor eax, 0x44444444
+	or ebp, eax
+	mov esi, 0x10
+	mov eax, [esi - 0x1010] ; fffff000h
+	xor eax, 0x33333333
+	or ebp, eax
+	mov edi, 0x10
+	add dword [edi - 0x100c], 1
+	times 30 nop ; too long for what short loops have
+	dec ecx
+	jnz .turn
+	mov eax, ebp
+	int 0x80
+	bits 64
 
 ; ---- the code: rdi = where it is ----
 

@@ -338,7 +338,7 @@ static void flat_ss(struct vcpu *v, uint16_t sel, unsigned dpl)
 	};
 }
 
-static bool cpu_is_intel(const struct vcpu *v)
+bool x86_is_intel(const struct vcpu *v)
 {
 	struct cpuid_regs r;
 
@@ -356,7 +356,7 @@ int x86_syscall(struct vcpu *v)
 	if (!(v->s.efer & X86_EFER_SCE) || !(v->mode & X86_MODE_PE))
 		return x86_ud(v);
 	/* Intel has SYSCALL in 64-bit mode only; AMD also in compatibility and legacy mode. */
-	if (!x86_is_64(v) && cpu_is_intel(v))
+	if (!x86_is_64(v) && x86_is_intel(v))
 		return x86_ud(v);
 	if (!x86_lma(v)) { /* AMD APM vol. 2, 6.1.1: legacy SYSCALL */
 		v->s.gpr[X86_RCX] = (uint32_t)v->next_rip;
@@ -384,11 +384,11 @@ int x86_sysret(struct vcpu *v, unsigned opsize)
 	uint16_t sel = (uint16_t)(v->s.star >> 48);
 	uint64_t rip = v->s.gpr[X86_RCX];
 
-	if (opsize == 8 && LIKELY(x86_sysret_fast(v)))
+	if (LIKELY(x86_sysret_fast(v, opsize == 8)))
 		return X86_OK;
 	if (!(v->s.efer & X86_EFER_SCE) || !(v->mode & X86_MODE_PE))
 		return x86_ud(v);
-	if (!x86_is_64(v) && cpu_is_intel(v))
+	if (!x86_is_64(v) && x86_is_intel(v))
 		return x86_ud(v);
 	if (v->cpl)
 		return x86_gp0(v);
@@ -401,7 +401,7 @@ int x86_sysret(struct vcpu *v, unsigned opsize)
 		return X86_OK;
 	}
 	/* Intel checks RCX before the privilege change, AMD does not. */
-	if (opsize == 8 && !x86_canonical(rip) && cpu_is_intel(v))
+	if (opsize == 8 && !x86_canonical(rip) && x86_is_intel(v))
 		return x86_gp0(v);
 	v->next_rip = opsize == 8 ? rip : (uint32_t)rip;
 	flat_cs(v, (uint16_t)((opsize == 8 ? sel + 16 : sel) | 3), 3, opsize == 8);
@@ -420,8 +420,10 @@ int x86_sysenter(struct vcpu *v)
 	uint16_t sel = (uint16_t)v->s.sysenter_cs & 0xfffc;
 	bool lma = x86_lma(v);
 
-	if (lma && !cpu_is_intel(v)) /* AMD has it in legacy mode only: APM vol. 3, SYSENTER */
+	if (lma && !x86_is_intel(v)) /* AMD has it in legacy mode only: APM vol. 3, SYSENTER */
 		return x86_ud(v);
+	if (x86_sysenter_fast(v))
+		return X86_OK;
 	if (!(v->mode & X86_MODE_PE) || !sel)
 		return x86_gp0(v);
 	v->s.rflags &= ~(uint64_t)(X86_VM | X86_IF | X86_RF);
@@ -438,7 +440,7 @@ int x86_sysexit(struct vcpu *v, unsigned opsize)
 	uint16_t sel = (uint16_t)v->s.sysenter_cs;
 	uint64_t rip = v->s.gpr[X86_RDX], rsp = v->s.gpr[X86_RCX];
 
-	if (x86_lma(v) && !cpu_is_intel(v))
+	if (x86_lma(v) && !x86_is_intel(v))
 		return x86_ud(v);
 	if (!(sel & 0xfffc) || !(v->mode & X86_MODE_PE) || v->cpl || (v->mode & X86_MODE_VM))
 		return x86_gp0(v);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Interrupts, exceptions, IRET, SYSCALL and SYSRET in long mode as operating systems use them: the
- * common case of exc.c, iret.c and far.c in one piece. Intel SDM vol. 3, 6.14 (64-bit mode), 6.14.5
- * (IST); vol. 2, IRET.
+ * Interrupts, exceptions, IRET, SYSCALL, SYSENTER and SYSRET in long mode as operating systems use
+ * them: the common case of exc.c, iret.c and far.c in one piece. Intel SDM vol. 3, 6.14 (64-bit
+ * mode), 6.14.5 (IST); vol. 2, IRET.
  *
  * Every table and the stack must be found by x86_tlb_find(), selectors must be in the GDT,
  * descriptors present and accessed, handlers in non-conforming 64-bit code. Nothing is changed
@@ -207,22 +207,25 @@ bool x86_iretq_fast(struct vcpu *v)
 	return iret_fast(v, x86_iret_mask(v, 8));
 }
 
-/* ---- SYSCALL, SYSRET ---- */
+/* ---- SYSCALL, SYSRET, SYSENTER ---- */
 
 /* Flat segments as SYSCALL and SYSRET make them: SDM vol. 2. */
-static void set_flat(struct vcpu *v, uint16_t cs, uint16_t ss, unsigned dpl)
+static void set_flat(struct vcpu *v, uint16_t cs, uint16_t ss, unsigned dpl, uint32_t mode)
 {
 	v->s.seg[X86_CS] = (struct x86_seg){
 		.sel = cs,
 		.limit = 0xffffffff,
-		.attr = 0x809b | dpl << X86_ATTR_DPL_SHIFT | X86_ATTR_L,
+		.attr = 0x809b | dpl << X86_ATTR_DPL_SHIFT | mode,
 	};
 	v->s.seg[X86_SS] = (struct x86_seg){
 		.sel = ss,
 		.limit = 0xffffffff,
 		.attr = 0xc093 | dpl << X86_ATTR_DPL_SHIFT,
 	};
-	x86_mode_long(v, dpl);
+	if (mode == X86_ATTR_L)
+		x86_mode_long(v, dpl);
+	else
+		x86_update_mode(v);
 }
 
 bool x86_syscall_fast(struct vcpu *v)
@@ -238,20 +241,33 @@ bool x86_syscall_fast(struct vcpu *v)
 	v->s.rflags = (flags & ~(v->s.sfmask | X86_RF)) | 2;
 	if (!(v->s.rflags & X86_TF))
 		v->no_step = true;
-	set_flat(v, sel, (uint16_t)(sel + 8), 0);
+	set_flat(v, sel, (uint16_t)(sel + 8), 0, X86_ATTR_L);
 	return true;
 }
 
-bool x86_sysret_fast(struct vcpu *v)
+bool x86_sysret_fast(struct vcpu *v, bool to64)
 {
-	uint16_t sel = (uint16_t)(v->s.star >> 48);
+	uint16_t sel = (uint16_t)(v->s.star >> 48), cs = to64 ? sel + 16 : sel;
+	uint64_t rip = v->s.gpr[X86_RCX];
 
-	if (!x86_is_64(v) || !(v->s.efer & X86_EFER_SCE) || v->cpl ||
-	    !x86_canonical(v->s.gpr[X86_RCX]))
+	if (!x86_is_64(v) || !(v->s.efer & X86_EFER_SCE) || v->cpl || (to64 && !x86_canonical(rip)))
 		return false;
-	v->next_rip = v->s.gpr[X86_RCX];
+	v->next_rip = to64 ? rip : (uint32_t)rip;
 	x86_set_rflags(v, v->s.gpr[X86_R11], 0x3c7fd7);
 	v->s.rflags &= ~(uint64_t)(X86_RF | X86_VM);
-	set_flat(v, (uint16_t)((sel + 16) | 3), (uint16_t)((sel + 8) | 3), 3);
+	set_flat(v, cs | 3, (uint16_t)((sel + 8) | 3), 3, to64 ? X86_ATTR_L : X86_ATTR_DB);
+	return true;
+}
+
+bool x86_sysenter_fast(struct vcpu *v)
+{
+	uint16_t sel = (uint16_t)v->s.sysenter_cs & 0xfffc;
+
+	if (!(v->s.efer & X86_EFER_LMA) || !(v->mode & X86_MODE_PE) || !sel)
+		return false;
+	v->s.rflags &= ~(uint64_t)(X86_VM | X86_IF | X86_RF);
+	v->s.gpr[X86_RSP] = v->s.sysenter_esp;
+	v->next_rip = v->s.sysenter_eip;
+	set_flat(v, sel, (uint16_t)(sel + 8), 0, X86_ATTR_L);
 	return true;
 }

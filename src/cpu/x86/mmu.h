@@ -113,6 +113,9 @@ void x86_slots_flush(struct vcpu *v);
 void x86_slots_drop_code(struct vcpu *v, const _Atomic uint8_t *code);
 /** x86_slots_flush_user() - those of user mode only. */
 void x86_slots_flush_user(struct vcpu *v);
+/** x86_slots_below_4g() - 32-bit code of user mode (@user) or not is to run: none of its slots may
+ * be of addresses from 4 GiB on. */
+void x86_slots_below_4g(struct vcpu *v, bool user);
 
 /** x86_ram_page() - the number of the page of @e in guest RAM. */
 static inline uint64_t x86_ram_page(const struct x86_tlb_entry *e)

@@ -67,6 +67,7 @@ static void slots_flush(struct vcpu *v, unsigned class)
 		listed[n] = 0;
 	}
 	t->n_filled[class] = t->looks[class] = 0;
+	t->high[class] = false;
 	t->flushes++;
 	static_assert(X86_RANGES == 16 && X86_SLOT_WRITE == 1, "32 bits of neighbours");
 	for (; t->ranges[class]; t->ranges[class] &= t->ranges[class] - 1)
@@ -86,6 +87,12 @@ void x86_slots_flush(struct vcpu *v)
 void x86_slots_flush_user(struct vcpu *v)
 {
 	slots_flush(v, 0);
+}
+
+void x86_slots_below_4g(struct vcpu *v, bool user)
+{
+	if (UNLIKELY(v->slots.high[user ? 0 : 1]))
+		slots_flush(v, user ? 0 : 1);
 }
 
 /* Does [base, base + len) touch the page at @lin, or, as part of large pages, what may be mapped by
@@ -855,13 +862,18 @@ const struct x86_range *x86_range_make(struct vcpu *v, unsigned set, struct x86_
 {
 	struct x86_slots *s = &v->slots;
 	bool write = set & X86_SLOT_WRITE, large;
-	uint64_t before, after;
+	uint64_t before, after, page = PAGE(lin);
 	struct x86_range *r;
 
 	/* each page has to be noted: x86_note_store() */
 	if (write && atomic_load_explicit(&s->noting, memory_order_relaxed) == X86_NOTED_ALL)
 		return NULL;
 	neighbours(v, e, lin, write, &before, &after, &large);
+	/* none goes over 4 GiB, so that 32-bit code can have it */
+	if (page < 4 * GIB)
+		after = MIN(after, (4 * GIB - 1 - page) >> MEM_PAGE_SHIFT);
+	else
+		before = MIN(before, (page - 4 * GIB) >> MEM_PAGE_SHIFT);
 	if (write && before | after) {
 		before = clear_of_code(e->code, -1, MIN(before, CODE_FAR));
 		after = clear_of_code(e->code, 1, MIN(after, CODE_FAR));

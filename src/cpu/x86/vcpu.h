@@ -201,9 +201,10 @@ struct x86_slots {
 	uint32_t flushes, seen;
 	/* of groups of accesses: delta, or host pointer of the first byte (engine/translate) */
 	uint64_t group[X86_GROUPS];
-	bool local; /* some supervisor slot is of a page that is not global */
-	bool low;   /* some supervisor slot is in the lower half of the address space */
-	bool hold;  /* supervisor accesses may reach user pages now: such slots are not kept */
+	bool local;   /* some supervisor slot is of a page that is not global */
+	bool low;     /* some supervisor slot is in the lower half of the address space */
+	bool high[2]; /* some slot, user or supervisor, is of addresses from 4 GiB on */
+	bool hold;    /* supervisor accesses may reach user pages now: such slots are not kept */
 };
 
 struct vcpu {

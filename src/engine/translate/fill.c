@@ -8,6 +8,8 @@
  * what none of them can do is the interpreter's. The slot is good for this access in any case, also
  * when its lim says that the next one must come here again: a page with code, the end of a range,
  * and supervisor accesses that find a user page while SMAP is suspended.
+ *
+ * While 32-bit code runs, no slot of its privilege reaches beyond 4 GiB: see xlat_operand().
  */
 #include "engine/translate/translate.h"
 
@@ -74,6 +76,7 @@ static uint64_t put(struct x86_slots *t, unsigned n, gva_t lin, const struct x86
 	s->lim = r->len ? r->len - (skip << MEM_PAGE_SHIFT) - (big ? 63 : 7) : 0;
 	s->delta = r->host - r->base;
 	s->host = r->host + (skip << MEM_PAGE_SHIFT);
+	t->high[n / X86_SLOTS & X86_SLOT_SUPER ? 1 : 0] |= r->len && r->base >> 32;
 	if (n / X86_SLOTS & X86_SLOT_WRITE)
 		(&t->code[0][0])[n] = r->code + skip;
 	return lin - s->base;
@@ -212,7 +215,8 @@ struct tr_filled tr_fill(struct vcpu *v, gva_t lin, unsigned n, unsigned what)
 	struct x86_tlb_entry *e;
 	uint8_t hint;
 
-	if (UNLIKELY(table == X86_TLB_ALIGN || page == v->tlb->slow_page))
+	if (UNLIKELY(table == X86_TLB_ALIGN || page == v->tlb->slow_page ||
+		     (lin >> 32 && !x86_is_64(v)))) /* not cut off yet: mem.c */
 		return missed(v, lin, n);
 	hint = *hint_of(t, set, lin);
 	r = hinted(t, set, hint, lin, size);

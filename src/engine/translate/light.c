@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * System instructions that kernels execute all the time, in their usual case: SYSCALL, SYSRET,
- * IRETQ, loads of CR3, INVLPG. Native code calls these functions by a routine that leaves the
- * guest's vector registers where they are (glue.c), so a system call does not move them; hence this
- * file is compiled without vector registers, and calls only what is, too (tests/insn/gpr_only.sh).
+ * System instructions that kernels execute all the time, in their usual case: SYSCALL, SYSENTER,
+ * SYSRET, IRETQ, loads of CR3, INVLPG. Native code calls these functions by a routine that leaves
+ * the guest's vector registers where they are (glue.c), so a system call does not move them; hence
+ * this file is compiled without vector registers, and calls only what is, too
+ * (tests/insn/gpr_only.sh).
  *
  * Each either does all of the instruction, or nothing (LIGHT_SLOW; arithmetic flags may have been
  * put where they belong), and then the instruction's handler is called as ever. What the handler's
@@ -76,7 +77,13 @@ int tr_light_syscall(struct vcpu *v, const struct uop *u)
 int tr_light_sysret(struct vcpu *v, const struct uop *u)
 {
 	begin(v, u);
-	return x86_sysret_fast(v) ? go_on(v) : LIGHT_SLOW;
+	return x86_sysret_fast(v, u->in->rex & 8) ? go_on(v) : LIGHT_SLOW;
+}
+
+int tr_light_sysenter(struct vcpu *v, const struct uop *u)
+{
+	begin(v, u);
+	return x86_sysenter_fast(v) ? go_on(v) : LIGHT_SLOW;
 }
 
 int tr_light_iretq(struct vcpu *v, const struct uop *u)

@@ -204,14 +204,14 @@ static void put_segmented(struct xlat *x, const struct ea *a, unsigned size)
 	tr_rr(m, true, 0x09, S2, S1);
 }
 
-/* S1 = the linear address, zero-extended outside 64-bit code */
+/* S1 = the linear address, zero-extended outside 64-bit code (but for struct ea.wide) */
 static void put_lin(struct xlat *x, const struct ea *a, unsigned size)
 {
 	if (a->seg != NO_REG && !x->is64) {
 		put_segmented(x, a, size);
 		return;
 	}
-	xlat_put_ea(x, S1, x->is64, a, 0, S1, S2);
+	xlat_put_ea(x, S1, x->is64 || a->wide, a, 0, S1, S2);
 	if (a->seg != NO_REG)
 		tr_gs(&x->m, true, 0x03, S1, seg_field(a, offsetof(struct x86_seg, base)));
 }
@@ -385,10 +385,23 @@ bool xlat_ptr(struct xlat *x, const struct ea *a, unsigned size, bool write, str
 	return put_access(x, a, size, write, true, ret_stub);
 }
 
-bool xlat_operand(struct xlat *x, const struct ea *a, unsigned size, bool write, bool s2_free,
+/*
+ * Outside 64-bit code: register and displacement as the host adds them, without cutting the sum off
+ * at 4 GiB? No slot of 32-bit code reaches beyond (fill.c), so a sum that is in one is what cutting
+ * off would give, whatever is in the upper half of the register. One that should have been cut off
+ * is in none, and becomes the interpreter's each time: so not where the displacement may be an
+ * array's address and the register a negative index.
+ */
+static bool is_near(const struct ea *a)
+{
+	return a->base != NO_REG && !a->a16 && a->disp >= -65536 && a->disp < 65536;
+}
+
+bool xlat_operand(struct xlat *x, const struct ea *ea, unsigned size, bool write, bool s2_free,
 		  struct stub **ret_stub)
 {
 	struct emit *m = &x->m;
+	struct ea near = *ea, *a = &near;
 	bool one = (a->base == NO_REG) != (a->index == NO_REG) && a->seg == NO_REG;
 	unsigned g = a->base != NO_REG ? a->base : a->index;
 	const struct insn *in = &x->in[x->i];
@@ -403,7 +416,9 @@ bool xlat_operand(struct xlat *x, const struct ea *a, unsigned size, bool write,
 		}
 		return true;
 	}
-	m->mem_sib = s2_free && one && x->is64 && !in_memory(g);
+	near.wide =
+		s2_free && one && !x->is64 && !in_memory(g) && is_near(a) && !xlat_wants_page(x, a);
+	m->mem_sib = near.wide || (s2_free && one && x->is64 && !in_memory(g));
 	m->mem = S1;
 	if (m->mem_sib) {
 		m->mem = S2;
@@ -454,6 +469,7 @@ void xlat_try(struct xlat *x, const struct stub *s)
 			     .write = s->write,
 			     .is64 = x->is64,
 			     .a16 = s->ea.a16,
+			     .wide = s->ea.wide,
 			     .want = s->want,
 			     .rip = s->ea.rip,
 			     .insn = s->insn};
@@ -505,6 +521,7 @@ static void put_by_page(struct xlat *x, const struct tr_place *p, const uint8_t 
 			     .seg = p->seg,
 			     .disp = p->disp,
 			     .a16 = p->a16,
+			     .wide = p->wide,
 			     .rip = p->rip};
 
 	put_lin(x, &a, p->size);

@@ -292,11 +292,13 @@ static light_fn light_of(const struct xlat *x, const struct insn *in)
 {
 	bool cpl0 = !(x->b->key & (X86_MODE_USER | KEY_RING12));
 
+	if (in->special == SP_SYSENTER)
+		return x86_is_intel(x->v) ? tr_light_sysenter : NULL;
 	if (!x->is64)
 		return NULL;
 	switch (in->special) {
 	case SP_SYSCALL: return tr_light_syscall;
-	case SP_SYSRET: return in->rex & 8 ? tr_light_sysret : NULL;
+	case SP_SYSRET: return tr_light_sysret;
 	case SP_IRET: return in->opsize == 8 ? tr_light_iretq : NULL;
 	case SP_MOV_TO_CR: return in->reg == 3 && cpl0 ? tr_light_cr3 : NULL;
 	case SP_INVLPG: return cpl0 ? tr_light_invlpg : NULL;

@@ -270,6 +270,8 @@ static inline void tr_switch_epoch(struct vcpu *v, uint64_t epoch)
 		t->ras[now].sp = t->ras[now].base;
 	t->ras[now].epoch = epoch;
 	icpu(v)->turn++;
+	if (!(epoch & X86_MODE_CS64))
+		x86_slots_below_4g(v, now);
 	v->word[W_NSP] = t->ras[now].sp;
 	v->word[W_RBASE] = t->ras[now].base;
 	v->word[W_EPOCH] = epoch;
@@ -353,6 +355,7 @@ struct tr_place {
 	uint8_t set, want;
 	uint16_t size;
 	bool write, is64, a16;
+	bool wide;    /* outside 64-bit code: not cut off at 4 GiB (mem.c) */
 	uint8_t kind; /* enum slot_kind */
 	bool rip;     /* relative to RIP: disp moves with the code */
 	uint8_t insn;
@@ -387,6 +390,7 @@ enum {
 /** tr_light_*() - the instruction of @u; called through translator.light. */
 int tr_light_syscall(struct vcpu *v, const struct uop *u);
 int tr_light_sysret(struct vcpu *v, const struct uop *u);
+int tr_light_sysenter(struct vcpu *v, const struct uop *u);
 int tr_light_iretq(struct vcpu *v, const struct uop *u);
 int tr_light_cr3(struct vcpu *v, const struct uop *u);
 int tr_light_invlpg(struct vcpu *v, const struct uop *u);

@@ -32,6 +32,7 @@ struct ea {
 	uint8_t seg; /* FS, GS; outside 64-bit code any with a base or limit; else NO_REG */
 	bool a16;    /* 16-bit address */
 	bool rip;    /* disp has RIP in it */
+	bool wide;   /* outside 64-bit code: the sum is not cut off (xlat_operand()) */
 	int64_t disp;
 };
 
