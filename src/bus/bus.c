@@ -33,6 +33,7 @@ int bus_init(struct bus *bus, struct mem_space *mem, struct error *err)
 		return error_set(err, -ENOMEM, "no memory for the port table (%zu bytes)",
 				 PORT_COUNT * sizeof(struct bus_region *));
 	pthread_mutex_init(&bus->lock, NULL);
+	loop_gate_init(&bus->gate);
 	msi_bus_init(&bus->msi);
 	return 0;
 }
@@ -55,6 +56,7 @@ void bus_done(struct bus *bus)
 	free(bus->ports);
 	bus->ports = NULL;
 	pthread_mutex_destroy(&bus->lock);
+	loop_gate_done(&bus->gate);
 }
 
 static unsigned valid_of(const struct bus_region *r)

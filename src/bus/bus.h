@@ -11,9 +11,11 @@
 #define BUS_BUS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/err.h"
 #include "bus/irq.h"
+#include "host/loop.h"
 #include "mem/space.h"
 
 enum { WIDTH_1 = 1, WIDTH_2 = 2, WIDTH_4 = 4, WIDTH_8 = 8, WIDTH_ANY = 15, WIDTH_124 = 7 };
@@ -40,6 +42,7 @@ struct bus_counters {
 
 struct bus {
 	pthread_mutex_t lock;
+	struct loop_gate gate; /* for the main loop, which would starve otherwise */
 	struct mem_space *mem; /* borrowed */
 	bool by_smm; /* the write that is being done comes from system management mode; bus lock */
 	struct msi_bus msi;
@@ -56,6 +59,8 @@ void bus_done(struct bus *bus);
 void bus_lock_nests(struct bus *bus);
 static inline void bus_lock(struct bus *bus)
 {
+	if (UNLIKELY(atomic_load_explicit(&bus->gate.wanted, memory_order_relaxed)))
+		loop_gate_wait(&bus->gate);
 	pthread_mutex_lock(&bus->lock);
 }
 static inline void bus_unlock(struct bus *bus)

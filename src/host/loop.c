@@ -63,10 +63,11 @@ struct loop_post {
 
 struct loop {
 	pthread_mutex_t *outer; /* borrowed, may be NULL */
+	struct loop_gate *gate; /* likewise */
 	int epoll, timerfd, eventfd;
 	struct list fds, dead, armed; /* armed: sorted by deadline, soonest first */
 	ns_t programmed;              /* timerfd deadline, 0 = off */
-	unsigned n_always;            /* always-ready descriptors with events wanted */
+	_Atomic unsigned n_always;    /* always-ready descriptors with events wanted */
 
 	pthread_mutex_t post_lock; /* guards post_* */
 	struct loop_post *post_head, **post_tail;
@@ -91,10 +92,45 @@ ns_t host_realtime_ns(void)
 	return (ns_t)ts.tv_sec * NS_PER_SEC + (ns_t)ts.tv_nsec;
 }
 
+void loop_gate_init(struct loop_gate *g)
+{
+	pthread_mutex_init(&g->mutex, NULL);
+	atomic_store(&g->wanted, false);
+}
+
+void loop_gate_done(struct loop_gate *g)
+{
+	pthread_mutex_destroy(&g->mutex);
+}
+
+void loop_gate_wait(struct loop_gate *g)
+{
+	pthread_mutex_lock(&g->mutex);
+	pthread_mutex_unlock(&g->mutex);
+}
+
 static void loop_lock(struct loop *loop)
 {
-	if (loop->outer)
+	struct loop_gate *g = loop->gate;
+
+	if (!loop->outer)
+		return;
+	if (!g) {
 		pthread_mutex_lock(loop->outer);
+		return;
+	}
+	if (pthread_mutex_trylock(loop->outer) == 0)
+		return;
+	pthread_mutex_lock(&g->mutex);
+	atomic_store_explicit(&g->wanted, true, memory_order_relaxed);
+	pthread_mutex_lock(loop->outer);
+	atomic_store_explicit(&g->wanted, false, memory_order_relaxed);
+	pthread_mutex_unlock(&g->mutex);
+}
+
+void loop_set_gate(struct loop *loop, struct loop_gate *gate)
+{
+	loop->gate = gate;
 }
 
 static void loop_unlock(struct loop *loop)
@@ -434,11 +470,9 @@ int loop_run_once(struct loop *loop, int timeout_ms)
 	struct epoll_event evs[EVENT_BATCH];
 	int n;
 
-	loop_lock(loop);
-	if (loop->n_always)
+	/* Without the lock, which may be hard to get: who makes this one wakes the loop as well. */
+	if (atomic_load(&loop->n_always))
 		timeout_ms = 0;
-	loop_unlock(loop);
-
 	atomic_store(&loop->turn_began, 0);
 	n = epoll_wait(loop->epoll, evs, EVENT_BATCH, timeout_ms);
 	if (n < 0) {

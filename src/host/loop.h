@@ -13,6 +13,22 @@
 
 #include "base/err.h"
 
+/*
+ * Lets the loop have the outer lock next. A mutex is not fair: a thread that gives it up and takes
+ * it again a moment later, over and over, as a vCPU does that works on its devices, keeps it from
+ * one that must be woken first, on a busy host for seconds. Others therefore look at `wanted`
+ * before they take the lock, and wait at the gate while it is set.
+ */
+struct loop_gate {
+	pthread_mutex_t mutex; /* held while the loop waits for the outer lock */
+	_Atomic bool wanted;
+};
+
+void loop_gate_init(struct loop_gate *g);
+void loop_gate_done(struct loop_gate *g);
+/** loop_gate_wait() - what others do that found `wanted` set. Without the outer lock. */
+void loop_gate_wait(struct loop_gate *g);
+
 struct loop;
 struct loop_fd;    /* one watched descriptor */
 struct loop_timer; /* one host-time timer; guest timers are bus/clock.h */
@@ -20,6 +36,9 @@ struct loop_timer; /* one host-time timer; guest timers are bus/clock.h */
 /** loop_new() - @outer may be NULL, borrowed. 0 or -errno. */
 int loop_new(pthread_mutex_t *outer, struct loop **ret_loop, struct error *err) MUST_CHECK;
 void loop_free(struct loop *loop);
+/** loop_set_gate() - @gate: borrowed; before the loop runs. Only with an outer lock that does not
+ * nest: who holds it must not come to the gate. */
+void loop_set_gate(struct loop *loop, struct loop_gate *gate);
 
 /**
  * loop_add_fd() - watch @fd for @events (EPOLLIN | EPOLLOUT ...), level triggered

@@ -560,6 +560,8 @@ int vm_new(const struct vm_config *cfg, struct vm **ret_vm, struct error *err)
 		bus_lock_nests(&vm->bus);
 	if (r == 0)
 		r = loop_new(&vm->bus.lock, &vm->loop, err);
+	if (r == 0 && !cfg->deterministic)
+		loop_set_gate(vm->loop, &vm->bus.gate);
 	if (r == 0) {
 		vm->clock = clock_new(cfg->deterministic ? NULL : vm->loop);
 		bus_lock(&vm->bus);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -249,6 +250,68 @@ static void test_posts(void **state)
 	loop_free(p.loop);
 }
 
+enum { HOGS = 2, HOG_POSTS = 200 };
+
+/* Threads that hardly ever let go of the outer lock, and the loop. */
+struct hogs {
+	struct loop *loop;
+	struct loop_gate gate;
+	pthread_mutex_t outer;
+	_Atomic bool end;
+	unsigned turns, taken, ahead; /* outer lock; ahead: of the loop while it waited */
+};
+
+static void *hog_thread(void *arg)
+{
+	struct hogs *h = arg;
+
+	while (!atomic_load(&h->end)) {
+		if (atomic_load(&h->gate.wanted))
+			loop_gate_wait(&h->gate);
+		pthread_mutex_lock(&h->outer);
+		h->taken++;
+		h->ahead += atomic_load(&h->gate.wanted);
+		for (volatile unsigned i = 0; i < 1000; i++)
+			;
+		pthread_mutex_unlock(&h->outer);
+	}
+	return NULL;
+}
+
+static void on_turn(void *ctx)
+{
+	struct hogs *h = ctx;
+
+	assert_false(atomic_load(&h->gate.wanted));
+	if (++h->turns < HOG_POSTS)
+		loop_post(h->loop, on_turn, h);
+	else
+		loop_stop(h->loop);
+}
+
+/* While the loop waits for the lock each of the others has it once at most: what it was about to
+ * take anyway. */
+static void test_gate(void **state)
+{
+	struct hogs h = {.outer = PTHREAD_MUTEX_INITIALIZER};
+	pthread_t th[HOGS];
+
+	loop_gate_init(&h.gate);
+	assert_int_equal(loop_new(&h.outer, &h.loop, NULL), 0);
+	loop_set_gate(h.loop, &h.gate);
+	for (unsigned i = 0; i < HOGS; i++)
+		assert_int_equal(pthread_create(&th[i], NULL, hog_thread, &h), 0);
+	loop_post(h.loop, on_turn, &h);
+	assert_int_equal(loop_run(h.loop), 0);
+	atomic_store(&h.end, true);
+	for (unsigned i = 0; i < HOGS; i++)
+		pthread_join(th[i], NULL);
+	assert_int_equal(h.turns, HOG_POSTS);
+	assert_true(h.ahead <= HOG_POSTS * HOGS);
+	loop_free(h.loop);
+	loop_gate_done(&h.gate);
+}
+
 static void test_meminfo(void **state)
 {
 	assert_true(host_mem_available() > MIB);
@@ -261,7 +324,7 @@ int main(void)
 		cmocka_unit_test(test_fd),       cmocka_unit_test(test_delete_inside),
 		cmocka_unit_test(test_dev_null), cmocka_unit_test(test_bad_fd),
 		cmocka_unit_test(test_timers),   cmocka_unit_test(test_posts),
-		cmocka_unit_test(test_meminfo),
+		cmocka_unit_test(test_gate),     cmocka_unit_test(test_meminfo),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
