@@ -587,6 +587,7 @@ static void test_state(void **state)
 	struct ide_rig *g = ide_rig_new();
 	uint8_t buf[1024] = {1, 2, 3};
 	struct dev *d = &g->ide->dev;
+	struct error err = {0};
 
 	(void)state;
 	harness_check_state_roundtrip(d);
@@ -622,6 +623,15 @@ static void test_state(void **state)
 	outb(g->h, PRI_CTL, 4);
 	outb(g->h, PRI_CTL, 0);
 	assert_int_equal(status(g, PRI), OK);
+	/* an edited state: a disk in the middle of a packet command */
+	lba28(g, PRI, 0, 0, 1);
+	command(g, PRI, 0x30);
+	bus_lock(&g->h->bus);
+	assert_int_equal(d->cls->loaded(d, &err), 0);
+	g->ide->s.ch[0].op = IDE_OP_PACKET;
+	assert_int_not_equal(d->cls->loaded(d, &err), 0);
+	dev_reset(d, DEV_RESET_COLD);
+	bus_unlock(&g->h->bus);
 	ide_rig_free(g);
 }
 

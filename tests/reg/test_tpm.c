@@ -181,6 +181,7 @@ static void test_interrupts(void **state)
 		{READ32, L(2, 0x10), 0x04}, {WRITE32, L(2, 0x08), 0x00000004}, {LEVEL, 5, 0, .cite = "globalIntEnable"},
 	};
 	/* clang-format on */
+	struct error err = {0};
 	struct box b;
 
 	open_tis(&b);
@@ -190,6 +191,14 @@ static void test_interrupts(void **state)
 	give(&b);
 	RUN(&b, after);
 	harness_check_state_roundtrip(&b.tis->dev);
+	/* an edited state: more of a command than it has by its header */
+	writeb(b.h, L(0, 0x18), 0x40);
+	put(&b, 0, get_random, 7);
+	bus_lock(&b.h->bus);
+	assert_int_equal(tpm_tis_class.loaded(&b.tis->dev, &err), 0);
+	b.tis->s.len = 13;
+	assert_int_not_equal(tpm_tis_class.loaded(&b.tis->dev, &err), 0);
+	bus_unlock(&b.h->bus);
 	harness_free(b.h);
 }
 

@@ -773,6 +773,9 @@ int ide_channel_loaded(struct ide_channel *ch, struct error *err)
 	    (!dr->present || s->op == IDE_OP_NONE || (rw && !dr->block) ||
 	     (s->op == IDE_OP_FLUSH && !dr->block) || (s->op == IDE_OP_TRIM && dr->cdrom)))
 		return error_set(err, -EINVAL, "a transfer without a drive for it");
+	if (!dr->cdrom && s->phase != IDE_IDLE &&
+	    (s->command == CMD_PACKET || s->op == IDE_OP_PACKET || s->op == IDE_OP_PARAMS))
+		return error_set(err, -EINVAL, "a packet command of a disk");
 	if (rw && s->phase != IDE_IDLE &&
 	    (s->lba > dr->sectors || s->left + held > dr->sectors - s->lba ||
 	     (s->op == IDE_OP_WRITE && (dr->cdrom || block_read_only(dr->block)))))

@@ -374,6 +374,8 @@ static int tis_loaded(struct dev *d, struct error *err)
 	if (s->at > s->len || (s->int_enable & ~INT_ENABLE_MAX) || (s->int_status & ~INT_ALL) ||
 	    (s->aborting && s->state != EXECUTION) ||
 	    (s->state == EXECUTION && s->len != command_bytes(t)) ||
+	    (s->state == RECEPTION && s->len > command_bytes(t)) ||
+	    (s->state < RECEPTION && s->len) ||
 	    (s->active < TPM_LOCALITIES && (s->requests >> s->active & 1)))
 		return error_set(err, -EINVAL, "registers of the TPM interface contradict");
 	if (tpm_busy(t->tpm))
