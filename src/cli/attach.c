@@ -25,10 +25,8 @@ static const struct cli_option detach_options[] = {
 static const struct {
 	const char *word, *driver;
 } buses[] = {
-	{"virtio", "virtio-blk-pci"},
-	{"nvme", "nvme"},
-	{"scsi", "scsi-hd"},
-	{"usb", "usb-storage"},
+	{"virtio", "virtio-blk-pci"}, {"nvme", "nvme"},       {"scsi", "scsi-hd"},
+	{"ahci", "ide-hd"},           {"usb", "usb-storage"},
 };
 
 /* "if=KIND": the driver, or NULL after a message. */
@@ -37,7 +35,8 @@ static const char *driver_of(const char *kind)
 	for (size_t i = 0; i < ARRAY_SIZE(buses); i++)
 		if (!strcmp(buses[i].word, kind))
 			return buses[i].driver;
-	cli_die(EXIT_USAGE, "unknown kind of disk '%s'; there is: virtio, nvme, scsi, usb", kind);
+	cli_die(EXIT_USAGE, "unknown kind of disk '%s'; there is: virtio, nvme, scsi, ahci, usb",
+		kind);
 	return NULL;
 }
 
@@ -152,7 +151,7 @@ static int detach_main(int argc, char **argv)
 const struct cli_command cli_attach = {
 	.name = "attach",
 	.summary = "Plug a disk, a USB keyboard or a USB tablet into a running VM.",
-	.usage = "NAME FILE[,ro][,overlay][,if=virtio|nvme|scsi|usb] | keyboard | tablet [ID]",
+	.usage = "NAME FILE[,ro][,overlay][,if=virtio|nvme|scsi|ahci|usb] | keyboard | tablet [ID]",
 	.options = attach_options,
 	.run = attach_main,
 };

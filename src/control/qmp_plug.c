@@ -15,11 +15,9 @@ static const struct {
 	enum machine_disk_kind disk; /* MACHINE_DISK_KIND_COUNT: an input device */
 	bool tablet;
 } drivers[] = {
-	{"virtio-blk-pci", MACHINE_DISK_VIRTIO, false},
-	{"nvme", MACHINE_DISK_NVME, false},
-	{"scsi-hd", MACHINE_DISK_SCSI, false},
-	{"usb-storage", MACHINE_DISK_USB, false},
-	{"usb-kbd", MACHINE_DISK_KIND_COUNT, false},
+	{"virtio-blk-pci", MACHINE_DISK_VIRTIO, false}, {"nvme", MACHINE_DISK_NVME, false},
+	{"scsi-hd", MACHINE_DISK_SCSI, false},          {"ide-hd", MACHINE_DISK_AHCI, false},
+	{"usb-storage", MACHINE_DISK_USB, false},       {"usb-kbd", MACHINE_DISK_KIND_COUNT, false},
 	{"usb-tablet", MACHINE_DISK_KIND_COUNT, true},
 };
 
@@ -50,7 +48,7 @@ json_t *qmp_device_add(struct qmp_request *req)
 	if (i == ARRAY_SIZE(drivers))
 		return qmp_bad(req,
 			       "'%.40s' is not a driver for device_add; there is: virtio-blk-pci, "
-			       "nvme, scsi-hd, usb-storage, usb-kbd, usb-tablet",
+			       "nvme, scsi-hd, ide-hd, usb-storage, usb-kbd, usb-tablet",
 			       driver);
 	d.kind = drivers[i].disk;
 	if (d.kind == MACHINE_DISK_KIND_COUNT)

@@ -74,6 +74,15 @@ static int add_ahci(struct machine *m, struct error *err)
 	if (m->cfg.kind == MACHINE_Q35)
 		h->devfn = PCI_DEVFN(0x1f, 2);
 	r = parts_add(m, &h->dev, err);
+	if (r == 0)
+		m->ahci = h;
+	for (unsigned i = 0; i < n && r == 0; i++) {
+		char id[16];
+
+		snprintf(id, sizeof(id), "disk%u", disk[i] & 0xff);
+		if (m->cfg.disk[disk[i]].kind == MACHINE_DISK_AHCI)
+			parts_plug(m, id, MACHINE_PLUG_SATA, i, (int)disk[i], NULL);
+	}
 	for (unsigned i = 0; i < n && r == 0; i++)
 		firmware_boot_path(m, m->cfg.disk[disk[i]].kind == MACHINE_DISK_AHCI ? 'c' : 'd',
 				   "/pci@i0cf8/ahci@%x%s/drive@%x/disk@0", h->devfn >> 3,

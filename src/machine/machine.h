@@ -35,6 +35,7 @@ struct pci_hotplug;
 struct usb_hid;
 struct vga;
 struct virtio_scsi;
+struct ahci;
 
 enum machine_kind { MACHINE_PC, MACHINE_MICROVM, MACHINE_Q35, MACHINE_KIND_COUNT };
 /** machine_is_pc() - PCI, firmware, the devices of a PC. */
@@ -158,6 +159,7 @@ enum machine_plug_how {
 	MACHINE_PLUG_PORT, /* `unit`: root port */
 	MACHINE_PLUG_SLOT, /* device number on PCI bus 0 */
 	MACHINE_PLUG_SCSI, /* target */
+	MACHINE_PLUG_SATA, /* port of the AHCI */
 	MACHINE_PLUG_USB,  /* port of the controller, from 0 */
 };
 struct machine_plug {
@@ -271,6 +273,7 @@ struct machine {
 	unsigned n_boot_paths;
 	struct pci_hotplug *hotplug; /* pc */
 	struct virtio_scsi *scsi;
+	struct ahci *ahci;
 	struct machine_usb_host usb;
 	struct machine_plug plug[MACHINE_PLUGS];
 	struct vga *vga;

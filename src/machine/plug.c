@@ -7,7 +7,8 @@
  * hot-plug driver has let them go: the port's attention button is pressed, or the ACPI device
  * tells, and then the guest's answer (port switched off, _EJ0) marks the plug as gone. Freeing it
  * is for machine_take_out(), because that answer is a register access of the device's own bus. SCSI
- * targets and USB devices are pulled out, as people do, and the guest hears of it.
+ * targets, Serial ATA disks and USB devices are pulled out, as people do, and the guest hears of
+ * it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "device/acpi/acpi_pm.h"
 #include "device/acpi/pci_hotplug.h"
 #include "device/pci/root_port.h"
+#include "device/storage/ahci.h"
 #include "device/storage/nvme.h"
 #include "device/usb/usb_hid.h"
 #include "device/usb/xhci.h"
@@ -172,6 +174,27 @@ static int plug_scsi(struct machine *m, struct machine_plug *p, struct error *er
 	return r;
 }
 
+static int plug_sata(struct machine *m, struct machine_plug *p, struct error *err)
+{
+	struct ide_drive *d;
+	unsigned n = 0;
+
+	if (!m->ahci)
+		return error_set(err, -EINVAL,
+				 "the machine has no AHCI: start it with a disk or CD drive of "
+				 "if=ahci, or use if=virtio");
+	while (n < AHCI_PORTS && ahci_port_present(&m->ahci->port[n]))
+		n++;
+	if (n == AHCI_PORTS)
+		return error_set(err, -ENOSPC, "all %u Serial ATA ports are taken", n);
+	p->how = MACHINE_PLUG_SATA;
+	p->unit = n;
+	d = &m->ahci->port[n].ch.drive[0];
+	*d = (struct ide_drive){.block = m->cfg.disk[p->disk].block};
+	snprintf(d->serial, sizeof(d->serial), "%s", m->cfg.disk[p->disk].serial);
+	return ahci_plug(m->ahci, n, true, err);
+}
+
 static int plug_usb_disk(struct machine *m, struct machine_plug *p, struct error *err)
 {
 	struct machine_usb_host *h = &m->usb;
@@ -228,11 +251,12 @@ int machine_plug_disk(struct machine *m, const char *id, unsigned i, const struc
 	case MACHINE_DISK_VIRTIO: r = plug_virtio(m, p, err); break;
 	case MACHINE_DISK_NVME: r = plug_nvme(m, p, err); break;
 	case MACHINE_DISK_SCSI: r = plug_scsi(m, p, err); break;
+	case MACHINE_DISK_AHCI: r = plug_sata(m, p, err); break;
 	case MACHINE_DISK_USB: r = plug_usb_disk(m, p, err); break;
 	default:
 		r = error_set(err, -EINVAL,
 			      "such a disk can't be attached while the machine runs: use "
-			      "if=virtio, nvme, scsi or usb");
+			      "if=virtio, nvme, scsi, ahci or usb");
 	}
 	if (r < 0) {
 		m->cfg.disk[i] = (struct machine_disk){0};
@@ -327,7 +351,8 @@ int parts_hotplug(struct machine *m, struct error *err)
 int machine_unplug(struct machine *m, unsigned n, bool force, struct error *err)
 {
 	struct machine_plug *p = &m->plug[n];
-	bool pulled = p->how == MACHINE_PLUG_SCSI || p->how == MACHINE_PLUG_USB;
+	bool pulled = p->how == MACHINE_PLUG_SCSI || p->how == MACHINE_PLUG_SATA ||
+		      p->how == MACHINE_PLUG_USB;
 
 	check(p->how != MACHINE_PLUG_NONE);
 	if (force || pulled) {
@@ -359,6 +384,8 @@ static void pull_out(struct machine *m, struct machine_plug *p)
 		(void)!virtio_scsi_plug(m->scsi, p->unit, false, &err);
 		m->scsi->target[p->unit].lu.block = NULL;
 	}
+	if (p->how == MACHINE_PLUG_SATA)
+		(void)!ahci_plug(m->ahci, p->unit, false, &err);
 	for (unsigned i = ARRAY_SIZE(p->part); i-- > 0;)
 		dev_free(p->part[i]);
 	/* Pulled out without a word: a check of the slot would only find what is new. */

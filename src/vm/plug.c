@@ -12,10 +12,8 @@ static const struct {
 	enum machine_disk_kind kind;
 	const char *name;
 } kinds[] = {
-	{MACHINE_DISK_VIRTIO, "virtio"},
-	{MACHINE_DISK_NVME, "nvme"},
-	{MACHINE_DISK_SCSI, "scsi"},
-	{MACHINE_DISK_USB, "usb"},
+	{MACHINE_DISK_VIRTIO, "virtio"}, {MACHINE_DISK_NVME, "nvme"}, {MACHINE_DISK_SCSI, "scsi"},
+	{MACHINE_DISK_AHCI, "ahci"},     {MACHINE_DISK_USB, "usb"},
 };
 
 static bool id_ok(const char *id)
@@ -113,7 +111,7 @@ int vm_detach(struct vm *vm, const char *id, bool force, struct error *err)
 	if (n < 0)
 		return error_set(err, -ENODEV,
 				 "no device '%.40s' can be detached: there is what was attached "
-				 "while the VM runs, and SCSI and USB devices",
+				 "while the VM runs, and SCSI, Serial ATA and USB devices",
 				 id);
 	return machine_unplug(vm->machine, (unsigned)n, force, err);
 }

@@ -110,21 +110,39 @@ static void access_any(struct fuzz_input *in)
 	}
 }
 
+/* The disk of port 0 is pulled out or put in again. */
+static void plug(bool in)
+{
+	struct ide_drive *d = &g->a->port[0].ch.drive[0];
+	struct error err = {0};
+
+	if (in == d->present)
+		return;
+	if (in)
+		*d = (struct ide_drive){.block = g->b[0]};
+	check(ahci_plug(g->a, 0, in, &err) == 0);
+}
+
 static void disk_event(struct fuzz_input *in)
 {
 	uint8_t how = fuzz_u8(in);
 	struct block *b = g->b[how & 1];
 
 	bus_lock(&g->h->bus);
-	switch (how >> 4 & 7) {
-	case 0 ... 3: fake_block_run(b, 1 + (how & 7), how & 8); break;
+	switch (how >> 4) {
+	case 15: plug(how & 8); break;
+	case 0 ... 3:
+	case 8 ... 11: fake_block_run(b, 1 + (how & 7), how & 8); break;
 	case 4:
+	case 12:
 		b->no_space = how & 8;
 		if (!b->no_space)
 			block_retry(b);
 		break;
-	case 5: b->fail = -5; break;
-	case 6: b->read_only = how & 8; break;
+	case 5:
+	case 13: b->fail = -5; break;
+	case 6:
+	case 14: b->read_only = how & 8; break;
 	default: ide_set_medium(&g->a->port[1].ch, 0, how & 8 ? g->b[1] : NULL);
 	}
 	bus_unlock(&g->h->bus);
@@ -180,6 +198,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		g->b[i]->fail = 0;
 		block_retry(g->b[i]);
 	}
+	plug(true);
 	dev_reset(&g->a->dev, DEV_RESET_COLD);
 	ide_set_medium(&g->a->port[1].ch, 0, g->b[1]);
 	bus_unlock(&g->h->bus);

@@ -3,7 +3,7 @@
 """
 Devices that come and go while Linux runs.
 
-  hotplug.py BOTHY pc|q35          virtio, NVMe and SCSI disks by `bothy attach` and `bothy detach`:
+  hotplug.py BOTHY pc|q35          virtio, NVMe, SCSI and Serial ATA disks by `bothy attach` and `bothy detach`:
                                    ACPI hot plug on a pc, native on a q35
   hotplug.py BOTHY usb CONTROLLER  a USB disk, keyboard and tablet on xhci, ehci or uhci
 
@@ -19,7 +19,7 @@ import sys
 from boot import BOOT_SECONDS, MIB, digest
 from guest import Failed, Guest, check, images_with, main, work_dir
 
-MODULES = ("nvme", "virtio_scsi", "sd_mod", "xhci_pci", "ehci_pci", "uhci_hcd", "usb_storage", "usbhid",
+MODULES = ("nvme", "ahci", "virtio_scsi", "sd_mod", "xhci_pci", "ehci_pci", "uhci_hcd", "usb_storage", "usbhid",
            "hid_generic")
 QUIET = "console=ttyS0 quiet"
 
@@ -106,7 +106,7 @@ def pci(bothy, machine, *options):
         image(f"{d}/first", 4)
         with Guest(bothy, "--kernel", kernel, "--initrd", initrd, "-m", "384M", "--net", "none",
                    "--append", QUIET, "--machine", machine, "--name", name, "--disk",
-                   f"{d}/first,if=scsi", *options) as g:
+                   f"{d}/first,if=scsi", "--cdrom", "none,if=ahci", *options) as g:
             g.to_shell(BOOT_SECONDS)
             events = Events(name)
             wait_for(g, "sda", True)
@@ -114,6 +114,7 @@ def pci(bothy, machine, *options):
                 one(g, bothy, name, events, d, "virtio", "vda")
                 one(g, bothy, name, events, d, "nvme", f"nvme{0}n1")
                 one(g, bothy, name, events, d, "scsi", "sdb")
+                one(g, bothy, name, events, d, "ahci", "sdb")
             # two at once, and one by force
             a, b = image(f"{d}/a", 4), image(f"{d}/b", 5)
             # (Linux's virtio driver waits for ever for a device that was pulled out, NVMe's does not)

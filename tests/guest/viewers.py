@@ -70,8 +70,13 @@ def novnc(port, directory):
 
 def shot(desk):
     """The desktop: (bytes a pixel, bytes a line, pixels: blue, green, red, perhaps one more)."""
-    data = subprocess.run(["xwd", "-silent", "-root"], env=desk.env, check=True,
-                          stdout=subprocess.PIPE).stdout
+    for _ in range(20): # it fails when a window goes while it looks
+        done = subprocess.run(["xwd", "-silent", "-root"], env=desk.env, check=False,
+                              stdout=subprocess.PIPE)
+        if done.returncode == 0:
+            break
+        time.sleep(0.3)
+    data = done.stdout
     word = lambda n: int.from_bytes(data[4 * n:4 * n + 4], "big")
     step, stride, data = word(11) // 8, word(12), bytearray(data[word(0) + 12 * word(19):])
     # Where a window has another visual than the root, xwd packs pixels and says otherwise.

@@ -342,12 +342,106 @@ static void test_msi(void **state)
 	ahci_rig_free(g);
 }
 
+/* AHCI 10.9: a disk comes to port 2, works, and is pulled out with a command under way. */
+static void test_plug(void **state)
+{
+	struct ahci_rig *g = ahci_rig_new();
+	struct block *b = fake_block_new(1 * MIB);
+	struct ide_drive *d = &g->a->port[2].ch.drive[0];
+	struct error err = {0};
+
+	(void)state;
+	memset(b->data, 0x6b, 512);
+	ahci_rig_write(g, 2, 0x00, AHCI_RIG_LIST + 2 * 0x10000);
+	ahci_rig_write(g, 2, 0x08, AHCI_RIG_FIS + 2 * 0x10000);
+	ahci_rig_write(g, 2, 0x14, AHCI_IS_PCS | AHCI_IS_PRCS);
+	ahci_rig_write(g, 2, CMD, AHCI_CMD_FRE);
+	writel(g->h, AHCI_RIG_BAR + 4, 0x80000002);
+	assert_int_equal(ahci_rig_read(g, 2, CMD) & AHCI_CMD_HPCP, AHCI_CMD_HPCP);
+	for (unsigned turn = 0; turn < 2; turn++) {
+		assert_int_equal(ahci_rig_read(g, 2, SSTS), 0);
+		assert_false(g->pirq);
+		*d = (struct ide_drive){.block = b};
+		bus_lock(&g->h->bus);
+		assert_int_equal(ahci_plug(g->a, 2, true, &err), 0);
+		bus_unlock(&g->h->bus);
+		assert_true(g->pirq);
+		assert_int_equal(ahci_rig_read(g, 2, SSTS), 0x133);
+		assert_int_equal(ahci_rig_read(g, 2, SIG), 0x00000101);
+		assert_int_equal(ahci_rig_read(g, 2, SERR), AHCI_SERR_X | AHCI_SERR_N);
+		assert_int_equal(ahci_rig_read(g, 2, IS) & (AHCI_IS_PCS | AHCI_IS_PRCS),
+				 AHCI_IS_PCS | AHCI_IS_PRCS);
+		harness_check_state_roundtrip(&g->a->dev);
+		ahci_rig_write(g, 2, SERR, 0xffffffff);
+		ahci_rig_write(g, 2, IS, 0xffffffff);
+		writel(g->h, AHCI_RIG_BAR + 8, 4);
+		assert_false(g->pirq);
+		/* READ DMA EXT and READ FPDMA QUEUED, the second without an end */
+		ahci_rig_write(g, 2, CMD, AHCI_CMD_FRE | AHCI_CMD_ST);
+		(void)run(g, 2, 0x25, 0, 1, 512);
+		bus_lock(&g->h->bus);
+		while (fake_block_run(b, 1, false))
+			;
+		bus_unlock(&g->h->bus);
+		assert_int_equal(ahci_rig_read(g, 2, CI), 0);
+		assert_int_equal(ahci_rig_read(g, 2, TFD) & (ERR | 0x88), 0);
+		assert_int_equal(*(uint8_t *)ram(g->h, BUF + 511), 0x6b);
+		if (turn) {
+			uint8_t *fis = ahci_rig_slot(g, 2, 0, 1);
+
+			ahci_rig_fis(fis, 0x60, 0, 0);
+			fis[3] = 1;
+			ahci_rig_prd(g, 2, 0, 0, BUF, 512);
+			ahci_rig_write(g, 2, SACT, 1);
+			ahci_rig_write(g, 2, CI, 1);
+			assert_int_equal(ahci_rig_read(g, 2, SACT), 1);
+		} else {
+			assert_int_equal(run(g, 2, 0x25, 0, 1, 512) & 0x80, 0x80);
+		}
+		bus_lock(&g->h->bus);
+		assert_int_equal(ahci_plug(g->a, 2, false, &err), 0);
+		bus_unlock(&g->h->bus);
+		assert_true(g->pirq);
+		assert_int_equal(ahci_rig_read(g, 2, SSTS), 0);
+		assert_int_equal(ahci_rig_read(g, 2, TFD) & 0xff, 0x7f);
+		assert_int_equal(ahci_rig_read(g, 2, SIG), 0xffffffff);
+		assert_int_equal(ahci_rig_read(g, 2, SERR), AHCI_SERR_N);
+		assert_int_equal(ahci_rig_read(g, 2, IS) & (AHCI_IS_PCS | AHCI_IS_PRCS),
+				 AHCI_IS_PRCS);
+		harness_check_state_roundtrip(&g->a->dev);
+		ahci_rig_write(g, 2, CMD, AHCI_CMD_FRE);
+		ahci_rig_write(g, 2, SERR, 0xffffffff);
+		ahci_rig_write(g, 2, IS, 0xffffffff);
+		writel(g->h, AHCI_RIG_BAR + 8, 4);
+	}
+	/* while the guest holds the port in COMRESET, nothing is heard of a disk until it ends */
+	ahci_rig_write(g, 2, SCTL, 0x304);
+	*d = (struct ide_drive){.block = b};
+	bus_lock(&g->h->bus);
+	assert_int_equal(ahci_plug(g->a, 2, true, &err), 0);
+	bus_unlock(&g->h->bus);
+	assert_false(g->pirq);
+	ahci_rig_write(g, 2, SCTL, 0x300);
+	assert_true(g->pirq);
+	assert_int_equal(ahci_rig_read(g, 2, SSTS), 0x133);
+	/* without a back end there is no disk */
+	g->a->port[3].ch.drive[0] = (struct ide_drive){0};
+	bus_lock(&g->h->bus);
+	assert_int_equal(ahci_plug(g->a, 3, true, &err), -EINVAL);
+	assert_int_equal(ahci_plug(g->a, 2, false, &err), 0);
+	bus_unlock(&g->h->bus);
+	assert_int_equal(ahci_rig_read(g, 3, SSTS), 0);
+	fake_block_free(b);
+	ahci_rig_free(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_registers), cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_errors),    cmocka_unit_test(test_queue),
 		cmocka_unit_test(test_cdrom),     cmocka_unit_test(test_msi),
+		cmocka_unit_test(test_plug),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,12 +5,13 @@
  *   BAR 5 + 000h   generic host control (AHCI 3.1)
  *         + 100h   six ports of 80h bytes (AHCI 3.3)
  *
- * A drive is there from the start or not at all; COMRESET finds it again. MSI: one message, sent
- * whenever a port's enabled interrupt comes up.
+ * Drives come and go (ahci_plug(); AHCI 10.9): PxSSTS follows the drive, PxSERR.DIAG.X and .N note
+ * COMINIT and the change of PhyRdy, and PxIS.PCS and .PRCS are their interrupts. COMRESET finds a
+ * drive again. MSI: one message, sent whenever a port's enabled interrupt comes up.
  *
  * UNMODELLED: port multipliers, staggered spin-up, link power states (accepted, no effect),
  * enclosure management, command completion coalescing, index-data pair and the legacy IDE mode of
- * the ICH9, drives that come and go.
+ * the ICH9, mechanical presence switches and cold presence detection.
  */
 #include "device/storage/ahci.h"
 
@@ -57,8 +58,8 @@ enum {
 #define CMD_WRITABLE (AHCI_CMD_ST | AHCI_CMD_SUD | AHCI_CMD_POD | AHCI_CMD_FRE | AHCI_CMD_ATAPI)
 #define IE_WRITABLE  0xfdc000ffu
 #define SCTL_MASK    0x00000fffu
-#define SSTS_UP      0x133u                       /* device there, 6 Gbit/s, active */
-#define SERR_DIAG    0x04010000u                  /* X: exchanged; N: PhyRdy changed */
+#define SSTS_UP      0x133u /* device there, 6 Gbit/s, active */
+#define SERR_DIAG    (AHCI_SERR_X | AHCI_SERR_N)
 #define IS_KEPT      (AHCI_IS_PCS | AHCI_IS_PRCS) /* follow PxSERR */
 
 static const struct state_field queued_fields[] = {
@@ -200,7 +201,7 @@ static uint32_t port_read(const struct ahci_port *p, uint32_t reg)
 	case P_FBU: return (uint32_t)(r->fb >> 32);
 	case P_IS: return r->is;
 	case P_IE: return r->ie;
-	case P_CMD: return r->cmd;
+	case P_CMD: return r->cmd | AHCI_CMD_HPCP;
 	case P_TFD: return r->tfd;
 	case P_SIG: return r->sig;
 	case P_SSTS:
@@ -239,9 +240,9 @@ static void port_write(struct ahci_port *p, uint32_t reg, uint32_t val)
 	case P_SCTL: write_sctl(p, val); break;
 	case P_SERR:
 		r->serr &= ~val;
-		if (!(r->serr & 0x04000000))
+		if (!(r->serr & AHCI_SERR_X))
 			r->is &= ~(uint32_t)AHCI_IS_PCS;
-		if (!(r->serr & 0x00010000))
+		if (!(r->serr & AHCI_SERR_N))
 			r->is &= ~(uint32_t)AHCI_IS_PRCS;
 		break;
 	case P_SACT:

@@ -102,6 +102,15 @@ struct ahci {
 
 extern const struct dev_class ahci_class;
 
+/**
+ * ahci_plug() - a drive comes to port @n, whose channel's drive 0 has its properties, or goes
+ *
+ * Bus lock held; the device is realized. The guest hears of it by PxSERR and PxIS
+ * (AHCI 1.3.1, 10.9). A drive that goes gives up its commands; afterwards its block is the caller's
+ * again. Return: 0, or -errno with text and no drive there.
+ */
+int ahci_plug(struct ahci *h, unsigned n, bool present, struct error *err) MUST_CHECK;
+
 /* ---- between ahci.c and ahci_port.c ---- */
 
 /* PxIS (AHCI 3.3.5) */
@@ -122,11 +131,16 @@ enum {
 #define AHCI_CMD_POD   0x00000004u
 #define AHCI_CMD_CLO   0x00000008u
 #define AHCI_CMD_FRE   0x00000010u
+#define AHCI_CMD_HPCP  0x00040000u
 #define AHCI_CMD_CCS   0x00001f00u
 #define AHCI_CMD_FR    0x00004000u
 #define AHCI_CMD_CR    0x00008000u
 #define AHCI_CMD_ATAPI 0x01000000u
 #define AHCI_CMD_ICC   0xf0000000u
+
+/* PxSERR (3.3.12): X: exchanged; N: PhyRdy changed */
+#define AHCI_SERR_X 0x04000000u
+#define AHCI_SERR_N 0x00010000u
 
 /** ahci_port_init() - callbacks and memory of a port; 0 or -errno with text. */
 int ahci_port_init(struct ahci_port *p, struct error *err) MUST_CHECK;

@@ -586,23 +586,11 @@ static void on_intrq(void *ctx, unsigned pin, bool level)
 
 /* ---- life ---- */
 
-int ahci_port_init(struct ahci_port *p, struct error *err)
+/* Memory for the queued requests of a disk. */
+static int alloc_queue(struct ahci_port *p, struct error *err)
 {
-	const struct ide_drive *d = &p->ch.drive[0];
-	int r;
-
-	p->ch.sata = true;
-	p->ch.queue_log = queue_log;
-	p->ch.dma = (struct ide_dma){.running = dma_running,
-				     .take = dma_take,
-				     .commit = dma_commit,
-				     .dry = dma_dry,
-				     .ctx = p};
-	irq_init(&p->ch.irq, on_intrq, p, 0);
-	p->data = (struct dma_list){.gpa = p->data_gpa, .cap = IDE_SEGS};
-	r = ide_channel_init(&p->ch, &p->hba->dev, &p->r->ch, err);
-	if (r < 0 || !d->present || d->cdrom)
-		return r;
+	if (!ahci_port_present(p) || p->ch.drive[0].cdrom || p->iov)
+		return 0;
 	p->gpa = xtry_calloc(AHCI_SLOTS * AHCI_SEGS, sizeof(*p->gpa));
 	p->iov = xtry_calloc(AHCI_SLOTS * AHCI_SEGS, sizeof(*p->iov));
 	if (!p->gpa || !p->iov)
@@ -618,14 +606,70 @@ int ahci_port_init(struct ahci_port *p, struct error *err)
 	return 0;
 }
 
-void ahci_port_done(struct ahci_port *p)
+static void free_queue(struct ahci_port *p)
 {
-	if (p->r && p->ch.s)
-		ahci_port_stop(p);
 	free(p->iov);
 	free(p->gpa);
 	p->iov = NULL;
 	p->gpa = NULL;
+}
+
+int ahci_port_init(struct ahci_port *p, struct error *err)
+{
+	int r;
+
+	p->ch.sata = true;
+	p->ch.queue_log = queue_log;
+	p->ch.dma = (struct ide_dma){.running = dma_running,
+				     .take = dma_take,
+				     .commit = dma_commit,
+				     .dry = dma_dry,
+				     .ctx = p};
+	irq_init(&p->ch.irq, on_intrq, p, 0);
+	p->data = (struct dma_list){.gpa = p->data_gpa, .cap = IDE_SEGS};
+	r = ide_channel_init(&p->ch, &p->hba->dev, &p->r->ch, err);
+	return r < 0 ? r : alloc_queue(p, err);
+}
+
+void ahci_port_done(struct ahci_port *p)
+{
+	if (p->r && p->ch.s)
+		ahci_port_stop(p);
+	free_queue(p);
+}
+
+int ahci_plug(struct ahci *h, unsigned n, bool present, struct error *err)
+{
+	struct ahci_port *p = &h->port[n];
+	struct ahci_port_regs *r = p->r;
+	int res;
+
+	if (!present)
+		ahci_port_stop(p);
+	r->queue_failed = false;
+	res = ide_plug(&p->ch, present, err);
+	if (res == 0 && present) {
+		res = alloc_queue(p, err);
+		if (res < 0)
+			(void)!ide_plug(&p->ch, false, NULL);
+	}
+	if (!ahci_port_present(p))
+		free_queue(p);
+	if (res < 0)
+		return res;
+	if (!present) {
+		/* 3.3.8 to 3.3.10: as of a port without a device; PhyRdy has gone. */
+		r->tfd = 0x7f;
+		r->sig = 0xffffffff;
+		r->serr |= AHCI_SERR_N;
+		ahci_interrupt(p, AHCI_IS_PRCS);
+	} else if ((r->sctl & 15) == 0) {
+		/* COMINIT (10.4.1, 10.9): the link comes up by itself. */
+		r->serr |= AHCI_SERR_X | AHCI_SERR_N;
+		ahci_port_link_up(p);
+		ahci_interrupt(p, AHCI_IS_PCS | AHCI_IS_PRCS);
+	}
+	return 0;
 }
 
 void ahci_port_stop(struct ahci_port *p)

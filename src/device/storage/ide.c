@@ -649,34 +649,55 @@ static void measure(struct ide_drive *d)
 	d->sectors = MIN(d->sectors, (1ull << 48) - 1);
 }
 
+static int init_drive(struct ide_channel *ch, unsigned n, struct error *err)
+{
+	struct ide_drive *d = &ch->drive[n];
+
+	if (d->present && !d->cdrom && !d->block)
+		return error_set(err, -EINVAL, "'%s': IDE disk %u has no back end", ch->dev->id, n);
+	measure(d);
+	if (!d->model[0])
+		snprintf(d->model, sizeof(d->model), "%s",
+			 d->cdrom ? "BOTHY DVD-ROM" : "BOTHY HARDDISK");
+	if (!d->cdrom)
+		return 0;
+	d->lu = (struct scsi_lu){.kind = SCSI_CD, .block = d->block, .atapi = true};
+	_Static_assert(sizeof(d->lu.serial) == sizeof(d->serial), "serial numbers");
+	memcpy(d->lu.serial, d->serial, sizeof(d->serial));
+	return scsi_lu_init(&d->lu, &ch->s->drive[n].lu, err);
+}
+
+int ide_plug(struct ide_channel *ch, bool present, struct error *err)
+{
+	int r = 0;
+
+	if (present) {
+		ch->drive[0].present = true;
+		r = init_drive(ch, 0, err);
+		if (r == 0)
+			ide_channel_reset(ch);
+	} else {
+		ide_channel_reset(ch);
+	}
+	if (!present || r < 0) {
+		ch->drive[0] = (struct ide_drive){0};
+		drive_reset(ch, 0, true);
+	}
+	return r;
+}
+
 int ide_channel_init(struct ide_channel *ch, struct dev *dev, struct ide_channel_regs *s,
 		     struct error *err)
 {
-	int r;
+	int r = 0;
 
 	ch->dev = dev;
 	ch->s = s;
 	s->unit = IDE_SECTOR;
 	ch->req = (struct block_req){.done = request_done, .ctx = ch};
-	for (unsigned n = 0; n < 2; n++) {
-		struct ide_drive *d = &ch->drive[n];
-
-		if (d->present && !d->cdrom && !d->block)
-			return error_set(err, -EINVAL, "'%s': IDE disk %u has no back end", dev->id,
-					 n);
-		measure(d);
-		if (!d->model[0])
-			snprintf(d->model, sizeof(d->model), "%s",
-				 d->cdrom ? "BOTHY DVD-ROM" : "BOTHY HARDDISK");
-		if (!d->cdrom)
-			continue;
-		d->lu = (struct scsi_lu){.kind = SCSI_CD, .block = d->block, .atapi = true};
-		snprintf(d->lu.serial, sizeof(d->lu.serial), "%s", d->serial);
-		r = scsi_lu_init(&d->lu, &s->drive[n].lu, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (unsigned n = 0; n < 2 && r == 0; n++)
+		r = init_drive(ch, n, err);
+	return r;
 }
 
 void ide_channel_drain(struct ide_channel *ch)

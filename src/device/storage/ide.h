@@ -132,6 +132,9 @@ struct ide_channel {
 /** ide_channel_init() - after the drives' properties are set. */
 int ide_channel_init(struct ide_channel *ch, struct dev *dev, struct ide_channel_regs *s,
 		     struct error *err) MUST_CHECK;
+/** ide_plug() - drive 0 of a Serial ATA channel, whose properties have been set, comes (after a
+ * hardware reset), or goes: what is under way is given up, and its block is not used any more. */
+int ide_plug(struct ide_channel *ch, bool present, struct error *err) MUST_CHECK;
 /** ide_channel_reset() - hardware reset; what is in flight is waited for. */
 void ide_channel_reset(struct ide_channel *ch);
 /** ide_channel_drain() - wait for the block layer; parked requests stay. */
