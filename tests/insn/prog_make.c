@@ -783,6 +783,15 @@ static void put_loop_of_all(struct make *k)
 	abs_operand(k, 5, CELL_FUEL);
 	byte(k, 8);
 	jcc_end(k, CC_S);
+	/* por mm0, mm0: processors turn to MMX state before an access of such an instruction
+	 * faults, engines do not, and here it is not run again */
+	byte(k, 0x0f);
+	byte(k, 0xeb);
+	byte(k, 0xc0);
+	if (one_in(k, 2)) { /* emms */
+		byte(k, 0x0f);
+		byte(k, 0x77);
+	}
 	op_abs(k, 0xff, 0, CELL_FAULTS);
 	op_abs(k, 0x8b, X86_RAX, CELL_FAULTS);
 	op_ri(k, 4, X86_RAX, TOPS - 1);
