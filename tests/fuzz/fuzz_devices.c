@@ -47,6 +47,7 @@
 #include "checked.h"
 #include "fake_tpm.h"
 #include "hostile.h"
+#include "usb_setup.h"
 
 enum {
 	RAM_BYTES = 1 << 20,
@@ -386,14 +387,21 @@ static void poke_uhci(struct world *w, unsigned what)
 			static const uint8_t pids[4] = {0x2d, 0x69, 0xe1, 0x69};
 			uint8_t *td = qh + 16 + 16 * i;
 
+			if (what & 8) { /* one after the other, on endpoint 0 */
+				st_le32(td, i == 3 ? 1 : 0x4000 + 16 * (i + 2) + 4);
+				st_le32(td + 4, 0x18800000);
+				st_le32(td + 8, (i ? i == 2 ? 0x7ff : 0x3f : 7) << 21 | !!i << 19 |
+							(uint32_t)(take(w, 1) & 1) << 8 | pids[i]);
+				st_le32(td + 12, i ? 0x4200 : 0x4100);
+				continue;
+			}
 			st_le32(td, (uint32_t)take(w, 1) & 1 ? 1 : 0x4000 + 16 * (i + 2) + 4);
 			st_le32(td + 4, 0x18800000 | (uint32_t)take(w, 1) << 24);
 			st_le32(td + 8, (uint32_t)take(w, 2) << 15 |
 						(uint32_t)(take(w, 1) & 1) << 8 | pids[i]);
 			st_le32(td + 12, 0x4100 + (uint32_t)take(w, 1));
 		}
-		for (unsigned i = 0; i < 8; i++)
-			qh[0x100 + i] = (uint8_t)take(w, 1);
+		fuzz_setup(&w->in, qh + 0x100);
 	}
 }
 
@@ -570,13 +578,26 @@ static void poke_ehci(struct world *w, unsigned what)
 			st_le32(w->env->ram->host + 0x5000 + 4 * i, 0x4002);
 		st_le32(qh, what & 4 ? 0x4002 : 0x4042);
 		st_le32(qh + 0x40, 0x4002);
-		st_le32(qh + 4, 0x400000 | 0x2000 | (uint32_t)take(w, 1) << 7);
+		st_le32(qh + 4, what & 8 ? 0x406000u | ((uint32_t)take(w, 1) & 1)
+					 : 0x400000 | 0x2000 | (uint32_t)take(w, 1) << 7);
 		st_le32(qh + 16, 0x4080);
 		st_le32(qh + 20, 1);
 		st_le32(qh + 24, 0);
 		for (unsigned i = 0; i < 4; i++) {
 			uint8_t *td = qh + 0x80 + 32 * i;
 
+			if (what & 8) { /* SETUP, IN or OUT, and the other with nothing */
+				static const uint32_t token[4] = {8u << 16 | 2u << 8,
+								  1u << 31 | 64u << 16 | 1u << 8,
+								  1u << 31, 1u << 31 | 1u << 8};
+
+				st_le32(td, i == 3 ? 1 : 0x4080 + 32 * (i + 1));
+				st_le32(td + 4, 1);
+				st_le32(td + 8, 0x8c80 | token[i]);
+				st_le32(td + 12, i ? 0x4200 : 0x4100);
+				st_le32(td + 16, 0x6000);
+				continue;
+			}
 			st_le32(td, 0x4080 + 32 * ((uint32_t)take(w, 1) & 3));
 			st_le32(td + 4, 1);
 			st_le32(td + 8, 0x80 | (uint32_t)take(w, 2) << 15 |
@@ -584,8 +605,7 @@ static void poke_ehci(struct world *w, unsigned what)
 			st_le32(td + 12, 0x4100 + (uint32_t)take(w, 1));
 			st_le32(td + 16, 0x6000);
 		}
-		for (unsigned i = 0; i < 8; i++)
-			qh[0x100 + i] = (uint8_t)take(w, 1);
+		fuzz_setup(&w->in, qh + 0x100);
 	}
 }
 

@@ -54,6 +54,13 @@ static void command(struct fuzz_input *in)
 	outb(g->h, port + 3, fuzz_u8(in));
 	outb(g->h, port + 4, how & 16 ? fuzz_u8(in) : 0);
 	outb(g->h, port + 5, how & 32 ? fuzz_u8(in) : 0);
+	if (how >= 0xe0) { /* SMART */
+		outb(g->h, port + 1, 0xd0 | (fuzz_u8(in) & 15));
+		outb(g->h, port + 4, 0x4f);
+		outb(g->h, port + 5, 0xc2);
+		outb(g->h, port + 7, 0xb0);
+		return;
+	}
 	outb(g->h, port + 7, cmds[fuzz_u8(in) % sizeof(cmds)]);
 }
 

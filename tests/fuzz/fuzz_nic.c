@@ -197,6 +197,34 @@ static void descriptors(struct fuzz_input *in)
 	}
 }
 
+/* The PHY and the serial EEPROM of an e1000 or RTL8139: start bit, opcode, address, data. */
+static void slow_parts(const struct card *c, struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in);
+	uint32_t bits = 1u << 31 | fuzz_u32(in) >> 1;
+
+	if (c->mem == 0 && (how & 1)) {
+		writel(g->h, NIC_RIG_MMIO + 0x20,
+		       (how & 2 ? 1u << 26 : 2u << 26) | 1u << 21 | (how >> 3 & 31u) << 16 |
+			       (bits & 0xffff));
+		(void)readl(g->h, NIC_RIG_MMIO + 0x20);
+		return;
+	}
+	if (c->mem < 0)
+		return;
+	for (unsigned i = 0; i < 27; i++, bits <<= 1)
+		for (unsigned clock = 0; clock < 2; clock++)
+			if (c->mem == 0)
+				writel(g->h, NIC_RIG_MMIO + 0x10, 0x42 | clock | (bits >> 31) << 2);
+			else
+				outb(g->h, NIC_RIG_IO + 0x50,
+				     (uint8_t)(0x88 | clock << 2 | (bits >> 31) << 1));
+	if (c->mem == 0)
+		writel(g->h, NIC_RIG_MMIO + 0x10, 0x40);
+	else
+		outb(g->h, NIC_RIG_IO + 0x50, 0x80);
+}
+
 static void frames(struct fuzz_input *in)
 {
 	uint8_t how = fuzz_u8(in);
@@ -248,7 +276,12 @@ static void run_op(const struct card *c, struct fuzz_input *in)
 		g->net->h.link(g->net->h.ctx, fuzz_u8(in) & 3);
 		bus_unlock(&g->h->bus);
 		break;
-	case 14: nic_rig_enable(g, c->mem, c->io); break;
+	case 14:
+		if (fuzz_u8(in) & 3)
+			slow_parts(c, in);
+		else
+			nic_rig_enable(g, c->mem, c->io);
+		break;
 	default: edit_state(in);
 	}
 }

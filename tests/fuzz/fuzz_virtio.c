@@ -116,6 +116,26 @@ static void bring_up(struct fuzz_input *in)
 	bar_write(0x14, 1, 15);
 }
 
+struct piece {
+	uint64_t at;
+	uint32_t len;
+	bool write; /* by the device */
+};
+
+/* Piece @i of @n of what a device with a header takes: header, data for the device, room for the
+ * response, room for data. */
+static struct piece formed(struct fuzz_input *in, gpa_t data, unsigned i, unsigned n, bool out)
+{
+	unsigned answer = n == 2 ? 1 : n == 3 ? 1 + out : 2;
+	uint8_t sectors = fuzz_u8(in);
+
+	if (i == 0)
+		return (struct piece){data, g.fd->header, false};
+	if (i == answer)
+		return (struct piece){data + 0x400, 108 + (sectors & 0x83u), true};
+	return (struct piece){data + 0x1000 + 0x200 * i, 512u * (1 + (sectors & 15)), i > answer};
+}
+
 /* One request of up to four pieces on a queue; often well-formed enough to be taken. */
 static void make_request(struct fuzz_input *in)
 {
@@ -125,6 +145,10 @@ static void make_request(struct fuzz_input *in)
 	unsigned size = vq->live ? vq->a.size : 16, slot = fuzz_u8(in) % SLOTS;
 	gpa_t data = DATA + slot * 0x1000;
 
+	bool good = g.fd->header && (fuzz_u8(in) & 7);
+
+	if (good)
+		n = 2 + shape % 3;
 	g.fd->request(g.vd, q, g.h->ram->host + data, in);
 	for (unsigned i = 0; i < n; i++) {
 		bool packed = vq->live && vq->a.packed;
@@ -134,8 +158,15 @@ static void make_request(struct fuzz_input *in)
 		uint16_t flags = (i + 1 < n ? 1 : 0) | (shape >> (4 + i) & 1 ? 2 : 0);
 		uint32_t len = i ? fuzz_u16(in) : g.fd->header ? g.fd->header : 16;
 		uint64_t addr = i == 0 ? data : data + (fuzz_u8(in) << 4);
-		if (shape & 0x80 && i == n - 1)
+		if (good) {
+			struct piece p = formed(in, data, i, n, shape & 0x10);
+
+			addr = p.at;
+			len = p.len;
+			flags = (i + 1 < n ? 1 : 0) | (p.write ? 2 : 0);
+		} else if (shape & 0x80 && i == n - 1) {
 			len = 1 + (len & 3);
+		}
 		if (packed)
 			flags |= wrap ? 0x0080 : 0x8000;
 		st_le64(d, addr);

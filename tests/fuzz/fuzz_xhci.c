@@ -8,6 +8,7 @@
 #include "checked.h"
 #include "fuzz_virtio.h"
 #include "hostile.h"
+#include "usb_setup.h"
 #include "xhci_rig.h"
 
 #include "base/log.h"
@@ -82,6 +83,23 @@ static void transfer(struct fuzz_input *in)
 	writel(g->h, XR(0x2004), dci);
 }
 
+/* A request on endpoint 0. */
+static void control(struct fuzz_input *in)
+{
+	uint8_t setup[8], how = fuzz_u8(in);
+	bool to_host;
+
+	fuzz_setup(in, setup);
+	to_host = setup[0] & 0x80;
+	xr_trb(g, 1, ld_le64(setup), 8, 2 << 10 | 1 << 6);
+	if (setup[6])
+		xr_trb(g, 1, XR_DATA, setup[6], 3 << 10 | 1 << 2 | (to_host ? 1 << 16 : 0));
+	xr_trb(g, 1, 0, 0, 4 << 10 | 1 << 5 | (to_host && setup[6] ? 0 : 1 << 16));
+	if (g->ring[1] > XR_RING(1) + 0x1f00)
+		g->ring[1] = XR_RING(1);
+	writel(g->h, XR(0x2000 + 4 * (1 + (how >= 0xf0))), 1);
+}
+
 static void cbw(struct fuzz_input *in)
 {
 	static const uint8_t ops[] = {0x00, 0x03, 0x12, 0x1a, 0x1b, 0x25, 0x28, 0x2a, 0x2f,
@@ -118,7 +136,9 @@ static void set_up(struct fuzz_input *in)
 	input = NULL; /* nothing changes meanwhile */
 	writel(g->h, XR(0x40), 2);
 	xhci_rig_start(g);
-	if (xhci_rig_attach(g, 5) == 1 && (fuzz_u8(in) & 3) &&
+	uint8_t port = fuzz_u8(in);
+
+	if (xhci_rig_attach(g, port & 3 ? 5 : 1 + (port >> 2 & 1)) == 1 && (fuzz_u8(in) & 3) &&
 	    xhci_rig_control(g, 0, 9, 1, 0, 0) == 0) {
 		uint8_t *p = ram(g->h, XR_INPUT);
 
@@ -172,7 +192,8 @@ static void run_op(struct fuzz_input *in)
 	switch (fuzz_u8(in) & 15) {
 	case 0 ... 2: access_any(in); break;
 	case 3 ... 4: command(in); break;
-	case 5 ... 6: transfer(in); break;
+	case 5: control(in); break;
+	case 6: transfer(in); break;
 	case 7 ... 9: cbw(in); break;
 	case 10: set_up(in); break;
 	case 11 ... 12: disk_event(in); break;

@@ -475,6 +475,7 @@ static void test_state(void **state)
 {
 	struct rig *g = rig_new();
 	uint8_t r[10];
+	struct error err = {0};
 
 	(void)state;
 	harness_check_state_roundtrip(&g->fdc->dev);
@@ -492,6 +493,13 @@ static void test_state(void **state)
 	work(g);
 	assert_int_equal(get(g, r), 7);
 	assert_int_equal(r[0], 0);
+	/* an edited state: bytes of a command that nobody waits for */
+	bus_lock(&g->h->bus);
+	g->fdc->s.n_cmd = 5;
+	g->fdc->s.need = 0;
+	assert_int_equal(i82077_class.loaded(&g->fdc->dev, &err), 0);
+	assert_int_equal(g->fdc->s.n_cmd, 0);
+	bus_unlock(&g->h->bus);
 	/* another data rate while a sector is on its way */
 	dma(g, true, 512);
 	put(g, (uint8_t[]){0x46, 0, 9, 0, 1, 2, 18, 0x1b, 0xff}, 9);

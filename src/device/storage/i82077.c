@@ -614,7 +614,7 @@ static void leave_reset(struct i82077 *fdc)
 	if (fdc->s.config & CFG_NO_POLL)
 		return;
 	fdc->s.reset_sense = 4;
-	fdc->s.phase = I82077_IDLE;
+	fdc_to_idle(fdc);
 	fdc->s.due = (int64_t)(clock_now(fdc->dev.sv->clock) + RESET_NS);
 	vtimer_arm(&fdc->timer, (ns_t)fdc->s.due);
 }
@@ -804,8 +804,11 @@ static int i82077_loaded(struct dev *d, struct error *err)
 	struct i82077 *fdc = to_fdc(d);
 	struct i82077_regs *s = &fdc->s;
 	bool ids = s->phase == I82077_DATA && fdc_opcode(fdc) == C_FORMAT;
-	bool fits = !s->n_cmd || command_of(s->cmd[0]) >= 0 || s->phase == I82077_RESULT;
+	bool fits;
 
+	if (s->phase == I82077_IDLE)
+		fdc_to_idle(fdc); /* no bytes of a command or result are left over */
+	fits = !s->n_cmd || command_of(s->cmd[0]) >= 0 || s->phase == I82077_RESULT;
 	cancel_timers(fdc);
 	if (s->at_result > s->n_result ||
 	    (s->phase == I82077_RESULT && s->at_result == s->n_result) ||
