@@ -67,6 +67,9 @@ static void test_registers(void **state)
 	assert_int_equal(pci_bus_config_read(&g->bus, g->n->devfn, 8, 4), 0x01080201);
 	bus_unlock(&g->h->bus);
 	nvme_rig_start(g);
+	/* 3.1.5: page and entry sizes stay as they are while EN is 1 */
+	nvme_rig_write(g, 0x14, 4u << 20 | 6u << 16 | 15u << 7 | 1);
+	assert_int_equal(nvme_rig_read(g, 0x14), 4u << 20 | 6u << 16 | 1);
 	assert_int_equal(nvme_rig_read(g, 0x1c), 1);
 	harness_check_state_roundtrip(&g->n->dev);
 	/* NVMe 7.6.2: a normal shutdown flushes */

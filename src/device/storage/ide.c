@@ -357,7 +357,7 @@ static void write_done(struct ide_channel *ch)
 	if (s->dma)
 		s->left -= MIN(s->in_io, s->left);
 	s->in_io = 0;
-	s->buf_pos = s->buf_len = 0;
+	s->buf_pos = s->buf_len = s->drq_end = 0;
 	if (!s->left)
 		ide_end_ok(ch);
 	else if (s->dma)

@@ -508,6 +508,9 @@ static void write_cc(struct nvme *n, uint32_t val)
 		s->cc = val & ~CC_SHN;
 		return;
 	}
+	/* 3.1.5: page and queue entry sizes are changed while EN is 0 only */
+	if (old & CC_EN)
+		val = (old & ~CC_SHN) | (val & CC_SHN);
 	s->cc = val;
 	if ((val & CC_EN) && !(old & CC_EN))
 		enable(n);
@@ -793,6 +796,8 @@ static int nvme_loaded(struct dev *d, struct error *err)
 			return error_set(err, -EINVAL, "a command of a queue that isn't there");
 	if (s->lba_shift != 9 && s->lba_shift != 12)
 		return error_set(err, -EINVAL, "blocks of 2^%u bytes", s->lba_shift);
+	if ((s->csts & CSTS_RDY) && !(s->cc & CC_EN))
+		return error_set(err, -EINVAL, "ready without being enabled");
 	if ((s->cc >> 7 & 15) > MPS_MAX && (s->csts & CSTS_RDY))
 		return error_set(err, -EINVAL, "a page size that isn't offered");
 	s->cc &= CC_KNOWN;
