@@ -92,7 +92,7 @@ int parts_virtio_pci(struct machine *m, struct virtio_dev *vd, struct pci_bus *b
 		     struct dev **ret_transport, struct error *err) MUST_CHECK;
 /** parts_serial_of() - what the guest sees as serial number of disk @i. */
 void parts_serial_of(const struct machine *m, unsigned i, char *to, size_t size);
-/** parts_plug() - note what was there from the start and can go: SCSI and USB devices; see
+/** parts_plug() - note what was there from the start and can go: SCSI, Serial ATA, USB; see
  * struct machine_plug. */
 void parts_plug(struct machine *m, const char *id, enum machine_plug_how how, unsigned unit,
 		int disk, struct dev *part);

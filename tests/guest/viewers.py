@@ -69,7 +69,7 @@ def novnc(port, directory):
 
 
 def shot(desk):
-    """The desktop: (bytes a pixel, bytes a line, pixels: blue, green, red, perhaps one more)."""
+    """The desktop: (bytes a line, pixels: blue, green, red, perhaps one more)."""
     for _ in range(20): # it fails when a window goes while it looks
         done = subprocess.run(["xwd", "-silent", "-root"], env=desk.env, check=False,
                               stdout=subprocess.PIPE)
@@ -78,17 +78,21 @@ def shot(desk):
         time.sleep(0.3)
     data = done.stdout
     word = lambda n: int.from_bytes(data[4 * n:4 * n + 4], "big")
-    step, stride, data = word(11) // 8, word(12), bytearray(data[word(0) + 12 * word(19):])
-    # Where a window has another visual than the root, xwd packs pixels and says otherwise.
-    if step == 4 and any(data[3::4]):
-        step = 3
-    return step, stride, data
+    return word(12), bytearray(data[word(0) + 12 * word(19):])
 
 
 def find(desk, picture):
     """Where the guest's @picture is on the desktop: (x, y) or None."""
+    stride, data = shot(desk)
+    # Where a window has another visual than the root, xwd may pack pixels and say otherwise.
+    place = place_of(picture, 3, stride, data)
+    data[3::4] = bytes(len(data) // 4) # of no meaning, or opacity
+    return place or place_of(picture, 4, stride, data)
+
+
+def place_of(picture, step, stride, data):
+    """Likewise, with @step bytes a pixel."""
     w, h, rgb = picture
-    step, stride, data = shot(desk)
     want = bytearray(w * h * step)
     want[0::step], want[1::step], want[2::step] = rgb[2::3], rgb[1::3], rgb[0::3]
     lines = [bytes(want[i:i + w * step]) for i in range(0, len(want), w * step)]
