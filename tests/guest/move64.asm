@@ -129,6 +129,7 @@ in64:	mov ax, U_DS
 	call t_next_page
 	call t_often
 	call t_places
+	call t_frames
 	mov dword [cpl], 3
 	call t_in_turn
 	call t_spaces
@@ -711,6 +712,51 @@ t_places:
 	add edi, 4
 	cmp edi, PLACES + 0x10000
 	jb .same
+	ret
+
+; ---- stack frames on two of these pages: each of their words where it belongs ----
+
+t_frames:
+	mov [kernel_sp], rsp
+	mov rsi, 0x3200000000
+	mov r14d, 5
+.round:	mov r12d, 0x5300
+.next:	lea rsp, [rsi + r12]
+	mov eax, r12d
+	call frame
+	lea ecx, [r12 + r12 * 2]
+	cmp rax, rcx
+	CHECK e
+	lea ebx, [r12 - 208]
+	call place
+	lea ebx, [r12 - 208 + 96]
+	call place
+	lea ebx, [r12 - 208 + 192]
+	call place
+	sub r12d, 8
+	cmp r12d, 0x4e00
+	jae .next
+	dec r14d
+	jnz .round
+	mov rsp, [kernel_sp]
+	ret
+place:	mov edi, ebx
+	shr edi, 12
+	imul edi, edi, 7
+	and edi, 15
+	shl edi, 12
+	and ebx, 0xfff
+	cmp [rdi + rbx + PLACES], r12
+	CHECK e
+	ret
+frame:	sub rsp, 200
+	mov [rsp], rax
+	mov [rsp + 96], rax
+	mov [rsp + 192], rax
+	mov rax, [rsp]
+	add rax, [rsp + 96]
+	add rax, [rsp + 192]
+	add rsp, 200
 	ret
 
 ; ---- more pages of user code than anybody keeps count of; then INVLPG must still be seen ----

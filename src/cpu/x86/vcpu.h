@@ -123,6 +123,7 @@ struct x86_slot {
 	uint64_t host;  /* host address of the first byte */
 };
 enum {
+	X86_SLOTS_STACK = 8,   /* the first of the following: for extents of up to 64 bytes */
 	X86_SLOTS_SMALL = 256, /* of places in the code, for accesses of up to 8 bytes */
 	X86_SLOTS_BIG = 64,    /* the same for accesses of up to 64 bytes */
 	X86_SLOTS_HASH = 1024, /* found by page number: one table for either size */

@@ -67,13 +67,14 @@ static uint64_t put(struct x86_slots *t, unsigned n, gva_t lin, const struct x86
 	unsigned at = n % X86_SLOTS;
 	bool big = (at >= X86_SLOTS_SMALL && at < X86_SLOT_HASH_SMALL) ||
 		   (at >= X86_SLOT_HASH_BIG && at < X86_SLOT_SECOND);
+	unsigned kind = at < X86_SLOTS_STACK ? SLOT_STACK : big ? SLOT_BIG : SLOT_SMALL;
 	uint64_t skip = 0;
 
 	/* put_page_check() in mem.c wants less pages before this one than its table has slots */
 	if (at >= X86_SLOT_HASH_SMALL && (lin - r->base) >> MEM_PAGE_SHIFT > X86_SLOTS_HASH / 2)
 		skip = (lin - r->base) >> MEM_PAGE_SHIFT;
 	s->base = r->base + (skip << MEM_PAGE_SHIFT);
-	s->lim = r->len ? r->len - (skip << MEM_PAGE_SHIFT) - (big ? 63 : 7) : 0;
+	s->lim = r->len ? r->len - (skip << MEM_PAGE_SHIFT) - tr_room(kind) : 0;
 	s->delta = r->host - r->base;
 	s->host = r->host + (skip << MEM_PAGE_SHIFT);
 	t->high[n / X86_SLOTS & X86_SLOT_SUPER ? 1 : 0] |= r->len && r->base >> 32;

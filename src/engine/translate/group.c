@@ -15,7 +15,8 @@
  * not, the miss routine says so. What the group's accesses need then, the distance between host and
  * guest or the host address of the lowest byte, is kept in S2 while nothing else needs that, and in
  * vcpu.slots.group[]; they are the guest's instructions with nothing but perhaps a load before
- *them.
+ *them. Slots of the stack have a lim that leaves room for extents of 64 bytes; then S1 < lim is all
+ *there is to be looked at. (Room for 256 would send 6 % of all stack frames the long way.)
  *
  * Exactness. That an extent is in a slot says for each of its bytes what a check of its own would
  * have said; nothing is accessed and nothing faults by it. It stays true until slots are emptied,
@@ -279,13 +280,14 @@ size_t xlat_group_at(unsigned n)
 /* Compare the extent of @len bytes from address S1 on with @slot; jae to what is emitted next. */
 static void put_slot_check(struct emit *m, unsigned slot, unsigned len)
 {
+	bool more = len > 1 + tr_room(xlat_slot_kind(slot, SLOT_GROUP));
+
 	tr_gs(m, true, 0x2b, S1, xlat_slot_field(slot, offsetof(struct x86_slot, base)));
-	if (len > 8) {
+	if (more) {
 		tr_mem(m, true, 0x8d, S2, S1, NO_REG, 0, (int32_t)len - 8);
 		tr_rr(m, true, 0x09, S1, S2);
 	}
-	tr_gs(m, true, 0x3b, len > 8 ? S2 : S1,
-	      xlat_slot_field(slot, offsetof(struct x86_slot, lim)));
+	tr_gs(m, true, 0x3b, more ? S2 : S1, xlat_slot_field(slot, offsetof(struct x86_slot, lim)));
 	EMIT(m, 0x0f, 0x83); /* jae */
 	emit32(m, 0);
 }
@@ -313,7 +315,7 @@ static void put_check(struct xlat *x, struct group *g, const struct ea *a)
 	s = xlat_stub(x, STUB_GROUP);
 	s->slot = (uint16_t)(slot + 1);
 	s->by_page = by_page;
-	s->kind_of_slot = SLOT_GROUP;
+	s->kind_of_slot = by_page ? SLOT_GROUP : (uint8_t)xlat_slot_kind(slot, SLOT_GROUP);
 	s->size = (uint16_t)len;
 	s->write = g->write;
 	s->check = from;
@@ -375,9 +377,9 @@ static void load(struct xlat *x, struct group *g, unsigned reg)
 {
 	unsigned n = (unsigned)(g - x->group);
 
-	g->stored = true; /* slow paths come back to S1 and S2 as they are here */
 	if (reg == S2 ? x->s2_group == n + 1 : x->s1_group == n + 1)
 		return;
+	g->stored = true;
 	tr_gs(&x->m, true, 0x8b, reg, xlat_group_at(n));
 	if (reg == S2)
 		x->s2_group = (uint8_t)(n + 1);

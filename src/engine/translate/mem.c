@@ -98,7 +98,7 @@ bool xlat_disp_fits(const struct ea *a, int64_t more)
 
 /* Slots of each class: the stack, FS, GS, known addresses by page, everything else in turn. The
  * stack has several, by where the code is: a caller and what it calls are often on two pages. */
-enum { SLOT_STACK, STACK_SLOTS = 8, SLOT_FS = STACK_SLOTS, SLOT_GS, SLOT_KNOWN };
+enum { SLOT_FS = X86_SLOTS_STACK, SLOT_GS, SLOT_KNOWN };
 
 static unsigned slot_number(struct xlat *x, const struct ea *a, unsigned n)
 {
@@ -109,7 +109,7 @@ static unsigned slot_number(struct xlat *x, const struct ea *a, unsigned n)
 	if (a->seg == X86_FS || a->seg == X86_GS)
 		return a->seg == X86_FS ? SLOT_FS : SLOT_GS;
 	if (a->base == X86_RSP)
-		return SLOT_STACK + (unsigned)(x->b->rip >> 9 ^ x->b->rip >> 12) % STACK_SLOTS;
+		return (unsigned)(x->b->rip >> 9 ^ x->b->rip >> 12) % X86_SLOTS_STACK;
 	if (a->base == NO_REG && a->index == NO_REG) /* in a segment: its page as good as known */
 		return SLOT_KNOWN + (unsigned)((page * 0x9e3779b97f4a7c15ull) >> 32) % known;
 	if (r == NO_REG)
@@ -135,6 +135,19 @@ unsigned xlat_choose_slot(struct xlat *x, const struct ea *a, unsigned size, boo
 size_t xlat_slot_field(unsigned slot, size_t field)
 {
 	return offsetof(struct vcpu, slots.s) + slot * sizeof(struct x86_slot) + field;
+}
+
+unsigned xlat_slot_kind(unsigned slot, enum slot_kind kind)
+{
+	if (slot % X86_SLOTS >= X86_SLOTS_STACK)
+		return kind;
+	return kind == SLOT_GROUP ? SLOT_STACK_GROUP : SLOT_STACK;
+}
+
+/* The same found by page number. */
+static unsigned page_kind(unsigned kind)
+{
+	return kind == SLOT_STACK ? SLOT_SMALL : kind == SLOT_STACK_GROUP ? SLOT_GROUP : kind;
 }
 
 #define SLOT(x, f) xlat_slot_field((x)->slot, offsetof(struct x86_slot, f))
@@ -349,7 +362,9 @@ static bool put_access(struct xlat *x, const struct ea *a, unsigned size, bool w
 	s = xlat_stub(x, STUB_SLOW);
 	s->slot = (uint16_t)(x->slot + 1);
 	s->by_page = by_page;
-	s->kind_of_slot = size > 8 ? SLOT_BIG : SLOT_SMALL;
+	s->kind_of_slot = size > 8  ? SLOT_BIG
+			  : by_page ? SLOT_SMALL
+				    : (uint8_t)xlat_slot_kind(x->slot, SLOT_SMALL);
 	s->size = (uint16_t)size;
 	s->write = write;
 	s->check = from;
@@ -465,7 +480,7 @@ void xlat_try(struct xlat *x, const struct stub *s)
 			     .seg = s->ea.seg,
 			     .set = (uint8_t)set,
 			     .size = s->size,
-			     .kind = s->kind_of_slot,
+			     .kind = (uint8_t)page_kind(s->kind_of_slot),
 			     .write = s->write,
 			     .is64 = x->is64,
 			     .a16 = s->ea.a16,

@@ -86,7 +86,7 @@ static void put_crossing(struct emit *m)
 static void put_near_end(struct emit *m, enum slot_kind kind)
 {
 	unsigned other, below = 0;
-	int room = kind == SLOT_BIG ? 63 : 7;
+	int room = (int)tr_room(kind);
 
 	tr_gs(m, true, 0x89, RAX, spill_word(0));
 	EMIT(m, 0x41, 0x0f, 0xb6, 0xc3); /* movzx eax, r11b */
@@ -95,6 +95,10 @@ static void put_near_end(struct emit *m, enum slot_kind kind)
 	if (kind == SLOT_GROUP) { /* may begin before the range and end in it */
 		SLOT_AT(m, 0x3b, S1, lim);
 		below = jcc(m, CC_AE);
+	}
+	if (kind == SLOT_STACK_GROUP) { /* the same; it may begin behind lim */
+		tr_rr(m, true, 0x85, S1, S1);
+		below = jcc(m, CC_S);
 	}
 	SLOT_AT(m, 0x3b, RAX, lim);
 	other = jcc(m, CC_AE);
@@ -149,8 +153,8 @@ static void shifted(struct emit *m, unsigned dst, unsigned src, uint8_t by)
 	EMIT(m, 0xc1, (uint8_t)(0xe8 | dst), by);
 }
 
-/* The slot at S2 = the one number @from / 32 + ECX / 32 of all. Clobbers RAX and RDX. */
-static void put_copy(struct emit *m, unsigned set, size_t from)
+/* The slot at S2, of @kind, = the one number @from / 32 + ECX / 32 of all. Clobbers RAX and RDX. */
+static void put_copy(struct emit *m, enum slot_kind kind, unsigned set, size_t from)
 {
 	static const size_t field[] = {
 		offsetof(struct x86_slot, base), offsetof(struct x86_slot, lim),
@@ -160,6 +164,9 @@ static void put_copy(struct emit *m, unsigned set, size_t from)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(field); i++) {
 		slots_at(m, true, 0x8b, RDX, RCX, offsetof(struct vcpu, slots.s) + from + field[i]);
+		if (tr_is_stack(kind) && field[i] == offsetof(struct x86_slot, lim))
+			tr_mem(m, true, 0x8d, RDX, RDX, NO_REG, 0,
+			       (int32_t)tr_room(SLOT_SMALL) - (int32_t)tr_room(kind));
 		slot_at(m, 0x89, RDX, field[i]);
 	}
 	shifted(m, RAX, RCX, 5);
@@ -217,7 +224,7 @@ static void put_other(struct emit *m, enum slot_kind kind, unsigned set, bool ow
 	slots_at(m, true, 0x3b, RDX, RCX,
 		 offsetof(struct vcpu, slots.s) + from + offsetof(struct x86_slot, lim));
 	no[n++] = jcc(m, CC_AE);
-	if (kind == SLOT_GROUP) { /* its end, too, with the eight bytes that lim allows for */
+	if (kind != SLOT_SMALL && kind != SLOT_BIG) { /* its end, too; lim allows for 8 bytes */
 		tr_mem(m, true, 0x8d, RDX, RDX, RAX, 0, -7);
 		slots_at(m, true, 0x3b, RDX, RCX,
 			 offsetof(struct vcpu, slots.s) + from + offsetof(struct x86_slot, lim));
@@ -236,7 +243,7 @@ static void put_other(struct emit *m, enum slot_kind kind, unsigned set, bool ow
 		no[n++] = m->n;
 		to_here(m, counted);
 	}
-	put_copy(m, set, from);
+	put_copy(m, kind, set, from);
 	SLOT_AT(m, 0x2b, S1, base);
 	tr_gs(m, true, 0x8b, RAX, spill_word(0));
 	tr_gs(m, true, 0x8b, RCX, spill_word(1));
@@ -255,9 +262,9 @@ static void put_miss(struct emit *m, const struct vcpu *v, enum slot_kind kind, 
 	SLOT_AT(m, 0x03, S1, base);
 	if (own || kind != SLOT_BIG)
 		put_other(m, kind, set, own);
-	if (kind == SLOT_GROUP)
+	if (tr_is_group(kind))
 		put_crossing(m);
-	put_fill(m, v, (write ? TR_FILL_WRITE : 0) | (kind == SLOT_GROUP ? TR_FILL_GROUP : 0));
+	put_fill(m, v, (write ? TR_FILL_WRITE : 0) | (tr_is_group(kind) ? TR_FILL_GROUP : 0));
 }
 
 /*
@@ -296,6 +303,8 @@ void tr_slot_glue(struct translator *t, const struct interp_cpu *ic, struct emit
 				continue;
 			t->miss[kind][write][set] = t->map.rx + m->n;
 			put_miss(m, ic->v, kind, write, set, true);
+			if (tr_is_stack(kind))
+				continue;
 			t->miss_page[kind][write][set] = t->map.rx + m->n;
 			put_miss(m, ic->v, kind, write, set, false);
 		}

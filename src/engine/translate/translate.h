@@ -193,9 +193,24 @@ static inline unsigned tr_jump_slot(uint64_t rip)
 /* Routines of string instructions with REP; E and NE: REPE and REPNE. */
 enum tr_string_op { TR_MOVS, TR_STOS, TR_SCAS_E, TR_SCAS_NE, TR_CMPS_E, TR_CMPS_NE, TR_STRING_OPS };
 
-/* What a slot is looked at for: accesses of up to 8 bytes, of up to 64, extents of groups. */
-enum slot_kind { SLOT_SMALL, SLOT_BIG, SLOT_GROUP, SLOT_KINDS };
+/* What a slot is looked at for: accesses of up to 8 bytes, of up to 64, extents of groups; and the
+ * first and the last in a slot of the stack's, whose lim has room for what functions save. */
+enum slot_kind { SLOT_SMALL, SLOT_BIG, SLOT_GROUP, SLOT_STACK, SLOT_STACK_GROUP, SLOT_KINDS };
 #define GROUP_MOST 256u /* bytes of a group's extent */
+static inline bool tr_is_group(unsigned kind)
+{
+	return kind == SLOT_GROUP || kind == SLOT_STACK_GROUP;
+}
+static inline bool tr_is_stack(unsigned kind)
+{
+	return kind == SLOT_STACK || kind == SLOT_STACK_GROUP;
+}
+/** tr_room() - what x86_slot.lim is less than the range's length: extents of one byte more need one
+ * comparison. */
+static inline unsigned tr_room(unsigned kind)
+{
+	return tr_is_stack(kind) || kind == SLOT_BIG ? 63 : 7;
+}
 
 struct translator {
 	struct code_map map;

@@ -267,6 +267,9 @@ bool xlat_wants_page(const struct xlat *x, const struct ea *a);
 /** xlat_page_check() - the check of an extent of @size bytes from address S1 on by page number, up
  * to the rel32 of a miss; @hit: what follows it. */
 void xlat_page_check(struct xlat *x, unsigned set, unsigned size, enum tr_want want, bool hit);
+/** xlat_slot_kind() - what @kind is for slot @slot, by number over all sets, if that is the
+ * stack's. */
+unsigned xlat_slot_kind(unsigned slot, enum slot_kind kind);
 /** xlat_slot_field() - where vcpu has the field at @field of a slot. */
 size_t xlat_slot_field(unsigned slot, size_t field);
 /** xlat_page_index() - S2 = 32 times the number of the slot by page for address S1; EFLAGS are
