@@ -182,6 +182,64 @@ static void test_page_sizes(void **st)
 	box_free(b);
 }
 
+/*
+ * The short walk (x86_tlb_find()) says what the whole one says, or nothing; and it says something
+ * about every page of RAM whose entries have all bits set that the access would set.
+ */
+static void test_short_walk(void **st)
+{
+	struct box *b = box_new("max", 1);
+	uint64_t seed = 1;
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < 60000; i++) {
+		static const uint32_t accs[] = {R, W, X, R | U, W | U, X | U};
+		uint64_t r = seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+		int mode = (int)(r >> 60 & 3) % 3;
+		uint64_t low = (r >> 8 & 0x1df & ~0x80ull) | 1, pde = 0, pte = PAGE | low | 0x20;
+		uint32_t acc = accs[(r >> 40 & 0xff) % ARRAY_SIZE(accs)];
+		unsigned table = acc & U ? X86_TLB_USER : X86_TLB_SUPER;
+		const struct x86_tlb_entry *e;
+		struct x86_walk w = {0};
+		bool odd = (r >> 48 & 7) == 0;
+		int ok;
+
+		if (r >> 56 & 1)
+			pde = 0x800000 | low | 0xa0;
+		else if (r >> 57 & 1)
+			pde = (BOX_PT + 0x3000) | low | 0x20;
+		if (odd) /* reserved, address and ignored bits, not present, not accessed */
+			*(r >> 51 & 1 ? &pte : &pde) ^= BIT((r >> 20) % (mode == P32 ? 32 : 64));
+		map_page(b, mode, pde, pte);
+		for (unsigned k = 0; k < 3; k++) { /* accessed, in the tables above */
+			uint64_t at = BOX_PT + k * 0x1000 + (k == 2 ? (mode == P32 ? 4 : 16) : 0);
+
+			if (!odd && !(mode == PAE && k == 1))
+				put32(b, at, get32(b, at) | 0x20);
+		}
+		if (r >> 58 & 1)
+			b->v->s.cr4 |= X86_CR4_SMEP;
+		if (r >> 59 & 1)
+			b->v->s.cr0 &= ~(uint64_t)X86_CR0_WP;
+		b->v->s.rflags = 2;
+		ok = x86_walk(b->v, LIN, R, false, &w); /* finds the tables' run of RAM */
+		e = x86_tlb_find(b->v, table, LIN + 0x123, acc & 0xff);
+		ok = x86_walk(b->v, LIN + 0x123, acc & 0xff, acc & U, &w) == X86_OK;
+		if (e) {
+			found++;
+			assert_true(ok);
+			assert_int_equal(e->gpa & ~0xfffull, w.gpa & ~0xfffull);
+			assert_true(e->host == b->ram + (w.gpa & ~0xfffull));
+		} else if (!odd && ok && acc & W) { /* without D, or denied but for CR0.WP */
+			assert_true((pde & 0x80 ? pde : pte) & 0x40 ? !(low & 2) : 1);
+		} else if (!odd) {
+			assert_false(ok);
+		}
+	}
+	assert_true(found > 15000);
+	box_free(b);
+}
+
 static void test_no_paging_wraps(void **st)
 {
 	struct box *b = box_new("max", 1);
@@ -587,6 +645,7 @@ int main(void)
 		cmocka_unit_test(test_accessed_dirty),
 		cmocka_unit_test(test_read_then_write_sets_dirty),
 		cmocka_unit_test(test_page_sizes),
+		cmocka_unit_test(test_short_walk),
 		cmocka_unit_test(test_no_paging_wraps),
 		cmocka_unit_test(test_pdpte),
 		cmocka_unit_test(test_crossing),

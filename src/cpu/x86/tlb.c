@@ -668,44 +668,89 @@ struct x86_tlb_entry *x86_tlb_cached(struct vcpu *v, unsigned table, gva_t lin, 
 
 /* ---- the short page walk ---- */
 
-/* A 4-level walk to a leaf that needs no bit set and whose tables are in the RAM run used last. */
+/* A walk to a leaf that needs no bit set and whose tables are in the RAM run used last. */
 struct leaf {
-	const uint64_t *table; /* of 512 entries, one of which is the leaf */
+	const uint8_t *table; /* a page of entries, one of which is the leaf */
+	unsigned entry;       /* bytes of one: 4 or 8 */
 	uint64_t val;
 	unsigned shift;  /* of the page's size */
 	uint64_t rights; /* W and U of all levels; NX of any */
 };
 
-static bool leaf_find(const struct vcpu *v, gva_t lin, struct leaf *ret)
+static inline uint64_t leaf_entry(const struct leaf *l, unsigned i)
 {
-	const struct x86_tlb *t = v->tlb;
-	uint64_t frame = t->frame_mask, rsvd = BIT(52) - 1 - 0xfff - frame, at = v->s.cr3 & frame;
+	const void *p = l->table + i * l->entry;
+
+	return l->entry == 8 ? __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED)
+			     : __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
+}
+
+/* From the table at @at on, whose entries map 1 << @shift bytes each; @large: those that may be
+ * pages. */
+static inline bool leaf_walk(const struct x86_tlb *t, gva_t lin, uint64_t at, unsigned shift,
+			     uint64_t rsvd, uint64_t large, struct leaf *ret)
+{
+	unsigned bits = ret->entry == 8 ? 9 : 10;
 	uint64_t rights = PTE_W | PTE_U, e;
 
-	if (!plain(v) || !(v->s.efer & X86_EFER_LMA) || !x86_canonical(lin))
-		return false;
-	if (!(v->s.efer & X86_EFER_NXE))
-		rsvd |= PTE_NX;
-	for (unsigned shift = 39;; shift -= 9) {
+	for (;; shift -= bits) {
 		if (at - t->run.start >= t->run.len)
 			return false;
-		ret->table = (const uint64_t *)(const void *)(t->run.host + (at - t->run.start));
-		e = __atomic_load_n(&ret->table[lin >> shift & 511], __ATOMIC_RELAXED);
+		ret->table = t->run.host + (at - t->run.start);
+		e = leaf_entry(ret, lin >> shift & (BIT(bits) - 1));
 		if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || e & rsvd)
 			return false;
 		rights = (rights & e & (PTE_W | PTE_U)) | ((rights | e) & PTE_NX);
-		if (shift == 12 || e & PTE_PS) {
-			ret->shift = shift;
+		if (shift == 12)
+			break;
+		if (e & PTE_PS && large) {
+			if (!(large & BIT(shift)) || e & (BIT(shift) - BIT(13)))
+				return false; /* reserved bits; PSE-36 */
 			break;
 		}
-		at = e & frame;
+		at = e & t->frame_mask;
 	}
-	if (ret->shift == 39 || (ret->shift == 30 && !t->has_1g) ||
-	    (ret->shift != 12 && e & (BIT(ret->shift) - BIT(13))))
-		return false;
+	ret->shift = shift;
 	ret->val = e;
 	ret->rights = rights;
 	return true;
+}
+
+/* With 32-bit entries or PAE, outside long mode. */
+static bool leaf_find_32(const struct vcpu *v, gva_t lin, struct leaf *ret)
+{
+	const struct x86_tlb *t = v->tlb;
+	uint64_t rsvd = BIT(63) - 1 - 0xfff - t->frame_mask, pdpte = v->s.pdpte[lin >> 30 & 3];
+
+	if (!(v->s.cr0 & X86_CR0_PG) || lin >> 32)
+		return false;
+	if (!(v->s.cr4 & X86_CR4_PAE)) {
+		ret->entry = 4;
+		return leaf_walk(t, lin, v->s.cr3 & 0xfffff000, 22, 0,
+				 v->s.cr4 & X86_CR4_PSE ? BIT(22) : 0, ret);
+	}
+	if (!(v->s.efer & X86_EFER_NXE))
+		rsvd |= PTE_NX;
+	ret->entry = 8;
+	return pdpte & PTE_P && leaf_walk(t, lin, pdpte & t->frame_mask, 21, rsvd, BIT(21), ret);
+}
+
+static bool leaf_find(const struct vcpu *v, gva_t lin, struct leaf *ret)
+{
+	const struct x86_tlb *t = v->tlb;
+	uint64_t rsvd = BIT(52) - 1 - 0xfff - t->frame_mask;
+
+	if (!plain(v))
+		return false;
+	if (!(v->s.efer & X86_EFER_LMA))
+		return leaf_find_32(v, lin, ret);
+	if (!x86_canonical(lin))
+		return false;
+	if (!(v->s.efer & X86_EFER_NXE))
+		rsvd |= PTE_NX;
+	ret->entry = 8;
+	return leaf_walk(t, lin, v->s.cr3 & t->frame_mask, 39, rsvd,
+			 BIT(21) | (t->has_1g ? BIT(30) : 0), ret);
 }
 
 static gpa_t leaf_gpa(const struct vcpu *v, const struct leaf *l, gva_t lin)
@@ -782,8 +827,7 @@ static unsigned alike(const struct leaf *l, unsigned i, int step, uint64_t care,
 	for (;; n++) {
 		i += (unsigned)step;
 		want += step > 0 ? by : -by;
-		if (n == most || i > 511 ||
-		    (__atomic_load_n(&l->table[i], __ATOMIC_RELAXED) ^ want) & care)
+		if (n == most || i >= MEM_PAGE_SIZE / l->entry || (leaf_entry(l, i) ^ want) & care)
 			return n;
 	}
 }
@@ -801,7 +845,7 @@ static void neighbours(struct vcpu *v, const struct x86_tlb_entry *e, gva_t lin,
 	*before = e->before;
 	*after = e->after;
 	*large = e->before || e->after;
-	if (e->block != t->run.block || !leaf_find(v, lin, &l) || l.shift > 21 ||
+	if (e->block != t->run.block || !leaf_find(v, lin, &l) || l.shift > 22 ||
 	    PAGE(leaf_gpa(v, &l, lin)) != page)
 		return;
 	if (write) {
@@ -810,10 +854,16 @@ static void neighbours(struct vcpu *v, const struct x86_tlb_entry *e, gva_t lin,
 			return;
 	}
 	*large = l.shift > 12;
-	i = (unsigned)(lin >> l.shift & 511);
+	/* 32-bit kernels drop their ranges so often (INVLPG of each page they look into) that
+	 * looking further than a large page itself costs more than it saves */
+	if (!(v->s.efer & X86_EFER_LMA) && !(l.rights & PTE_U))
+		return;
+	i = (unsigned)(lin >> l.shift) & (MEM_PAGE_SIZE / l.entry - 1);
 	most = l.shift > 12 || lin >> 47 ? 511 : PIECES_USER;
-	lo = alike(&l, i, -1, care, most);
 	hi = alike(&l, i, 1, care, most);
+	if (!hi && most == PIECES_USER)
+		return; /* the newest of pages that come one by one: not a range for each */
+	lo = alike(&l, i, -1, care, most);
 	start = page & ~(BIT(l.shift) - 1);
 	end = start + ((hi + 1ull) << l.shift);
 	start -= (uint64_t)lo << l.shift;
