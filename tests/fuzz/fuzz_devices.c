@@ -49,6 +49,10 @@
 #include "hostile.h"
 #include "usb_setup.h"
 
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 enum {
 	RAM_BYTES = 1 << 20,
 	STEP_MAX_NS = 20000000,
@@ -809,17 +813,37 @@ static struct env *env_new(void)
 	return e;
 }
 
+/* Something to record, too: an eighth of a second of one channel, then silence. */
+static void open_audio(struct world *w)
+{
+	enum { FRAMES = 1000, HEAD = 44 };
+	uint8_t wave[HEAD + FRAMES] = "RIFF\0\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0";
+	int fd = memfd_create("wave", MFD_CLOEXEC);
+	struct error err = {0};
+	char spec[64];
+
+	st_le32(wave + 24, 8000);
+	st_le16(wave + 34, 8);
+	memcpy(wave + 36, "data", 4);
+	st_le32(wave + 40, FRAMES);
+	for (unsigned i = 0; i < FRAMES; i++)
+		wave[HEAD + i] = (uint8_t)(i * 37);
+	check(fd >= 0 && write(fd, wave, sizeof(wave)) == (ssize_t)sizeof(wave));
+	snprintf(spec, sizeof(spec), "wav:/dev/null,in=wav:/proc/self/fd/%d", fd);
+	check(audio_open(w->sv.clock, spec, &w->audio, &err) == 0);
+	close(fd);
+}
+
 static struct world *world_new(struct env *env, const struct target *t)
 {
 	struct world *w = xnew(struct world);
-	struct error err = {0};
 
 	w->env = env;
 	w->target = t;
 	w->sv = (struct dev_services){.bus = &env->bus, .clock = clock_new(NULL), .mem = env->mem};
 	clock_set_wall_base(w->sv.clock, 1700000000ull * NS_PER_SEC);
 	clock_start(w->sv.clock);
-	check(audio_open(w->sv.clock, "wav:/dev/null", &w->audio, &err) == 0);
+	open_audio(w);
 	w->dev = device_new(w);
 	return w;
 }
