@@ -42,6 +42,9 @@ struct aio_ops {
 	const char *name;
 	void (*submit)(struct aio *aio, struct block_req *req);
 	void (*poll)(struct aio *aio); /* deliver a bounded number of completions */
+	/* May be NULL. Between a call with @on and one without, which delivers what has ended, an
+	 * engine may leave signals out. */
+	void (*gather)(struct aio *aio, bool on);
 	void (*free)(struct aio *aio);
 };
 
@@ -70,6 +73,12 @@ static inline void aio_submit(struct aio *aio, struct block_req *req)
 static inline void aio_poll(struct aio *aio)
 {
 	aio->ops->poll(aio);
+}
+
+static inline void aio_gather(struct aio *aio, bool on)
+{
+	if (aio->ops->gather)
+		aio->ops->gather(aio, on);
 }
 
 static inline void aio_free(struct aio *aio)

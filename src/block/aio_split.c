@@ -35,6 +35,11 @@ static void split_poll(struct aio *aio)
 	aio_poll(s->threads);
 }
 
+static void split_gather(struct aio *aio, bool on)
+{
+	aio_gather(CONTAINER_OF(aio, struct aio_split, aio)->uring, on);
+}
+
 static void split_free(struct aio *aio)
 {
 	struct aio_split *s = CONTAINER_OF(aio, struct aio_split, aio);
@@ -48,6 +53,7 @@ static const struct aio_ops split_ops = {
 	.name = "io_uring, writes by threads",
 	.submit = split_submit,
 	.poll = split_poll,
+	.gather = split_gather,
 	.free = split_free,
 };
 

@@ -284,8 +284,21 @@ void block_submit(struct block *b, struct block_req *req)
 		dispatch(b, req);
 }
 
+void block_gather(struct block *b)
+{
+	if (!b->shim) /* a script decides when things end */
+		aio_gather(b->aio, true);
+}
+
+void block_gathered(struct block *b)
+{
+	if (!b->shim)
+		aio_gather(b->aio, false);
+}
+
 void block_drain(struct block *b)
 {
+	block_gathered(b); /* waits for signals */
 	for (;;) {
 		struct pollfd pfd = {.fd = b->event_fd, .events = POLLIN};
 

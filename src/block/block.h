@@ -68,6 +68,15 @@ int block_open(struct loop *loop, const struct block_options *opt, struct block 
 void block_close(struct block *b);
 /** block_submit() - start a request; done() is called exactly once, never before return. */
 void block_submit(struct block *b, struct block_req *req);
+/**
+ * block_gather() - a device is about to submit several requests
+ * block_gathered() - it has: what has ended by now may be done at once, without a turn of the loop
+ *
+ * done() may be called from block_gathered(), in any order and also for older requests; not for all
+ * kinds of images. Does not nest; block_drain() in between ends it.
+ */
+void block_gather(struct block *b);
+void block_gathered(struct block *b);
 /** block_drain() - wait until nothing is in flight (parked ENOSPC requests stay parked). */
 void block_drain(struct block *b);
 /** block_set_enospc() - @fn is called once when requests get parked for lack of host space. */

@@ -97,6 +97,16 @@ void block_submit(struct block *b, struct block_req *req)
 	b->n_queued++;
 }
 
+void block_gather(struct block *b)
+{
+	(void)b;
+}
+
+void block_gathered(struct block *b)
+{
+	(void)b;
+}
+
 void block_drain(struct block *b)
 {
 	while (fake_block_run(b, 1, false))

@@ -528,6 +528,42 @@ static void test_many_requests(void **state)
 	free(ops);
 }
 
+/*
+ * Requests submitted together: each ends once, in block_gathered() or a turn of the loop later,
+ * some submitted before among them; and a drain in between waits for them, too.
+ */
+static void test_gather(void **state)
+{
+	enum { N = 100 };
+	struct fixture *f = *state;
+	struct block *b = open_image(f, NULL);
+	struct op ops[N], before;
+	static uint8_t buf[N][4096], byte[4096];
+	struct iovec iov[N], one = {byte, sizeof(byte)};
+
+	for (unsigned round = 0; round < 50; round++) {
+		memset(byte, (int)round + 1, sizeof(byte));
+		submit(b, &before, BLOCK_WRITE, 0, sizeof(byte), &one, 1, false);
+		block_gather(b);
+		for (unsigned i = 0; i < N; i++) {
+			iov[i] = (struct iovec){buf[i], 4096};
+			submit(b, &ops[i], i % 10 == 3 ? BLOCK_WRITE : BLOCK_READ, (i + 1) * 4096,
+			       4096, &iov[i], 1, i == 13);
+		}
+		if (round % 5 == 4)
+			block_drain(b);
+		block_gathered(b);
+		wait_op(f, &before);
+		for (unsigned i = 0; i < N; i++) {
+			wait_op(f, &ops[i]);
+			assert_int_equal(ops[i].result, 0);
+		}
+		assert_int_equal(run(f, b, BLOCK_READ, 0, buf[0], 4096, false), 0);
+		assert_memory_equal(buf[0], byte, sizeof(byte));
+	}
+	block_close(b);
+}
+
 static void test_truncated_live(void **state)
 {
 	struct fixture *f = *state;
@@ -585,6 +621,7 @@ int main(void)
 		BOTH(test_read_only),
 		BOTH(test_many_iovecs),
 		BOTH(test_many_requests),
+		BOTH(test_gather),
 		BOTH(test_truncated_live),
 		BOTH(test_discard_frees),
 	};

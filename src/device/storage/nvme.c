@@ -547,7 +547,9 @@ static void doorbell(struct nvme *n, uint32_t off, uint32_t val)
 	}
 	if (!(k & 1)) {
 		n->s.sq[q].tail = (uint16_t)val;
+		block_gather(n->block);
 		run_queue(n, q, &budget);
+		block_gathered(n->block);
 		return;
 	}
 	n->s.cq[q].head = (uint16_t)val;

@@ -97,7 +97,8 @@ static void complete(struct virtio_blk_req *req, uint8_t status)
 	req->e = NULL;
 	/* The status is the last byte, so all of the writable part counts as written. */
 	vq_push(e, e->wr_len);
-	virtio_signal(&blk->vd, req->queue);
+	if (!blk->gathering)
+		virtio_signal(&blk->vd, req->queue);
 }
 
 static void submit_seg(struct virtio_blk_req *req)
@@ -238,10 +239,19 @@ static void start(struct virtio_blk *blk, unsigned queue, struct vq_elem *e)
 
 static void queue_run(struct virtio_dev *vd, unsigned n)
 {
+	struct virtio_blk *blk = to_blk(vd);
 	struct vq_elem *e;
 
+	block_gather(blk->block);
 	while ((e = vq_pop(&vd->q[n])))
-		start(to_blk(vd), n, e);
+		start(blk, n, e);
+	/* One notification for all that end here; that of queue @n is the caller's. */
+	blk->gathering = true;
+	block_gathered(blk->block);
+	blk->gathering = false;
+	for (unsigned i = 0; i < blk->n_queues; i++)
+		if (i != n)
+			virtio_signal(vd, i);
 }
 
 static void restore(struct virtio_dev *vd, unsigned n, struct vq_elem *e)

@@ -46,6 +46,7 @@ struct virtio_blk {
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	/* private */
 	struct virtio_blk_req *req[VIRTIO_BLK_QUEUES_MAX]; /* [VQ_SIZE_MAX] each, owned */
+	bool gathering; /* requests end inside queue_run(), which tells the driver of them */
 };
 
 extern const struct dev_class virtio_blk_class;
