@@ -552,6 +552,9 @@ static bool translate_rest(struct vcpu *v, const struct tr_block *tb, const stru
 	memcpy(x.part, parts->part, parts->n * sizeof(x.part[0]));
 	memcpy(x.first, parts->first, parts->n + 1);
 	x.ungrouped = true;
+	/* the extent is on two pages, which is mostly because the stack's frame is: they would
+	 * displace each other in a slot of its own */
+	x.stack_pages = true;
 	x.m_ok = true;
 	x.vec = r->vec;
 	x.i = r->insn;
