@@ -799,6 +799,18 @@ static void i82077_resume(struct dev *d)
 		fdc_submit(fdc, fdc->s.writing ? BLOCK_WRITE : BLOCK_READ);
 }
 
+/* In the execution phase the direction is the command's; READ ID has none. */
+static bool direction_fits(const struct i82077 *fdc)
+{
+	const struct i82077_regs *s = &fdc->s;
+	uint8_t op = fdc_opcode(fdc);
+
+	if ((s->phase != I82077_WAIT && s->phase != I82077_IO && s->phase != I82077_DATA) ||
+	    op == C_READ_ID)
+		return true;
+	return s->writing == fdc_is_write(op);
+}
+
 static int i82077_loaded(struct dev *d, struct error *err)
 {
 	struct i82077 *fdc = to_fdc(d);
@@ -816,6 +828,9 @@ static int i82077_loaded(struct dev *d, struct error *err)
 		return error_set(err, -EINVAL,
 				 "diskette command of %u of %u bytes, result %u of %u", s->n_cmd,
 				 s->need, s->at_result, s->n_result);
+	if (!direction_fits(fdc))
+		return error_set(err, -EINVAL, "diskette command %02x in the wrong direction",
+				 s->cmd[0]);
 	if (ids && fdc_by_dma(fdc))
 		return error_set(err, -EINVAL, "formatting by DMA in the wrong phase");
 	if ((s->phase == I82077_IO || s->phase == I82077_DATA) && !ids && !fdc_on_medium(fdc))
