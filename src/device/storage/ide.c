@@ -187,6 +187,10 @@ static void dma_buffer(struct ide_channel *ch)
 
 static void submit(struct ide_channel *ch, enum block_op op, uint64_t off, uint64_t len, int niov)
 {
+	if (!ide_active_drive(ch)->block) { /* the medium has gone meanwhile */
+		ide_abort(ch);
+		return;
+	}
 	ch->s->phase = IDE_IO;
 	ide_active(ch)->status = ATA_BSY;
 	ch->in_flight = true;
@@ -735,7 +739,8 @@ void ide_channel_reset(struct ide_channel *ch)
 static void give_up_disc(struct ide_channel *ch, unsigned n)
 {
 	ide_channel_drain(ch);
-	if (ch->s->active == n && ch->s->phase != IDE_IDLE && ch->s->op == IDE_OP_READ)
+	if (ch->s->active == n && ch->s->phase != IDE_IDLE &&
+	    (ch->s->op == IDE_OP_READ || ch->s->op == IDE_OP_FLUSH))
 		atapi_end(ch, SCSI_KEY_NOT_READY, SCSI_ASC_NO_MEDIUM, 0);
 }
 
@@ -775,6 +780,13 @@ void ide_channel_resume(struct ide_channel *ch)
 		ide_start_io(ch);
 }
 
+/* What DMA moves: sectors, and the contents of buf. */
+static bool moves_by_dma(uint8_t op)
+{
+	return op == IDE_OP_READ || op == IDE_OP_WRITE || op == IDE_OP_REPLY ||
+	       op == IDE_OP_PARAMS || op == IDE_OP_TRIM;
+}
+
 int ide_channel_loaded(struct ide_channel *ch, struct error *err)
 {
 	struct ide_channel_regs *s = ch->s;
@@ -794,6 +806,8 @@ int ide_channel_loaded(struct ide_channel *ch, struct error *err)
 	    (!dr->present || s->op == IDE_OP_NONE || (rw && !dr->block) ||
 	     (s->op == IDE_OP_FLUSH && !dr->block) || (s->op == IDE_OP_TRIM && dr->cdrom)))
 		return error_set(err, -EINVAL, "a transfer without a drive for it");
+	if (s->phase == IDE_DMA && !moves_by_dma(s->op))
+		return error_set(err, -EINVAL, "DMA for an operation that has none");
 	if (!dr->cdrom && s->phase != IDE_IDLE &&
 	    (s->command == CMD_PACKET || s->op == IDE_OP_PACKET || s->op == IDE_OP_PARAMS))
 		return error_set(err, -EINVAL, "a packet command of a disk");
