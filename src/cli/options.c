@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/bits.h"
 #include "cli/cli.h"
@@ -197,17 +199,53 @@ int cli_next(struct cli_args *a)
 	return next_short(a);
 }
 
+/* Columns that help is set in: the terminal's, within reason. */
+static unsigned help_width(void)
+{
+	struct winsize w;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) < 0 || !w.ws_col)
+		return 100;
+	return MAX(60u, MIN(w.ws_col, 120u));
+}
+
+/* @text from column @at on, its further lines indented as much, no word beyond column @width. */
+static void print_wrapped(const char *text, unsigned at, unsigned width)
+{
+	unsigned column = at;
+
+	for (const char *s = text; *s;) {
+		int n = (int)strcspn(s, " ");
+
+		if (column > at && column + 1 + (unsigned)n > width) {
+			printf("\n%*s", (int)at, "");
+			column = at;
+		}
+		column += (unsigned)printf("%s%.*s", column > at ? " " : "", n, s);
+		s += n;
+		s += strspn(s, " ");
+	}
+	putchar('\n');
+}
+
 void cli_help(const struct cli_command *cmd)
 {
+	enum { TEXT = 35 };
+	unsigned width = help_width();
+
 	printf("usage: bothy %s %s\n\n%s\n\noptions:\n", cmd->name, cmd->usage, cmd->summary);
 	for (const struct cli_option *o = cmd->options; o->name; o++) {
-		char left[48], letter[5] = "    ";
+		char letter[5] = "    ";
+		int n;
 
 		if (o->letter)
 			snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-		snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->arg ? " " : "",
-			 o->arg ? o->arg : "");
-		printf("  %-32s %s\n", left, o->help);
+		n = printf("  %s--%s%s%s", letter, o->name, o->arg ? " " : "",
+			   o->arg ? o->arg : "");
+		if (n >= TEXT)
+			n = printf("\n") - 1;
+		printf("%*s", TEXT - n, "");
+		print_wrapped(o->help, TEXT, width);
 	}
 }
 
