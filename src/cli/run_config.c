@@ -37,6 +37,7 @@ enum {
 	O_PUBLISH,
 	O_MACHINE,
 	O_ENGINE,
+	O_ENGINE_MEMORY,
 	O_CPU,
 	O_SERIAL,
 	O_CONSOLE,
@@ -84,6 +85,7 @@ static const struct cli_option options[O_COUNT + 1] = {
 	[O_PUBLISH]    = {"publish", 'p', "[ADDR:]HOST:GUEST[/udp]", "forward a host port (127.0.0.1) to the guest; nat only"},
 	[O_MACHINE]    = {"machine", 0, "KIND", "pc (default), q35 or microvm"},
 	[O_ENGINE]     = {"engine", 0, "NAME", "auto (default: the fastest usable), or one that 'bothy doctor' lists"},
+	[O_ENGINE_MEMORY] = {"engine-memory", 0, "SIZE", "memory for decoded and translated code of all processors; default by guest memory and at most 768M"},
 	[O_CPU]        = {"cpu", 0, "MODEL", "CPU model the guest sees; default max"},
 	[O_SERIAL]     = {"serial", 0, "WHERE", "first serial port: stdio (default), file:PATH, pty, unix:PATH, null; again: second"},
 	[O_CONSOLE]    = {"console", 0, "WHERE", "virtio console, likewise; may be repeated"},
@@ -467,6 +469,15 @@ static int set_number(struct run_config *rc, int option, const char *value)
 		rc->vm.ram_size = align_up(v, MIB);
 		return 0;
 	}
+	if (option == O_ENGINE_MEMORY) {
+		if (cli_parse_size(value, &v) < 0 || v < ENGINE_MEMORY_LEAST || v > MACHINE_RAM_MAX)
+			return cli_die(EXIT_USAGE,
+				       "engine memory '%s': write e.g. 256M, at least %lluM for "
+				       "each processor",
+				       value, ENGINE_MEMORY_LEAST / MIB);
+		rc->vm.engine_memory = align_up(v, MIB);
+		return 0;
+	}
 	if (cli_parse_uint(value, 1, MACHINE_CPUS_MAX, &v) < 0)
 		return cli_die(EXIT_USAGE, "number of CPUs '%s': use 1 to %u", value,
 			       MACHINE_CPUS_MAX);
@@ -659,6 +670,7 @@ static int set_option(struct run_config *rc, int option, const char *value)
 	case O_CDROM: return add_disk(rc, value, MACHINE_DISK_CDROM);
 	case O_FLOPPY: return add_disk(rc, value, MACHINE_DISK_FLOPPY);
 	case O_MEMORY:
+	case O_ENGINE_MEMORY:
 	case O_CPUS: return set_number(rc, option, value);
 	case O_NET: return set_net(rc, value);
 	case O_PUBLISH: return add_forward(rc, value);
@@ -864,6 +876,12 @@ static int settle(struct run_config *rc)
 		c->ram_size = c->deterministic ? 512 * MIB : default_memory();
 	if (!c->engine)
 		c->engine = "auto";
+	if (c->engine_memory && c->engine_memory < c->n_cpus * ENGINE_MEMORY_LEAST)
+		return cli_die(EXIT_USAGE,
+			       "--engine-memory %lluM is too little for %u processors: %lluM at "
+			       "least, or fewer (-c)",
+			       (unsigned long long)(c->engine_memory / MIB), c->n_cpus,
+			       (unsigned long long)(c->n_cpus * ENGINE_MEMORY_LEAST / MIB));
 	if ((c->record || c->replay) && !c->deterministic)
 		return cli_die(EXIT_USAGE, "--record and --replay need --deterministic");
 	if (settle_usb(c) || settle_tpm(rc))

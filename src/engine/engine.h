@@ -19,6 +19,9 @@ struct engine_caps {
 	unsigned speed;   /* rank: higher is faster */
 };
 
+/* Bytes for each vCPU that engine_vm.memory has to have. */
+#define ENGINE_MEMORY_LEAST (20 * MIB)
+
 struct engine_vm {
 	const struct engine_ops *ops;
 	struct mem_space *mem; /* borrowed */
@@ -26,6 +29,7 @@ struct engine_vm {
 	struct cpu_set *cpus;  /* borrowed */
 	struct mem_listener listener;
 	void *engine;           /* the engine's own per-VM data */
+	uint64_t memory;        /* bytes for decoded blocks and translated code; 0: by guest RAM */
 	bool translate_at_once; /* tests: translate each block when it is first entered */
 	bool exact; /* blocks return to the run loop, instructions are counted there: insn_limit */
 	unsigned compare_every; /* lockstep: after its first runs, compare each n-th of a block */

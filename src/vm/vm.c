@@ -449,6 +449,7 @@ static int build_cpus(struct vm *vm, const struct vm_config *cfg, struct error *
 	vm->cpus.smm = vm->efi_smm;
 	vm->engine = (struct engine_vm){.ops = ops,
 					.compare_every = engine_number(cfg->engine),
+					.memory = cfg->engine_memory,
 					.exact = cfg->deterministic,
 					.mem = vm->mem,
 					.bus = &vm->bus,

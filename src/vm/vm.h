@@ -48,6 +48,7 @@ struct vm_config {
 	uint64_t ram_size;
 	unsigned n_cpus;
 	const char *engine;                   /* "auto", "interp", ... */
+	uint64_t engine_memory;               /* engine_vm.memory */
 	const char *cpu;                      /* CPU model; NULL = "max" */
 	const char *kernel, *initrd, *append; /* kernel NULL: firmware must be set */
 	const char

@@ -5,7 +5,8 @@ The memory map of a running VM.
 
   maps.py BOTHY wx boot             no mapping is writable and executable: a boot of Debian's kernel
   maps.py BOTHY wx IMAGE [ROUNDS]   the same while the guest rewrites its code (generate.asm)
-  maps.py BOTHY bound IMAGE [MEMORY [ROUNDS]]  code cache and memory of a guest that generates code
+  maps.py BOTHY bound IMAGE [MEMORY [ROUNDS [CPUS [ENGINE_MEMORY]]]]  code cache and memory of a guest
+                                    that generates code on all processors
 
 wx reads the map again and again, of all processes of the VM, and wants to have seen what is written
 and what is executed of the code cache, so that an engine without one does not pass. Sampling cannot
@@ -20,6 +21,7 @@ import time
 from guest import Failed, Guest, check, children, images, main, pss
 
 OVERHEAD_MIB = 24.0 # beyond guest RAM and code cache; blocks of larger guests are on top of it
+CPU_MIB = 12.0      # each further vCPU: thunks and tables
 
 
 class Watch(threading.Thread):
@@ -75,12 +77,22 @@ def wx(bothy, what, rounds="6"):
           any("w" in r for r in watch.seen) and any("x" in r for r in watch.seen))
 
 
-def bound(bothy, image, memory="128", rounds="120"):
-    pool = int(memory) / (16 if int(memory) <= 256 else 4) # of blocks: interp.c
-    cache = max(64, min(256, int(memory) / 4))             # translate.c
-    limit = OVERHEAD_MIB + (0 if pool <= 8 else pool)
+def budget(ram, cpus, given):
+    """MiB of code, thunks among it, and of decoded blocks of all vCPUs: engine/interp/budget.c"""
+    code = max(64, min(256, ram / 4))
+    blocks = max(8, min(512, ram / 16 if ram <= 256 else ram * 3 / 8 if ram <= 512 else ram / 2))
+    if given:
+        code = max(16, -(-given // 6) * 2)
+        blocks = given - code
+    return max(code, 16 * cpus) + 4 * cpus, max(blocks, 4 * cpus)
+
+
+def bound(bothy, image, memory="128", rounds="120", cpus="1", given="0"):
+    cache, pool = budget(int(memory), int(cpus), int(given))
+    limit = OVERHEAD_MIB + CPU_MIB * (int(cpus) - 1) + (0 if pool <= 8 else pool)
+    options = ["--engine-memory", f"{given}M"] if given != "0" else []
     with Guest(bothy, "--kernel", image, "-m", f"{memory}M", "--machine", "microvm", "--net", "none",
-               "--debug-exit", "--append", rounds) as g:
+               "-c", cpus, "--debug-exit", *options, "--append", rounds) as g:
         most = own = samples = 0
         while g.process.poll() is None:
             try:
@@ -95,7 +107,7 @@ def bound(bothy, image, memory="128", rounds="120"):
         status = g.wait(60)
         made = sum(text == "round" for _, text in g.lines)
     check(f"{made} rounds of 20,000 functions, all right (status {status})", status == 33)
-    check(f"-m {memory}M: code cache at most {most:.1f} MiB (want {cache:.0f}), in {samples} "
+    check(f"-m {memory}M -c {cpus}: code cache at most {most:.1f} MiB (want {cache:.0f}), in {samples} "
           "samples", 1 < most <= cache)
     check(f"the process beyond guest RAM and code cache: at most {own:.1f} MiB (want {limit:.0f})",
           own <= limit)

@@ -47,6 +47,15 @@ void code_map_join(const struct code_map *c, size_t at)
 	(void)madvise(c->rw + at, CODE_MAP_PIECE, MADV_COLLAPSE);
 }
 
+void code_map_drop(const struct code_map *c, size_t from, size_t to)
+{
+	if (to <= from)
+		return;
+	/* where the host does not let go of it, nothing old may run */
+	if (madvise(c->rw + from, to - from, MADV_REMOVE) < 0)
+		memset(c->rw + from, 0xcc, to - from);
+}
+
 int code_map_init(struct code_map *c, size_t size, struct error *err)
 {
 	int fd = memfd_create("code", MFD_CLOEXEC), r = 0;

@@ -24,6 +24,9 @@ int code_map_init(struct code_map *c, size_t size, struct error *err) MUST_CHECK
  */
 void code_map_join(const struct code_map *c, size_t at);
 #define CODE_MAP_PIECE (2 * MIB)
+/** code_map_drop() - give the pieces of [@from, @to), multiples of CODE_MAP_PIECE, back to the
+ * host: they read as zero. */
+void code_map_drop(const struct code_map *c, size_t from, size_t to);
 void code_map_done(struct code_map *c);
 
 #endif

@@ -31,7 +31,8 @@
  * the byte is cleared.
  *
  * Memory: a pool and the thunk arena, both bounded; when either is full everything is dropped
- * (block_flush_all), which happens only here, that is, never below a running block.
+ * (block_flush_all), never below a running block: only here, and at the start of run().
+ * How much of the pool may be used says the VM's budget (budget.c).
  */
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -57,9 +58,22 @@ void block_flush_all(struct interp_cpu *ic)
 	if (ic->hooks)
 		ic->hooks->flush(ic->v);
 	/* back to the host: what filled it once need not do so again */
-	(void)madvise(ic->pool, ic->pool_size, MADV_DONTNEED);
+	(void)madvise(ic->pool, ic->pool_taken, MADV_DONTNEED);
+	ic->pool_taken = BUDGET_PIECE;
+	budget_give_back(&ic->ivm->budget[BUDGET_BLOCKS], &ic->share[BUDGET_BLOCKS], BUDGET_PIECE);
 	ic->flush_wanted = false;
 	ic->flushed++;
+}
+
+bool block_pool_room(struct interp_cpu *ic, size_t size)
+{
+	while (UNLIKELY(ic->pool_used + size > ic->pool_taken)) {
+		if (ic->pool_taken + BUDGET_PIECE > ic->pool_size ||
+		    !interp_take(ic, BUDGET_BLOCKS, BUDGET_PIECE))
+			return false;
+		ic->pool_taken += BUDGET_PIECE;
+	}
+	return true;
 }
 
 void *block_pool_alloc(struct interp_cpu *ic, size_t size)
@@ -67,7 +81,7 @@ void *block_pool_alloc(struct interp_cpu *ic, size_t size)
 	void *p = ic->pool + ic->pool_used;
 
 	size = align_up(size, 16);
-	if (ic->pool_used + size > ic->pool_size)
+	if (!block_pool_room(ic, size))
 		return NULL;
 	ic->pool_used += size;
 	return p;
@@ -345,7 +359,7 @@ static struct block *commit(struct vcpu *v, const struct draft *d, uint64_t rip,
 	struct block *b;
 	uint64_t end = rip + d->n_bytes;
 
-	check(ic->pool_used + size <= ic->pool_size);
+	check(ic->pool_used + size <= ic->pool_taken);
 	b = (struct block *)(ic->pool + ic->pool_used);
 	ic->pool_used += align_up(size, 16);
 	*b = (struct block){.rip = rip,
@@ -531,7 +545,7 @@ static struct block *build(struct vcpu *v, const struct x86_tlb_entry *e, uint64
 	size_t used;
 
 	for (unsigned tries = 0;; tries++) {
-		if (ic->pool_used + BLOCK_ROOM > ic->pool_size || (tries && d->full))
+		if (!block_pool_room(ic, BLOCK_ROOM) || (tries && d->full))
 			block_flush_all(ic);
 		check(tries < 64 || !d->full);
 		draft_block(v, d, e->host + off, 4096 - off, rip, key);
@@ -630,7 +644,7 @@ struct block *block_beside(struct vcpu *v, const struct block *from, uint64_t ri
 		if (b->rip == rip && b->key == from->key && b->page == from->page &&
 		    !(b->flags & (BLOCK_SINGLE | BLOCK_TWO_PAGES)) && block_valid(b))
 			return b;
-	if (!may_build || ic->pool_used + 3 * BLOCK_ROOM > ic->pool_size)
+	if (!may_build || !block_pool_room(ic, 3 * BLOCK_ROOM))
 		return NULL;
 	e = x86_fetch_page(v, rip, &mmio);
 	if (!e || e->host != from->page)
@@ -671,7 +685,7 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 			*ret_r = X86_FAULT;
 			return NULL;
 		}
-		if (ic->pool_used + BLOCK_ROOM > ic->pool_size)
+		if (!block_pool_room(ic, BLOCK_ROOM))
 			block_flush_all(ic);
 		b = build_odd(v, ic->draft, rip, key, ret_r);
 		if (!b && !*ret_r) {

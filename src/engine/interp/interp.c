@@ -22,10 +22,6 @@
 #include "base/log.h"
 #include "engine/interp/interp.h"
 
-/* Decoded blocks, one pool a vCPU, sized by the guest's memory within these bounds: pool_bytes().
- */
-#define POOL_LEAST  (8 * MIB)
-#define POOL_MOST   (512 * MIB)
 #define POOL_HUGE   (64 * MIB)
 #define THUNK_SIZE  (4 * MIB)
 #define PAGES_MOST  (1ull << 28) /* 1 TiB of guest RAM; the table is reserved, not allocated */
@@ -134,6 +130,7 @@ static int interp_run(struct engine_vm *vm, struct vcpu *v, struct vcpu_exit *re
 	trap_set_current(ic);
 	ic->resuming = true;
 	ic->link = NULL;
+	interp_drop_if_asked(ic);
 	while (r != X86_EXIT) {
 		r = run_some(v, ic);
 		if (UNLIKELY(r == X86_FAULT))
@@ -272,6 +269,8 @@ static void interp_vcpu_done(struct vcpu *v)
 	thunk_arena_done(&ic->thunks);
 	if (ic->pool)
 		munmap(ic->pool, ic->pool_size);
+	for (unsigned i = 0; i < BUDGETS; i++)
+		budget_give_back(&ic->ivm->budget[i], &ic->share[i], 0);
 	free(ic->draft);
 	free(ic->own);
 	v->engine = NULL;
@@ -283,17 +282,6 @@ static void *map_zeroed(size_t size)
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
-}
-
-/* Small guests are wanted small; in a large one a compiler has 200,000 blocks of 1 KiB, and
- * when the pool is full everything is dropped. */
-static size_t pool_bytes(uint64_t ram)
-{
-	return MIN(MAX(ram <= 256 * MIB   ? ram / 16
-		       : ram <= 512 * MIB ? ram * 3 / 8
-					  : ram / 2,
-		       POOL_LEAST),
-		   POOL_MOST);
 }
 
 static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *err)
@@ -312,6 +300,8 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 	ic->v = v;
 	ic->ivm = vm->engine;
 	pthread_mutex_lock(&ic->ivm->code_lock);
+	if (!ic->ivm->budget[BUDGET_BLOCKS].each)
+		interp_budgets_init(ic->ivm);
 	ic->next = ic->ivm->cpus;
 	ic->ivm->cpus = ic;
 	pthread_mutex_unlock(&ic->ivm->code_lock);
@@ -323,7 +313,7 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 	ic->null_entry.code = &ic->zero_code;
 	atomic_store(&ic->parked, true);
 	ic->draft = block_draft_new();
-	pool_size = pool_bytes(mem_ram_total(vm->mem));
+	pool_size = budget_most(&ic->ivm->budget[BUDGET_BLOCKS]);
 	pool = map_zeroed(pool_size);
 	if (pool) {
 		/* blocks of large programs are all over it; small guests are wanted small */
@@ -331,6 +321,7 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 			(void)madvise(pool, pool_size, MADV_HUGEPAGE);
 		ic->pool = pool;
 		ic->pool_size = pool_size;
+		check(block_pool_room(ic, 1)); /* of the share that is always there */
 		r = thunk_arena_init(&ic->thunks, THUNK_SIZE, err);
 	} else {
 		r = error_set(err, -ENOMEM, "interp: no memory for the block cache of vCPU %u",

@@ -28,6 +28,7 @@
 #include "cpu/x86/mmu.h"
 #include "engine/emit/codemap.h"
 #include "engine/engine.h"
+#include "engine/interp/budget.h"
 #include "engine/special/special.h"
 
 struct uop;
@@ -183,6 +184,7 @@ struct interp_vm {
 	pthread_mutex_t code_lock;  /* marking and clearing of interp_page; leaf */
 	struct interp_cpu *cpus;    /* all of them, by interp_cpu.next; code_lock */
 	_Atomic bool smp;           /* more than one vCPU thread */
+	struct budget budget[BUDGETS];
 };
 
 /* Block keys: the low byte is v->mode's translation key. */
@@ -285,7 +287,10 @@ struct interp_cpu {
 	struct instance *instance[INSTANCE_HASH];
 	uint32_t turn; /* counts what makes an instance older than others */
 	uint8_t *pool;
-	size_t pool_size, pool_used;
+	/* address space, what of it was taken from the budget, what of that is in use */
+	size_t pool_size, pool_taken, pool_used;
+	struct budget_share share[BUDGETS];
+	_Atomic bool drop_wanted; /* another vCPU has asked for what this one has */
 	struct thunk_arena thunks;
 	void *sigstack;
 	struct x86_tlb_entry null_entry; /* for bounced stores: its code byte is 0 */
@@ -427,6 +432,8 @@ static inline bool interp_hits_code(const struct interp_vm *ivm, const struct x8
 	marked = atomic_load_explicit(&ivm->pages[n].granules, memory_order_relaxed);
 	return !marked || marked & interp_granules(off, len);
 }
+/** block_pool_room() - is there, or can there be, room for @size bytes more? */
+bool block_pool_room(struct interp_cpu *ic, size_t size);
 void *block_pool_alloc(struct interp_cpu *ic, size_t size); /* NULL when full */
 
 /* instance.c */

@@ -828,8 +828,8 @@ static bool tr_alloc(struct xlat *x)
 {
 	struct translator *t = x->t;
 
-	if (t->used + TR_ROOM > t->cold_first || t->cold + TR_ROOM > t->code_size ||
-	    t->n_blocks == TR_BLOCKS || !tr_instance(x->v, x->part[0]->inst))
+	if (!tr_room_for_code(x->ic) || t->n_blocks == TR_BLOCKS ||
+	    !tr_instance(x->v, x->part[0]->inst))
 		return false;
 	x->tb = block_pool_alloc(x->ic, sizeof(*x->tb));
 	if (!x->tb)

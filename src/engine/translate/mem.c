@@ -583,7 +583,7 @@ int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uin
 	site = t->map.rw + (rx + p.check - t->map.rx);
 	/* Full soon: then everything is dropped anyway. Not entered any more: the place may be
 	 * where an entry was. */
-	if (tb && !tb->dead && t->used + TR_ROOM <= t->cold_first) {
+	if (tb && !tb->dead && tr_room_for_code(icpu(v))) {
 		memset(&x, 0, offsetof(struct xlat, stub));
 		x.m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM};
 		x.rx = t->map.rx + t->used;

@@ -3,8 +3,9 @@
  * The translating engine: engine_ops around the interpreter's (translate.h says how they share the
  * work), when blocks get translated, and the code cache's lifetime.
  *
- * The code cache is per vCPU, bounded, and dropped as a whole together with the interpreter's
- * blocks; that happens in the run loop only, when no native code is on the stack.
+ * The code cache is per vCPU, takes memory from the VM's budget as it grows (interp/budget.c), and
+ * is dropped as a whole together with the interpreter's blocks; that happens in the run loop only,
+ * when no native code is on the stack.
  *
  * UNMODELLED: vCPUs do not share translations; stack accesses and near branches of code in segments
  * with a base or limit run in the interpreter's handlers.
@@ -18,9 +19,10 @@
 
 #include "engine/translate/translate.h"
 
-#define CODE_LEAST       (64 * MIB)
-#define CODE_MOST        (256 * MIB)
-#define DATA_SIZE        (TR_MAPPINGS * sizeof(struct tr_mapping))
+#define DATA_SIZE (TR_MAPPINGS * sizeof(struct tr_mapping))
+/* What is there from the start: fixed routines are in the first piece. */
+#define FIRST_PIECE      ((size_t)CODE_MAP_PIECE)
+#define CODE_KEPT        (FIRST_PIECE + DATA_SIZE)
 #define RAS_BYTES        (2 * (TR_RAS_EACH + TR_RAS_ABOVE))
 #define HOT              16u
 #define HWCAP2_FSGSBASE_ 2u /* asm/hwcap2.h: HWCAP2_FSGSBASE */
@@ -117,15 +119,52 @@ static void on_revalidated(struct block *b)
 	on_built(NULL, b);
 }
 
+/* Where others can use the memory, it goes back to the budget and to the host. */
+static void drop_code(struct interp_cpu *ic)
+{
+	struct translator *t = ic->tr;
+	struct budget *b = &ic->ivm->budget[BUDGET_CODE];
+
+	if (b->common) {
+		t->used = MIN(t->used, FIRST_PIECE);
+		t->cold = t->cold_first;
+		code_map_drop(&t->map, FIRST_PIECE, t->used_taken);
+		code_map_drop(&t->map, t->cold_first, t->cold_taken);
+		t->used_taken = FIRST_PIECE;
+		t->cold_taken = t->cold_first;
+		budget_give_back(b, &ic->share[BUDGET_CODE], CODE_KEPT);
+	}
+	memset(t->map.rw + t->first, 0xcc, t->used - t->first);
+	memset(t->map.rw + t->cold_first, 0xcc, t->cold - t->cold_first);
+	t->used = t->first;
+	t->cold = t->cold_first;
+}
+
+/* Is there room in [, *taken) of a region that ends at @end, or can it have more? */
+static bool region_room(struct interp_cpu *ic, size_t used, size_t *taken, size_t end)
+{
+	while (UNLIKELY(used + TR_ROOM > *taken)) {
+		if (*taken + CODE_MAP_PIECE > end || !interp_take(ic, BUDGET_CODE, CODE_MAP_PIECE))
+			return false;
+		*taken += CODE_MAP_PIECE;
+	}
+	return true;
+}
+
+bool tr_room_for_code(struct interp_cpu *ic)
+{
+	struct translator *t = ic->tr;
+
+	return region_room(ic, t->used, &t->used_taken, t->cold_first) &&
+	       region_room(ic, t->cold, &t->cold_taken, t->code_size);
+}
+
 static void on_flush(struct vcpu *v)
 {
 	struct translator *t = icpu(v)->tr;
 
 	x87_resolve(v);
-	memset(t->map.rw + t->first, 0xcc, t->used - t->first);
-	memset(t->map.rw + t->cold_first, 0xcc, t->cold - t->cold_first);
-	t->used = t->first;
-	t->cold = t->cold_first;
+	drop_code(icpu(v));
 	memset(t->page, 0, sizeof(t->page));
 	t->last_exit = NULL;
 	t->ras[0].sp = t->ras[0].base;
@@ -225,16 +264,6 @@ static int ras_map(struct translator *t, struct error *err)
 	return 0;
 }
 
-/* Bytes of code cache for each vCPU. A compiler's hot code alone fills 64 MiB, and guests that run
- * such programs have the RAM for them. After a compiler and a few dozen programs 128 MiB were full:
- * what ran next found its code dropped and took three times as long. */
-static size_t cache_size(const struct engine_vm *vm)
-{
-	uint64_t quarter = align_up(mem_ram_total(vm->mem) / 4, MIB);
-
-	return MIN(MAX(quarter, CODE_LEAST), CODE_MOST);
-}
-
 /* What the stores of one vCPU of several are noted in: x86_note_store(). */
 static int note_stores(struct engine_vm *vm, struct interp_cpu *ic, struct translator *t,
 		       struct error *err)
@@ -257,10 +286,11 @@ static int note_stores(struct engine_vm *vm, struct interp_cpu *ic, struct trans
 static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct error *err)
 {
 	struct translator *t = xnew(struct translator);
-	size_t size = cache_size(vm);
+	size_t size = budget_most(&ic->ivm->budget[BUDGET_CODE]);
 	int r = code_map_init(&t->map, size, err);
 
 	t->code_size = size - DATA_SIZE;
+	check(interp_take(ic, BUDGET_CODE, CODE_KEPT)); /* of the share that is always there */
 	if (!r)
 		r = ras_map(t, err);
 	if (!r)
@@ -274,6 +304,8 @@ static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct er
 		translator_free(t);
 		return r;
 	}
+	t->used_taken = FIRST_PIECE;
+	t->cold_taken = t->cold_first;
 	code_map_join(&t->map, 0);
 	t->blocks = xnew_n(struct tr_block *, TR_BLOCKS);
 	t->at = xnew_n(struct tr_at, TR_BLOCKS);

@@ -218,6 +218,8 @@ struct translator {
 	/* Blocks are in [first, used), behind the fixed routines, and what leads out of them and
 	 * is rarely run in [cold_first, cold), so that the former is dense. */
 	size_t code_size, used, first, cold, cold_first;
+	/* up to where both have been taken from the VM's budget: pieces of large pages */
+	size_t used_taken, cold_taken;
 	/* fixed routines */
 	uint8_t *enter; /* a uop handler */
 	uint8_t *call;  /* S2 = handler, S1 = its second argument; returns to the block */
@@ -494,6 +496,8 @@ static inline void tr_clear_jump(struct translator *t, unsigned i)
 	/* A RIP that its slot's lookup cannot ask for: 0 belongs to slot 0 and 1 to slot 1. */
 	t->jump[i] = (struct x86_jump){.rip = i == 0};
 }
+/** tr_room_for_code() - is there, or can there be, room for the largest block? */
+bool tr_room_for_code(struct interp_cpu *ic);
 /** tr_find() - the block whose code has @pc, or one before it; NULL: none. Async-signal-safe. */
 struct tr_block *tr_find(const struct translator *t, uintptr_t pc);
 
