@@ -306,10 +306,10 @@ static void put_page_hit(struct emit *m, size_t table, enum tr_want want, unsign
  */
 bool xlat_wants_page(const struct xlat *x, const struct ea *a)
 {
-	if (a->seg != NO_REG || is_known(a))
-		return false;
 	if (x->part[0]->paged >> x->i & 1)
 		return true;
+	if (a->seg != NO_REG || is_known(a))
+		return false;
 	return a->base == X86_RSP ? x->stack_pages : !x->loop && !x->own;
 }
 
@@ -558,7 +558,8 @@ static void in_line(struct vcpu *v, struct tr_block *tb, const struct tr_place *
 {
 	struct block *b = tb->first;
 
-	if (icpu(v)->unchained)
+	/* once: joined with others, the block may have another instruction of that number now */
+	if (icpu(v)->unchained || b->paged & BIT(p->insn))
 		return;
 	b->paged |= BIT(p->insn);
 	if (b->tr != tb || !b->native || !block_valid(b))
