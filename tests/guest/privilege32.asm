@@ -625,6 +625,42 @@ CASE "read beyond the limit", KERN, 13, 0
 	WITH fs, SMALL
 	mov eax, [fs:0xffd]
 END
+CASE "calls and jumps by a pointer in a segment, up to the limit", KERN, NONE, 0
+	WITH fs, SMALL
+	mov dword [fs:0xff8], %$called
+	mov dword [fs:0xffc], %$jumped
+	mov ecx, 5000
+	xor edi, edi
+%$again:
+	mov ebx, 0xffc
+	call [fs:ebx - 4]
+	dec ecx
+	jnz %$again
+	cmp edi, 5000
+	je %$all
+	ud2
+%$called:
+	jmp [fs:ebx]
+%$jumped:
+	inc edi
+	ret
+%$all:
+END
+CASE "the last of many calls by a pointer beyond it", KERN, 13, 0
+	WITH fs, SMALL
+	mov dword [fs:0xff8], %$called
+	mov ecx, 5000
+	mov ebx, 0xff8
+%$again:
+	call [fs:ebx]
+	dec ecx
+	jnz %$again
+	mov ebx, 0xffd
+	mov ecx, 2
+	jmp %$again
+%$called:
+	ret
+END
 CASE "stack beyond the limit", KERN, 12, 0
 	WITH ss, SMALL
 	mov esp, 0x2000

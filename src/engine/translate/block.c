@@ -424,6 +424,17 @@ static bool put_special(struct xlat *x, const struct insn *in)
 	}
 }
 
+/* Through a pointer in a segment, which the interpreter's fast handlers leave alone: system calls
+ * of 32-bit programs, CALL GS:[16]. */
+static bool is_segmented_branch(const struct xlat *x, const struct insn *in)
+{
+	const uint32_t flat = X86_MODE_CS32 | X86_MODE_SS32 | X86_MODE_PE | X86_MODE_FLAT;
+
+	return (in->special == SP_CALL_IND || in->special == SP_JMP_IND) && !x->is64 &&
+	       (x->b->key & flat) == flat && in->flags & INSN_MEM && in->opsize == 4 &&
+	       x->b->cold[x->i].fn == uop_special_branch && xlat_segmented(x, in);
+}
+
 /* An instruction that the decoder did not accept has a handler that ends the block. */
 static bool put_one(struct xlat *x)
 {
@@ -437,6 +448,10 @@ static bool put_one(struct xlat *x)
 		return end == XLAT_DONE;
 	if (xlat_loop(x, in))
 		return true;
+	if (is_segmented_branch(x, in)) {
+		put_indirect(x, in, in->special == SP_CALL_IND);
+		return true;
+	}
 	if (uop_fn_ends(x->b->cold[x->i].fn)) {
 		need_m(x);
 		tail_uop(x, x->i);
