@@ -17,8 +17,7 @@
  */
 #include "engine/translate/xlat.h"
 
-/* No register gets nearer to 0 than this by what happens between two checks. */
-#define NEAR_ZERO 0x1000u
+#define NEAR_ZERO XLAT_NEAR_ZERO
 /* Computing a sum must pay. */
 #define TURNS_LEAST 4u
 

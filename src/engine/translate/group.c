@@ -305,6 +305,8 @@ static void put_check(struct xlat *x, struct group *g, const struct ea *a)
 	xlat_flags_free(x);
 	x->slot = (uint16_t)xlat_choose_slot(x, a, 8, g->write);
 	slot = x->slot;
+	g->slot = x->slot;
+	g->by_page = by_page;
 	from = m->n;
 	xlat_put_ea(x, S1, x->is64, a, 0, S1, S2);
 	if (by_page)

@@ -6,14 +6,14 @@
  * be good for several turns: its extent is that of so many turns. The block is translated twice,
  *
  *	again: flags to memory; requests
- *	first copy, with checks; way out; test reg, mask; jz again
- *	second copy, without those checks; way out; test reg, mask; jnz second copy; jmp again
+ *	first copy, with checks; way out; W_TURNS = what reg will be when they are due
+ *	second copy, without those checks; way out; cmp reg, W_TURNS; jne second copy
+ *	requests; W_TURNS = reg + turns that slots have room for; second copy, or again if none
  *
- * where reg changes by a constant each turn and has zeros in the bits of mask once in exactly as
- * many turns as the checks are for (the step's odd part does not matter: it permutes the residues).
- * So from one run of the first copy to the next there are never more turns than were checked.
- * Accesses that are in no such group have their own checks in both copies; then the second saves
- *the polling and the flags.
+ * where reg changes by a constant each turn. A loop that runs on after the first window of 2 to 64
+ * turns mostly does so for long: then the room that is left in the range of each group's slot says
+ * for how many turns its distance is good. Accesses that are in no such group have their
+ *own checks in both copies; then the second saves the polling and the flags.
  *
  * The flags at the jump are mostly those of a comparison that can be done again (flags.c), so
  * nothing saves them; where they cannot, each turn does.
@@ -27,6 +27,8 @@
 #define WINDOW      128 /* bytes that a pointer moves between two checks, at most */
 #define STRIDE_MOST (WINDOW / 2)
 #define TURNS_MOST  64u
+#define TURNS_FAR   1024u /* between two looks at requests */
+#define TURNS_NEAR  1u    /* worth going on for */
 #define STEP_MOST   65536
 /* the stubs of both copies have room */
 #define LOOP_INSNS (BLOCK_MAX_INSNS / 2)
@@ -114,19 +116,6 @@ bool xlat_counts(const struct xlat *x, unsigned n)
 	return n <= LOOP_INSNS && find_counter(x, n, &g);
 }
 
-static bool find_mask(struct xlat *x)
-{
-	struct loop *l = &x->loop_plan;
-	unsigned g;
-	int32_t step = find_counter(x, x->b->n_insns, &g);
-
-	if (!step)
-		return false;
-	l->reg = tr_host[g];
-	l->mask = (l->turns - 1) * ((uint32_t)step & -(uint32_t)step);
-	return true;
-}
-
 /* Instructions that both copies may have. */
 static bool is_plain(struct xlat *x, unsigned i)
 {
@@ -191,6 +180,7 @@ static unsigned find_turns(const struct xlat *x)
 void xlat_plan_loop(struct xlat *x, const uint16_t id[16], const int64_t off[16])
 {
 	struct loop *l = &x->loop_plan;
+	unsigned g;
 
 	*l = (struct loop){.turns = 0};
 	if (!x->loop || x->ic->unchained || x->b->n_insns > LOOP_INSNS ||
@@ -200,16 +190,17 @@ void xlat_plan_loop(struct xlat *x, const uint16_t id[16], const int64_t off[16]
 	for (unsigned i = 0; i < x->b->n_insns; i++)
 		if (!is_plain(x, i))
 			return;
-	for (unsigned g = 0; g < 16; g++)
+	for (g = 0; g < 16; g++)
 		if (id[g] == g + 1) { /* as at the start: xlat_plan_groups() */
 			l->id[g] = id[g];
 			l->step[g] = off[g];
 		}
+	l->add = find_counter(x, x->b->n_insns, &g);
+	if (!l->add)
+		return;
+	l->reg = tr_host[g];
 	l->turns = find_turns(x);
-	if (find_mask(x))
-		l->recipe = xlat_loop_recipe(x);
-	else
-		l->turns = 0;
+	l->recipe = xlat_loop_recipe(x);
 }
 
 void xlat_loop_again(struct xlat *x)
@@ -253,7 +244,7 @@ static void jcc_to(struct emit *m, uint8_t cc, unsigned to)
 	EMIT(m, 0x0f, (uint8_t)(0x80 | cc));
 	emit32(m, to - (m->n + 4));
 }
-enum { CC_E = 4, CC_NE = 5 };
+enum { CC_B = 2, CC_AE = 3, CC_E = 4, CC_NE = 5, CC_BE = 6 };
 
 static void jump_to(struct emit *m, unsigned to)
 {
@@ -261,15 +252,145 @@ static void jump_to(struct emit *m, unsigned to)
 	emit32(m, to - (m->n + 4));
 }
 
-/* test reg, mask */
-static void put_test(struct xlat *x)
+/* How many turns follow that the checks of this one are good for: in W_TURNS when they are due. */
+static void put_window(struct xlat *x)
 {
 	const struct loop *l = &x->loop_plan;
 
-	if (l->reg >= 8)
-		emit8(&x->m, 0x41);
-	EMIT(&x->m, 0xf7, (uint8_t)(0xc0 | (l->reg & 7)));
-	emit32(&x->m, l->mask);
+	tr_mem(&x->m, false, 0x8d, S1, l->reg, NO_REG, 0, (int32_t)(l->turns - 1) * l->add);
+	tr_gs(&x->m, false, 0x89, S1, tr_word(W_TURNS));
+}
+
+/* S2 bytes are left, of which each turn takes @step: S2 = turns, W_TURNS the least so far. */
+static void put_least(struct xlat *x, int64_t step, bool *first)
+{
+	unsigned shift = 0;
+	struct emit *m = &x->m;
+
+	while (1ll << shift < (step < 0 ? -step : step))
+		shift++;
+	if (shift)
+		EMIT(m, 0x49, 0xc1, 0xeb, (uint8_t)shift); /* shr r11 */
+	if (!*first) {
+		tr_gs(m, true, 0x3b, S2, tr_word(W_TURNS));
+		EMIT(m, 0x65, 0x4c, 0x0f, 0x47, 0x1c, 0x25); /* cmova r11, gs:[] */
+		emit32(m, (uint32_t)tr_word(W_TURNS));
+	}
+	tr_gs(m, true, 0x89, S2, tr_word(W_TURNS));
+	*first = false;
+}
+
+/* sub or cmp (@ext 5, 7) S2, imm; jb again */
+static void put_enough(struct xlat *x, unsigned ext, uint32_t imm)
+{
+	EMIT(&x->m, 0x49, 0x81, (uint8_t)(0xc3 | ext << 3));
+	emit32(&x->m, imm);
+	jcc_to(&x->m, CC_B, x->loop_plan.again);
+}
+
+/*
+ * Turns after which the register that is left of a folded address (fold.c) is near 0, where it
+ * would have to be cut off.
+ */
+static void put_mover_turns(struct xlat *x, const struct group *g, bool *first)
+{
+	struct emit *m = &x->m;
+	int64_t step;
+
+	if (x->is64 || !g->folded || g->mover == NO_REG)
+		return;
+	step = x->loop_plan.step[g->mover];
+	if (!step)
+		return;
+	tr_rr(m, false, 0x89, tr_host[g->mover], S2);
+	if (step > 0)
+		EMIT(m, 0x41, 0xf7, 0xdb); /* neg r11d */
+	put_enough(x, 5, XLAT_NEAR_ZERO);
+	put_least(x, step, first);
+}
+
+/*
+ * The turns that the slot of @g has room for. False: not known. What is looked at is the address of
+ * the turn before: if the slot has that, it has the distance that the group has been using, however
+ * often it was filled meanwhile.
+ */
+static bool put_group_turns(struct xlat *x, const struct group *g, bool *first)
+{
+	const struct access *of = &g->of;
+	struct ea a = {.base = of->base ? (uint8_t)(of->base - 1) : NO_REG,
+		       .index = of->index ? (uint8_t)(of->index - 1) : NO_REG,
+		       .scale = of->scale,
+		       .seg = NO_REG};
+	uint32_t len = (uint32_t)(g->max - g->min);
+	unsigned set = g->slot / X86_SLOTS;
+	struct emit *m = &x->m;
+	int64_t step;
+
+	check(xlat_step(x, of, &step));
+	if (!step)
+		return true;
+	a.disp = g->min - step;
+	if (!xlat_disp_fits(&a, 0))
+		return false;
+	xlat_put_ea(x, S1, x->is64, &a, 0, S1, S2);
+	if (g->by_page) {
+		xlat_page_index(x);
+		xlat_page_field(m, 0x2b, S1, set, offsetof(struct x86_slot, base));
+		xlat_page_field(m, 0x8b, S2, set, offsetof(struct x86_slot, lim));
+	} else {
+		tr_gs(m, true, 0x2b, S1, xlat_slot_field(g->slot, offsetof(struct x86_slot, base)));
+		tr_gs(m, true, 0x8b, S2, xlat_slot_field(g->slot, offsetof(struct x86_slot, lim)));
+	}
+	tr_rr(m, true, 0x29, S1, S2);
+	jcc_to(m, CC_BE, x->loop_plan.again);
+	put_enough(x, step > 0 ? 5 : 7, len);
+	if (step < 0)
+		tr_rr(m, true, 0x89, S1, S2);
+	put_least(x, step, first);
+	put_mover_turns(x, g, first);
+	return true;
+}
+
+/*
+ * The checks were good up to here, so the loop is not that short: go on in the second copy for as
+ * many turns as the slots' ranges have room for. Otherwise, and where a request waits: again.
+ */
+static void put_extend(struct xlat *x)
+{
+	const struct loop *l = &x->loop_plan;
+	struct emit *m = &x->m;
+	unsigned s1 = x->s1_group;
+	bool first = true, ok = true;
+
+	EMIT(m, 0x65, 0x81, 0x3c, 0x25); /* cmp dword gs:[request], 0 */
+	emit32(m, (uint32_t)offsetof(struct vcpu, request));
+	emit32(m, 0);
+	jcc_to(m, CC_NE, l->again);
+	for (unsigned i = x->first_group; i < l->n_groups && ok; i++)
+		ok = x->group[i].dead || put_group_turns(x, &x->group[i], &first);
+	if (ok) {
+		EMIT(m, 0x41, 0xba); /* mov r10d, */
+		emit32(m, TURNS_FAR);
+		if (first) {
+			tr_rr(m, true, 0x89, S1, S2);
+		} else {
+			tr_rr(m, true, 0x39, S1, S2);
+			EMIT(m, 0x4d, 0x0f, 0x47, 0xda); /* cmova r11, r10 */
+			put_enough(x, 7, TURNS_NEAR);
+		}
+		EMIT(m, 0x45, 0x69, 0xd3); /* imul r10d, r11d, */
+		emit32(m, (uint32_t)l->add);
+		tr_rr(m, false, 0x01, l->reg, S1);
+		tr_gs(m, false, 0x89, S1, tr_word(W_TURNS));
+		if (l->s2_group)
+			xlat_group_load(x, S2, l->s2_group);
+		if (s1)
+			xlat_group_load(x, S1, s1);
+		jump_to(m, l->start);
+	} else {
+		jump_to(m, l->again);
+	}
+	x->s1_group = x->s2_group = 0;
 }
 
 void xlat_loop_end(struct xlat *x)
@@ -289,14 +410,13 @@ void xlat_loop_end(struct xlat *x)
 	} else if (l->unchecked) {
 		if (l->s2_group && x->s2_group != l->s2_group)
 			xlat_group_load(x, S2, l->s2_group);
-		put_test(x);
+		tr_gs(m, false, 0x3b, l->reg, tr_word(W_TURNS));
 		jcc_to(m, CC_NE, l->start);
-		jump_to(m, l->again);
-		x->s1_group = 0;
+		put_extend(x);
 	} else {
-		put_test(x);
-		jcc_to(m, CC_E, l->again);
+		put_window(x);
 		xlat_groups_turn(x);
+		l->n_groups = x->n_groups;
 		xlat_fold(x);
 		l->unchecked = l->turned = true;
 		l->start = m->n;

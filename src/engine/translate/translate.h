@@ -75,6 +75,7 @@ enum {
 	W_LATER_S1, /* and what is kept meanwhile */
 	W_LATER_S2,
 	W_LATER_BACK,
+	W_TURNS, /* loop.c: what the counter is when checks are due again; turns meanwhile */
 };
 
 /* What handlers return to native code, beyond X86_EXIT. */

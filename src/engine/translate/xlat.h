@@ -83,7 +83,9 @@ struct group {
 	bool write, ptr;  /* ptr: the host pointer of min is kept, else delta */
 	bool stored;      /* somebody needs what store_at stores */
 	bool dead;
-	uint8_t last; /* instruction */
+	uint8_t last;  /* instruction */
+	bool by_page;  /* the slot is found by page number */
+	uint16_t slot; /* else, and the set: by number over all sets */
 	unsigned store_at;
 	/* In the second copy of a loop (fold.c): what is kept is the distance plus all of the
 	 * address but the register @mover << @mover_scale (NO_REG: none) and the displacement,
@@ -97,8 +99,9 @@ struct group {
 struct loop {
 	unsigned turns;  /* that one check of groups is good for; 0: nothing special */
 	unsigned recipe; /* of flags at the jump, + 1 */
-	uint8_t reg;     /* host register whose bits in mask are 0 in one of so many turns */
-	uint32_t mask;
+	uint8_t reg;     /* host register that moves by add, in 32 bits */
+	int32_t add;
+	unsigned n_groups;     /* when the first copy was complete */
 	bool called;           /* C code is called */
 	bool turned;           /* the second copy is to be translated now */
 	bool unchecked;        /* it is being translated */
@@ -315,6 +318,9 @@ void xlat_groups_done(struct xlat *x);
 void xlat_groups_turn(struct xlat *x);
 
 /* fold.c */
+/* No register gets nearer to 0 than this by what happens in one turn, or in all turns of the first
+ * window. */
+#define XLAT_NEAR_ZERO 0x1000u
 /** xlat_fold() - the second copy of a loop begins here: addresses are made ready for it. */
 void xlat_fold(struct xlat *x);
 
