@@ -63,7 +63,7 @@ static int setup_bridge(struct pci_setup *s, struct pci_bus *pb, uint8_t devfn, 
 	}
 	pci_bus_config_write(pb, devfn, PCI_MEMORY_BASE, 4, limit);
 	pci_bus_config_write(pb, devfn, PCI_PREF_BASE, 4, 0x0000fff0);
-	pci_bus_config_write(pb, devfn, PCI_IO_BASE, 2, 0x00f0);
+	pci_bus_config_write(pb, devfn, PCI_IO_BASE, 2, 0x00f0); /* closed, where there is one */
 	pci_bus_config_write(pb, devfn, PCI_SUBORDINATE_BUS, 1, s->last_bus);
 	pci_bus_config_write(pb, devfn, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	return r;

@@ -385,6 +385,9 @@ static void test_hotplug(void **state)
 	struct leaf *l;
 
 	assert_int_equal(cap, 0x40); /* ICH9 20.1.23 */
+	/* PCI-to-PCI Bridge 1.2, 3.2.5.6: base and limit are 0 where there is no I/O window */
+	writew(h, PORT(0, 0x1c), 0xb0b0);
+	assert_int_equal(readw(h, PORT(0, 0x1c)), 0);
 	assert_int_equal(readl(h, PORT(0, cap)) & 0x01ffff00,
 			 0x01428000); /* next 80h, root port, slot */
 	/* slot 1: button, power controller, both indicators, surprise, hot plug */

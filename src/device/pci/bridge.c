@@ -55,7 +55,9 @@ bool pci_bridge_forwards(const struct pci_bus *pb, bool io, uint64_t at, uint64_
 
 		if (!f->added)
 			return false;
-		if (io && (!(cmd & PCI_COMMAND_IO) || !inside(io_window(cfg), at, size)))
+		/* 3.2.5.6: base and limit are read-only 0 where there is no such window. */
+		if (io && (!(cmd & PCI_COMMAND_IO) || !f->wmask[PCI_IO_BASE] ||
+			   !inside(io_window(cfg), at, size)))
 			return false;
 		if (!io && (!(cmd & PCI_COMMAND_MEMORY) || (!inside(memory_window(cfg), at, size) &&
 							    !inside(pref_window(cfg), at, size))))

@@ -17,6 +17,11 @@
  * INTx of the device behind port n turns by n on its way to the root complex, as the port's own
  * pin does (data sheet, 5.2.1).
  *
+ * ERRATUM: there is no window for I/O (PCI-to-PCI Bridge 1.2, 3.2.5.6: optional): nothing that
+ * comes into a slot has I/O space, PCI Express wants devices to work without (1.3.2.2), and
+ * firmware that keeps 4 KiB for each port has none left for bus 0, where OVMF then puts one over
+ * the other.
+ *
  * UNMODELLED: power management (the capability's D-state is stored only), root status.
  */
 #include "device/pci/root_port.h"
@@ -188,6 +193,7 @@ static int root_port_realize(struct dev *d, struct error *err)
 				 ROOT_PORTS);
 	pci_func_init(&rp->f, d, &rp->s.pci, &ids);
 	pci_bridge_init(&rp->bridge, &rp->f);
+	pci_config_def(&rp->f, PCI_IO_BASE, 2, 0, 0);
 	rp->bridge.rotate = rp->number;
 	r = add_caps(rp);
 	if (r < 0)
@@ -228,6 +234,7 @@ static int root_port_loaded(struct dev *d, struct error *err)
 
 	st_le16(cap + EXPRESS_LINK_STS, 0); /* as reset has it, for the comparison */
 	st_le16(cap + EXPRESS_SLOT_STS, slot);
+	st_le16(&rp->s.pci.cfg[PCI_IO_BASE], 0); /* older ports had such a window */
 	r = pci_func_loaded(&rp->f, err);
 	show_presence(rp);
 	if (r == 0)
