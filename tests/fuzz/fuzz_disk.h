@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The virtio block device on a disk in memory against a hostile driver (fuzz_virtio.h). */
+/* The virtio block device on a disk in memory, for the hostile driver of fuzz_virtio.h. */
+#ifndef TESTS_FUZZ_FUZZ_DISK_H
+#define TESTS_FUZZ_FUZZ_DISK_H
+
 #include "device/virtio/virtio_blk.h"
 #include "fake_block.h"
 #include "fuzz_virtio.h"
 
 enum { DISK = 64 * 1024 };
 
-static struct virtio_dev *make(struct harness *h)
+static struct virtio_dev *disk_make(struct harness *h)
 {
 	struct virtio_blk *blk = (struct virtio_blk *)dev_new(&virtio_blk_class, "blk", &h->sv);
 
@@ -21,7 +24,7 @@ static struct block *disk(struct virtio_dev *vd)
 	return CONTAINER_OF(vd, struct virtio_blk, vd)->block;
 }
 
-static void event(struct virtio_dev *vd, struct fuzz_input *in)
+static void disk_event(struct virtio_dev *vd, struct fuzz_input *in)
 {
 	struct block *b = disk(vd);
 	uint8_t how = fuzz_u8(in);
@@ -38,7 +41,7 @@ static void event(struct virtio_dev *vd, struct fuzz_input *in)
 	}
 }
 
-static void request(struct virtio_dev *vd, unsigned q, uint8_t *p, struct fuzz_input *in)
+static void disk_request(struct virtio_dev *vd, unsigned q, uint8_t *p, struct fuzz_input *in)
 {
 	static const uint8_t types[] = {0, 1, 1, 4, 8, 11, 13, 2};
 	uint8_t how = fuzz_u8(in);
@@ -52,7 +55,7 @@ static void request(struct virtio_dev *vd, unsigned q, uint8_t *p, struct fuzz_i
 	st_le32(p + 28, how >> 6);
 }
 
-static void rewind_disk(struct virtio_dev *vd)
+static void disk_rewind(struct virtio_dev *vd)
 {
 	struct block *b = disk(vd);
 
@@ -61,15 +64,9 @@ static void rewind_disk(struct virtio_dev *vd)
 	b->fail = 0;
 }
 
-static void check_disk(struct virtio_dev *vd)
+static void disk_check(struct virtio_dev *vd)
 {
 	check(disk(vd)->n_queued + disk(vd)->n_parked <= 2 * VQ_SIZE_MAX);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-	static const struct fuzz_device fd = {make, event, request, rewind_disk, check_disk};
-
-	fuzz_virtio(&fd, data, size);
-	return 0;
-}
+#endif

@@ -20,7 +20,11 @@ static struct {
 	const struct fuzz_device *fd;
 	struct harness *h;
 	struct pci_bus bus;
-	struct virtio_pci *pci;
+	struct virtio_pci *pci; /* one of these two; the other is NULL */
+	struct virtio_mmio *mmio;
+	struct dev *transport;
+	struct bus_region *window; /* its registers */
+	unsigned config;           /* where the device's own are in it */
 	struct virtio_dev *vd;
 	struct fuzz_input mutations;
 	bool mutate;
@@ -47,6 +51,30 @@ static unsigned route(void *ctx, uint8_t devfn, unsigned pin)
 	return (pin + devfn) & 3;
 }
 
+static void set_up_pci(void)
+{
+	pci_bus_init(&g.bus, &g.h->bus, route, NULL);
+	g.pci = (struct virtio_pci *)dev_new(&virtio_pci_class, "virtio-pci", &g.h->sv);
+	g.pci->vd = g.vd;
+	g.pci->bus = &g.bus;
+	g.transport = &g.pci->dev;
+	harness_realize(g.h, g.transport);
+	g.window = &g.pci->bar;
+	g.config = 0x2000;
+}
+
+static void set_up_mmio(void)
+{
+	g.mmio = (struct virtio_mmio *)dev_new(&virtio_mmio_class, "virtio-mmio", &g.h->sv);
+	g.mmio->vd = g.vd;
+	g.transport = &g.mmio->dev;
+	g.transport->base = BAR;
+	harness_irq(g.h, &g.mmio->irq, 0);
+	harness_realize(g.h, g.transport);
+	g.window = &g.transport->regions[0];
+	g.config = 0x100;
+}
+
 static void set_up(const struct fuzz_device *fd)
 {
 
@@ -56,22 +84,71 @@ static void set_up(const struct fuzz_device *fd)
 	g.h = harness_new();
 	g.vd = fd->make(g.h);
 	harness_realize(g.h, &g.vd->dev);
-	pci_bus_init(&g.bus, &g.h->bus, route, NULL);
-	g.pci = (struct virtio_pci *)dev_new(&virtio_pci_class, "virtio-pci", &g.h->sv);
-	g.pci->vd = g.vd;
-	g.pci->bus = &g.bus;
-	harness_realize(g.h, &g.pci->dev);
+	if (fd->mmio)
+		set_up_mmio();
+	else
+		set_up_pci();
 }
 
 /* Bus lock held by the caller, as all of these run on one thread without other users. */
-static void bar_write(uint32_t off, unsigned size, uint64_t val)
+static void reg_write(uint32_t off, unsigned size, uint64_t val)
 {
-	bus_region_write(&g.pci->bar, off, size, val);
+	bus_region_write(g.window, off, size, val);
+}
+
+static uint64_t reg_read(uint32_t off, unsigned size)
+{
+	return bus_region_read(g.window, off, size);
 }
 
 static void config_write(unsigned off, unsigned size, uint32_t val)
 {
-	pci_bus_config_write(&g.bus, g.pci->devfn, off, size, val);
+	if (g.pci)
+		pci_bus_config_write(&g.bus, g.pci->devfn, off, size, val);
+}
+
+static void notify(unsigned q)
+{
+	if (g.pci)
+		reg_write(0x3000 + 4 * q, 2, q);
+	else
+		reg_write(0x50, 4, q);
+}
+
+static void status_write(uint8_t status)
+{
+	reg_write(g.pci ? 0x14 : 0x70, g.pci ? 1 : 4, status);
+}
+
+/* Queue @q of @size descriptors, its rings at @at; @vector: for MSI-X (virtio 1.2, 4.1.4.3, 4.2.2).
+ */
+static void queue_up(unsigned q, unsigned size, gpa_t at, unsigned vector)
+{
+	if (g.pci) {
+		reg_write(0x16, 2, q);
+		reg_write(0x18, 2, size);
+		reg_write(0x1a, 2, vector);
+		reg_write(0x20, 8, at);
+		reg_write(0x28, 8, at + 0x1000);
+		reg_write(0x30, 8, at + 0x2000);
+		reg_write(0x1c, 2, 1);
+		return;
+	}
+	reg_write(0x30, 4, q);
+	reg_write(0x38, 4, size);
+	for (unsigned i = 0; i < 3; i++) {
+		reg_write(0x80 + 16 * i, 4, (uint32_t)at + 0x1000 * i);
+		reg_write(0x84 + 16 * i, 4, 0);
+	}
+	reg_write(0x44, 4, 1);
+}
+
+static void features_up(uint64_t f)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		reg_write(g.pci ? 0x08 : 0x24, 4, i);
+		reg_write(g.pci ? 0x0c : 0x20, 4, (uint32_t)(f >> (32 * i)));
+	}
 }
 
 /* A driver that does everything right up to DRIVER_OK, with features as the input wants. */
@@ -90,30 +167,21 @@ static void bring_up(struct fuzz_input *in)
 	f |= BIT(VIRTIO_F_VERSION_1);
 	config_write(PCI_BAR0, 4, BAR);
 	config_write(PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-	bar_write(0x14, 1, 0);
-	bar_write(0x14, 1, 3);
-	for (unsigned i = 0; i < 2; i++) {
-		bar_write(0x08, 4, i);
-		bar_write(0x0c, 4, (uint32_t)(f >> (32 * i)));
-	}
-	bar_write(0x14, 1, 11);
+	status_write(0);
+	status_write(3);
+	features_up(f);
+	status_write(11);
 	for (unsigned q = 0; q < g.vd->n_queues; q++) {
 		memset(g.h->ram->host + q * RING, 0, RING);
 		g.next[q] = 0;
-		bar_write(0x16, 2, q);
-		bar_write(0x18, 2, size);
-		bar_write(0x1a, 2, how & 8 ? q + 1 : 0xffff);
-		bar_write(0x20, 8, q * RING);
-		bar_write(0x28, 8, q * RING + 0x1000);
-		bar_write(0x30, 8, q * RING + 0x2000);
-		bar_write(0x1c, 2, 1);
+		queue_up(q, size, q * RING, how & 8 ? q + 1 : 0xffff);
 	}
-	if (how & 8) { /* MSI-X on */
+	if (g.pci && (how & 8)) { /* MSI-X on */
 		for (unsigned i = 0; i <= g.vd->n_queues; i++)
-			bar_write(0x400c + 16 * i, 4, 0);
+			reg_write(0x400c + 16 * i, 4, 0);
 		config_write(g.pci->f.msix.cap + 2u, 2, 0x8000);
 	}
-	bar_write(0x14, 1, 15);
+	status_write(15);
 }
 
 struct piece {
@@ -180,7 +248,7 @@ static void make_request(struct fuzz_input *in)
 		st_le16(ring + 0x1002, g.next[q]);
 	}
 	if (shape & 0x40 || fuzz_u8(in) & 1)
-		bar_write(0x3000 + 4 * q, 2, q);
+		notify(q);
 }
 
 /* A snapshot whose bytes somebody changed: refused with a reason, or as good as any other. */
@@ -201,12 +269,27 @@ static void edit_state(struct dev *d, struct fuzz_input *in)
 	copy = xcalloc(1, size);
 	memcpy(copy, dev_regs(d), size);
 	dev_reset(&g.vd->dev, DEV_RESET_COLD);
-	dev_reset(&g.pci->dev, DEV_RESET_COLD);
+	dev_reset(g.transport, DEV_RESET_COLD);
 	memcpy(dev_regs(d), copy, size);
 	(void)hostile_state(d, in, 0);
 	if (g.vd->dev.cls->resume)
 		g.vd->dev.cls->resume(&g.vd->dev);
 	free(copy);
+}
+
+/* Configuration space; of a device without, a register, with its own width. */
+static void settings(struct fuzz_input *in, bool write)
+{
+	unsigned off = fuzz_u8(in) & 0xfc;
+
+	if (write && g.pci)
+		config_write(off, 4, fuzz_u32(in));
+	else if (write)
+		reg_write(off, 4, fuzz_u32(in) >> (fuzz_u8(in) & 31));
+	else if (g.pci)
+		(void)pci_bus_config_read(&g.bus, g.pci->devfn, off, 4);
+	else
+		(void)reg_read(off, 4);
 }
 
 static void operation(struct fuzz_input *in)
@@ -216,13 +299,13 @@ static void operation(struct fuzz_input *in)
 	unsigned size = sizes[op >> 6];
 
 	switch (op % 16) {
-	case 0: bar_write(fuzz_u16(in) % 0x3c, size, fuzz_u32(in)); break;
-	case 1: bar_write(fuzz_u16(in) % 0x8000, size, fuzz_u32(in)); break;
-	case 2: (void)bus_region_read(&g.pci->bar, fuzz_u16(in) % 0x8000, size); break;
-	case 3: bar_write(0x2000 + fuzz_u8(in) % 64, size, fuzz_u32(in)); break;
-	case 4: (void)bus_region_read(&g.pci->bar, 0x2000 + fuzz_u8(in) % 64, size); break;
-	case 5: config_write(fuzz_u8(in) & 0xfc, 4, fuzz_u32(in)); break;
-	case 6: (void)pci_bus_config_read(&g.bus, g.pci->devfn, fuzz_u8(in) & 0xfc, 4); break;
+	case 0: reg_write(fuzz_u16(in) % (g.pci ? 0x3c : 0x100), size, fuzz_u32(in)); break;
+	case 1: reg_write(fuzz_u16(in) % (unsigned)g.window->size, size, fuzz_u32(in)); break;
+	case 2: (void)reg_read(fuzz_u16(in) % (unsigned)g.window->size, size); break;
+	case 3: reg_write(g.config + fuzz_u8(in) % 64, size, fuzz_u32(in)); break;
+	case 4: (void)reg_read(g.config + fuzz_u8(in) % 64, size); break;
+	case 5: settings(in, true); break;
+	case 6: settings(in, false); break;
 	case 7: bring_up(in); break;
 	case 8:
 	case 9:
@@ -237,10 +320,10 @@ static void operation(struct fuzz_input *in)
 	}
 	case 12: g.fd->event(g.vd, in); break;
 	case 13: clock_step(g.h->clock, fuzz_u16(in) * NS_PER_US); break;
-	case 14: bar_write(0x3000 + 4 * (fuzz_u8(in) % VIRTIO_QUEUES_MAX), 2, 0); break;
+	case 14: notify(fuzz_u8(in) % VIRTIO_QUEUES_MAX); break;
 	default:
 		if (op & 0x40)
-			edit_state(op & 0x80 ? &g.vd->dev : &g.pci->dev, in);
+			edit_state(op & 0x80 ? &g.vd->dev : g.transport, in);
 		else if (op & 0x80)
 			dev_reset(&g.vd->dev, DEV_RESET_WARM);
 		break;
@@ -267,12 +350,13 @@ void fuzz_virtio(const struct fuzz_device *fd, const uint8_t *data, size_t size)
 		operation(&in);
 	g.mutate = false;
 	dev_reset(&g.vd->dev, DEV_RESET_COLD);
-	dev_reset(&g.pci->dev, DEV_RESET_COLD);
+	dev_reset(g.transport, DEV_RESET_COLD);
 	if (fd->rewind)
 		fd->rewind(g.vd);
 	for (unsigned q = 0; q < g.vd->n_queues; q++)
 		check(vq_inflight(&g.vd->q[q]) == 0 && g.vd->q[q].n_free == g.vd->q[q].size_max);
-	check(g.vd->r->status == 0 && g.pci->s.isr == 0);
+	check(g.vd->r->status == 0);
+	check((g.pci ? g.pci->s.isr : g.mmio->s.interrupt_status) == 0);
 	memset(g.h->ram->host, 0, DATA + 0x20000);
 	bus_unlock(&g.h->bus);
 }

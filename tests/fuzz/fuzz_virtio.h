@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the fuzzers of virtio devices share: a machine with one device on PCI, and operations of a
- * hostile driver taken from the input: register and configuration accesses, well-formed set-up
- * (to get deep quickly), rings and requests from raw bytes and from half-sensible descriptors,
- * kicks, resets, time, snapshots with bytes changed. While the device runs, guest memory changes
- * after each of its reads (mem_read is wrapped).
+ * What the fuzzers of virtio devices share: a machine with one device on PCI or MMIO, and
+ * operations of a hostile driver taken from the input: register and configuration accesses,
+ * well-formed set-up (to get deep quickly), rings and requests from raw bytes and from
+ * half-sensible descriptors, kicks, resets, time, snapshots with bytes changed. While the device
+ * runs, guest memory changes after each of its reads (mem_read is wrapped).
  */
 #ifndef TESTS_FUZZ_FUZZ_VIRTIO_H
 #define TESTS_FUZZ_FUZZ_VIRTIO_H
 
 #include "harness.h"
 
+#include "device/virtio/virtio_mmio.h"
 #include "device/virtio/virtio_pci.h"
 #include "input.h"
 
@@ -27,6 +28,7 @@ struct fuzz_device {
 	/* What must hold after every operation; may be NULL. */
 	void (*verify)(struct virtio_dev *vd);
 	unsigned header; /* bytes of a request's first piece; 0: 16 */
+	bool mmio;       /* behind the MMIO transport, not on PCI */
 };
 
 /** fuzz_virtio() - one input. */
