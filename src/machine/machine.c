@@ -89,6 +89,7 @@ int machine_new(const struct machine_config *cfg, const struct dev_services *sv,
 	m->sv = *sv;
 	m->calls = *calls;
 	list_init(&m->devs);
+	parts_plug_init(m);
 	m->low_end = MIN(cfg->ram_size,
 			 cfg->kind == MACHINE_Q35 ? MACHINE_Q35_LOW_MAX : MACHINE_LOW_MAX);
 	/* The ICH9 has AHCI for what the PIIX3 has IDE for. */
@@ -136,6 +137,7 @@ void machine_free(struct machine *m)
 
 void machine_reset(struct machine *m, enum dev_reset kind)
 {
+	parts_plug_reset(m);
 	LIST_FOR_EACH(it, &m->devs)
 	dev_reset(LIST_ENTRY(it, struct dev, node), kind);
 }

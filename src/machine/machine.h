@@ -170,6 +170,7 @@ struct machine_plug {
 	bool tablet;         /* of those */
 	struct dev *part[2]; /* in the machine's list, in build order; NULL: none */
 	bool leaving;        /* the guest has been asked */
+	bool pulled;         /* it has not; its driver is still at it */
 	bool gone;           /* and has let go: machine_take_out() */
 };
 /* The ports of the machine's USB controller. */
@@ -276,6 +277,7 @@ struct machine {
 	struct ahci *ahci;
 	struct machine_usb_host usb;
 	struct machine_plug plug[MACHINE_PLUGS];
+	struct vtimer pulled; /* until drivers have had their time */
 	struct vga *vga;
 	struct display_input kbc_input; /* in cfg.display, when there is one */
 };

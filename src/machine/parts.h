@@ -96,6 +96,9 @@ void parts_serial_of(const struct machine *m, unsigned i, char *to, size_t size)
  * struct machine_plug. */
 void parts_plug(struct machine *m, const char *id, enum machine_plug_how how, unsigned unit,
 		int disk, struct dev *part);
+/** parts_plug_init() - no devices yet. parts_plug_reset() - what was pulled out goes at last. */
+void parts_plug_init(struct machine *m);
+void parts_plug_reset(struct machine *m);
 /** parts_plug_done() - pull everything out: the machine goes. */
 void parts_plug_done(struct machine *m);
 /** parts_disks() - disks on PCI controllers of their own: disks.c; after the PCI bus. */

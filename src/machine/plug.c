@@ -9,6 +9,13 @@
  * is for machine_take_out(), because that answer is a register access of the device's own bus. SCSI
  * targets, Serial ATA disks and USB devices are pulled out, as people do, and the guest hears of
  * it.
+ *
+ * So are PCI devices by force. A driver of virtio waits for the answer to its last request, and
+ * then for the device's reset (virtio 1.2, 4.1.4.3.2), which an empty slot never tells: Linux then
+ * waits for ever, with the lock that its reboot wants, too. Therefore such a device stays behind
+ * the empty slot for a while: its configuration space is gone, what was under way has ended,
+ * requests fail, and a reset works. It is freed when the guest has switched the slot off, at a
+ * reset, or after PULLED_SECONDS.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +30,10 @@
 #include "device/usb/xhci.h"
 #include "device/virtio/virtio_blk.h"
 #include "device/virtio/virtio_scsi.h"
+#include "device/virtio/virtio_pci.h"
 #include "machine/parts.h"
+
+#define PULLED_SECONDS 10
 
 void parts_plug(struct machine *m, const char *id, enum machine_plug_how how, unsigned unit,
 		int disk, struct dev *part)
@@ -322,6 +332,46 @@ void parts_eject_port(void *ctx, unsigned number)
 	eject(ctx, MACHINE_PLUG_PORT, number);
 }
 
+/* Those whose drivers have had their time. */
+static void pulled_over(void *ctx)
+{
+	struct machine *m = ctx;
+
+	for (unsigned i = 0; i < MACHINE_PLUGS; i++)
+		if (m->plug[i].how != MACHINE_PLUG_NONE && m->plug[i].pulled)
+			gone(m, &m->plug[i]);
+}
+
+void parts_plug_init(struct machine *m)
+{
+	vtimer_init(&m->pulled, m->sv.clock, pulled_over, m);
+}
+
+void parts_plug_reset(struct machine *m)
+{
+	pulled_over(m);
+}
+
+/* A driver is at work on this one: it stays for a while. */
+static bool pull_slowly(struct machine *m, struct machine_plug *p)
+{
+	struct virtio_blk *blk;
+
+	if ((p->how != MACHINE_PLUG_PORT && p->how != MACHINE_PLUG_SLOT) || p->pulled || p->gone ||
+	    p->part[0]->cls != &virtio_blk_class)
+		return false;
+	blk = CONTAINER_OF(p->part[0], struct virtio_blk, vd.dev);
+	if (!(blk->vd.r->status & VIRTIO_STATUS_DRIVER_OK))
+		return false;
+	p->pulled = p->leaving = true;
+	virtio_blk_pull(blk);
+	pci_func_hide(&CONTAINER_OF(p->part[1], struct virtio_pci, dev)->f);
+	if (p->how == MACHINE_PLUG_SLOT)
+		pci_hotplug_tell(m->hotplug, p->unit, false);
+	vtimer_arm(&m->pulled, clock_now(m->sv.clock) + PULLED_SECONDS * NS_PER_SEC);
+	return true;
+}
+
 static void eject_slot(void *ctx, unsigned slot)
 {
 	eject(ctx, MACHINE_PLUG_SLOT, slot);
@@ -356,7 +406,8 @@ int machine_unplug(struct machine *m, unsigned n, bool force, struct error *err)
 
 	check(p->how != MACHINE_PLUG_NONE);
 	if (force || pulled) {
-		gone(m, p);
+		if (!pull_slowly(m, p))
+			gone(m, p);
 		return 0;
 	}
 	if (p->leaving && p->how == MACHINE_PLUG_PORT)
@@ -411,6 +462,7 @@ void machine_take_out(struct machine *m, void (*out)(void *ctx, const struct mac
 
 void parts_plug_done(struct machine *m)
 {
+	vtimer_cancel(&m->pulled);
 	for (unsigned i = 0; i < MACHINE_PLUGS; i++)
 		if (m->plug[i].how != MACHINE_PLUG_NONE)
 			pull_out(m, &m->plug[i]);

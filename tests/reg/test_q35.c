@@ -427,6 +427,36 @@ static void test_hotplug(void **state)
 	board_free(b);
 }
 
+/* PCIe 6.7.3.2: a card that is pulled out with its driver at work; PCI 3.0, 6.1: nobody answers
+ * configuration cycles. What it decodes stays until it is freed. */
+static void test_pulled(void **state)
+{
+	struct board *b = board_new();
+	struct harness *h = b->h;
+	unsigned cap = readb(h, PORT(1, 0x34));
+	struct leaf *l = leaf_new(b, &b->port[1]->bridge.bus, 0);
+	uint16_t answer;
+
+	set_up(b, 1);
+	answer = readw(h, 0xc0100000);
+	assert_int_not_equal(answer, 0xffff);
+	writew(h, PORT(1, cap + 0x1a), 0xffff);
+	bus_lock(&h->bus);
+	pci_func_hide(&l->f);
+	bus_unlock(&h->bus);
+	assert_int_equal(readw(h, PORT(1, cap + 0x1a)),
+			 0x0108); /* presence, link changed: absent */
+	assert_int_equal(readw(h, PORT(1, cap + 0x12)), 0x0001);
+	assert_int_equal(readl(h, AT(2, 0, 0, 0)), 0xffffffff);
+	writew(h, AT(2, 0, 0, 4), 0);
+	outl(h, 0xcf8, 0x80020000);
+	assert_int_equal(inl(h, 0xcfc), 0xffffffff);
+	assert_int_equal(readw(h, 0xc0100000), answer);
+	harness_check_state_roundtrip(&b->port[1]->dev);
+	writew(h, PORT(1, cap + 0x1a), 0x0108);
+	board_free(b);
+}
+
 static void ejected(void *ctx, unsigned number)
 {
 	*(unsigned *)ctx += 1 + number;
@@ -484,7 +514,7 @@ int main(void)
 		cmocka_unit_test(test_gpe),         cmocka_unit_test(test_routing),
 		cmocka_unit_test(test_reroute),     cmocka_unit_test(test_bridge),
 		cmocka_unit_test(test_hotplug),     cmocka_unit_test(test_slot_power),
-		cmocka_unit_test(test_smm),
+		cmocka_unit_test(test_pulled),      cmocka_unit_test(test_smm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

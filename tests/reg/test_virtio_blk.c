@@ -370,6 +370,45 @@ static void test_reset_in_flight(void **state)
 	}
 }
 
+/* Pulled out: what is under way ends, what still comes fails, and the driver can reset it. */
+static void test_pulled(void **state)
+{
+	struct rig *g = rig_new(false, 1, false);
+
+	(void)state;
+	vdrv_up(g->v, all, 1, 16);
+	g->b->no_space = true;
+	for (unsigned i = 0; i < 6; i++)
+		put(g, 0, i, i & 1 ? T_OUT : T_IN, i, 512);
+	vdrv_kick(g->v, 0);
+	fake_block_run(g->b, 4, false);
+	assert_int_equal(g->b->n_parked, 2);
+	vdrv_isr(g->v);
+	for (unsigned i = 0; i < 7; i++) {
+		uint16_t id;
+		uint32_t len;
+		bool over = vring_get(&g->v->ring[0], &id, &len);
+
+		assert_int_equal(over, i != 2);
+		if (over)
+			continue;
+		vring_want_irq(&g->v->ring[0], true);
+		bus_lock(&g->h->bus);
+		virtio_blk_pull(g->blk);
+		bus_unlock(&g->h->bus);
+		assert_int_equal(g->b->n_parked + g->b->n_queued, 0);
+		assert_int_equal(vdrv_isr(g->v), 1);
+	}
+	assert_int_equal(status(g, 0), OK);
+	assert_int_equal(status(g, 1), IOERR);
+	assert_int_equal(request(g, T_IN, 0, 512), IOERR);
+	assert_int_equal(request(g, T_OUT, 0, 512), IOERR);
+	assert_int_equal(g->b->n_queued, 0);
+	vdrv_set_status(g->v, 0);
+	assert_int_equal(vdrv_status(g->v), 0);
+	rig_free(g);
+}
+
 /* Requests parked for lack of space survive a snapshot: they are done by the restored device. */
 static void test_restore_parked(void **state)
 {
@@ -437,8 +476,8 @@ int main(void)
 		cmocka_unit_test(test_config),          cmocka_unit_test(test_read_write),
 		cmocka_unit_test(test_framing),         cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_write_cache),     cmocka_unit_test(test_in_flight),
-		cmocka_unit_test(test_reset_in_flight), cmocka_unit_test(test_restore_parked),
-		cmocka_unit_test(test_state),
+		cmocka_unit_test(test_reset_in_flight), cmocka_unit_test(test_pulled),
+		cmocka_unit_test(test_restore_parked),  cmocka_unit_test(test_state),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

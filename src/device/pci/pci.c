@@ -297,7 +297,7 @@ uint32_t pci_bus_config_read(struct pci_bus *pb, uint8_t devfn, unsigned off, un
 	struct pci_func *f = pb->func[devfn];
 	uint32_t val;
 
-	if (!f || pb->dark || off + size > PCI_CONFIG_SIZE)
+	if (!f || f->hidden || pb->dark || off + size > PCI_CONFIG_SIZE)
 		return (uint32_t)mask_bytes(size);
 	if (f->config_read_hook && f->config_read_hook(f, off, size, &val))
 		return val;
@@ -318,7 +318,7 @@ void pci_bus_config_write(struct pci_bus *pb, uint8_t devfn, unsigned off, unsig
 {
 	struct pci_func *f = pb->func[devfn];
 
-	if (!f || pb->dark || off + size > PCI_CONFIG_SIZE)
+	if (!f || f->hidden || pb->dark || off + size > PCI_CONFIG_SIZE)
 		return;
 	if (f->config_write_hook && f->config_write_hook(f, off, size, val))
 		return;
@@ -453,6 +453,13 @@ int pci_func_add(struct pci_func *f, struct pci_bus *pb, uint8_t devfn, struct e
 	if (pb->bridge && pb->bridge->changed)
 		pb->bridge->changed(pb->bridge);
 	return 0;
+}
+
+void pci_func_hide(struct pci_func *f)
+{
+	f->hidden = true;
+	if (f->bus->bridge && f->bus->bridge->changed)
+		f->bus->bridge->changed(f->bus->bridge);
 }
 
 void pci_func_done(struct pci_func *f)

@@ -159,6 +159,7 @@ struct pci_func {
 	uint8_t intx_pirq;         /* which, while it is high */
 	struct pci_bridge *bridge; /* this function is one; NULL = it isn't */
 	bool added;                /* on the bus */
+	bool hidden;               /* pulled out: pci_func_hide() */
 	/* Called after a guest write changed [off, off+size); may be NULL. */
 	void (*config_written)(struct pci_func *f, unsigned off, unsigned size);
 	/* A window inside configuration space with side effects (virtio's pci-cfg capability):
@@ -266,6 +267,10 @@ static inline bool pci_bus_master(const struct pci_func *f)
 	return pci_command(f) & PCI_COMMAND_MASTER;
 }
 
+/** pci_func_hide() - the card has been pulled out: configuration space doesn't answer any more, and
+ * the slot is empty. Base addresses and interrupts go on until pci_func_done(): what they do is the
+ * device's business, for drivers that wait for an answer. */
+void pci_func_hide(struct pci_func *f);
 /** pci_func_pirq() - which PIRQ (0 = A) its INTx is, as routing registers and bridges are now. */
 unsigned pci_func_pirq(const struct pci_func *f);
 

@@ -70,7 +70,7 @@ static void drive(struct root_port *rp)
 static bool occupied(const struct root_port *rp)
 {
 	for (unsigned i = 0; i < 8; i++)
-		if (rp->bridge.bus.func[i])
+		if (rp->bridge.bus.func[i] && !rp->bridge.bus.func[i]->hidden)
 			return true;
 	return false;
 }

@@ -211,6 +211,10 @@ static void start(struct virtio_blk *blk, unsigned queue, struct vq_elem *e)
 				       .e = e,
 				       .status = vq_last_byte(e),
 				       .queue = queue};
+	if (blk->pulled) {
+		complete(req, BLK_S_IOERR);
+		return;
+	}
 	switch (ld_le32(header)) {
 	case BLK_T_IN:
 		start_transfer(req, BLOCK_READ, ld_le64(header + 8), &wr, e->wr_len - 1);
@@ -260,15 +264,25 @@ static void restore(struct virtio_dev *vd, unsigned n, struct vq_elem *e)
 }
 
 /* Everything in flight ends here: what runs is waited for, what is parked fails. */
+static void end_all(struct virtio_blk *blk)
+{
+	block_drain(blk->block);
+	block_abort_parked(blk->block);
+	block_drain(blk->block);
+}
+
+void virtio_blk_pull(struct virtio_blk *blk)
+{
+	end_all(blk);
+	blk->pulled = true;
+}
+
 static void reset(struct virtio_dev *vd, int n)
 {
 	struct virtio_blk *blk = to_blk(vd);
 
-	if (blk->block) {
-		block_drain(blk->block);
-		block_abort_parked(blk->block);
-		block_drain(blk->block);
-	}
+	if (blk->block)
+		end_all(blk);
 	if (n < 0)
 		blk->s.write_back = true;
 }

@@ -45,10 +45,15 @@ struct virtio_blk {
 	unsigned n_queues;   /* 0 = 1 */
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	/* private */
+	bool pulled;                                       /* virtio_blk_pull() */
 	struct virtio_blk_req *req[VIRTIO_BLK_QUEUES_MAX]; /* [VQ_SIZE_MAX] each, owned */
 	bool gathering; /* requests end inside queue_run(), which tells the driver of them */
 };
 
 extern const struct dev_class virtio_blk_class;
+
+/** virtio_blk_pull() - the disk is being pulled out: what is under way ends, with an error where it
+ * waits for host space, and what still comes fails. The transport goes on. Bus lock held. */
+void virtio_blk_pull(struct virtio_blk *blk);
 
 #endif
