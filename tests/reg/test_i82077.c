@@ -337,6 +337,55 @@ static void test_write(void **state)
 	rig_free(g);
 }
 
+/* DS 5.1.6, table 5-8, without DMA: the host's bytes come through the FIFO. */
+static void test_scan_pio(void **state)
+{
+	enum { EQUAL = 0x51, LOW = 0x59, HIGH = 0x5d, SN = 0x04, SH = 0x08 };
+	/* clang-format off */
+	static const struct {
+		uint8_t op, host, odd; /* the host's bytes; one of them */
+		uint8_t st2;
+		bool second;           /* goes on to the next sector */
+	} rows[] = {
+		{EQUAL, 0x55, 0x55, SH, false},
+		{EQUAL, 0x55, 0xff, SH, false}, /* FFh of the host matches anything */
+		{EQUAL, 0x55, 0x56, SN, true},
+		{LOW,   0x55, 0x56, 0,  false}, /* medium below the host */
+		{LOW,   0x55, 0x54, SN, true},
+		{HIGH,  0x55, 0x54, 0,  false},
+		{HIGH,  0x55, 0x56, SN, true},
+		{HIGH,  0x55, 0x55, SH, false},
+	};
+	/* clang-format on */
+	struct rig *g = rig_new();
+	uint8_t r[10];
+
+	(void)state;
+	reset(g);
+	put(g, (uint8_t[]){0x03, 0xdf, 0x03}, 3);
+	memset(g->b[0]->data, 0x55, 1024);
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		put(g, (uint8_t[]){rows[i].op, 0, 0, 0, 1, 2, 2, 0x1b, 1}, 9);
+		for (unsigned k = 0; k < (rows[i].second ? 1024u : 512u); k++) {
+			if (k % 512 == 0) {
+				work(g);
+				assert_int_equal(g->h->pins[6].level, 1);
+			}
+			assert_int_equal(inb(g->h, MSR),
+					 0xb0); /* RQM, non-DMA, from the host, busy */
+			outb(g->h, FIFO, k % 512 == 300 ? rows[i].odd : rows[i].host);
+			if (k == 301)
+				harness_check_state_roundtrip(&g->fdc->dev);
+		}
+		work(g);
+		assert_int_equal(get(g, r), 7);
+		assert_int_equal(r[0], 0x00);
+		assert_int_equal(r[1], 0x00);
+		assert_int_equal(r[2] & (SN | SH), rows[i].st2);
+	}
+	rig_free(g);
+}
+
 /* DS 5.2.2, ND = 1: through the FIFO, to the end of the cylinder. */
 static void test_pio(void **state)
 {
@@ -529,11 +578,12 @@ static void test_formats(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_simple), cmocka_unit_test(test_changed),
-		cmocka_unit_test(test_read),   cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_write),  cmocka_unit_test(test_pio),
-		cmocka_unit_test(test_state),  cmocka_unit_test(test_formats),
-		cmocka_unit_test(test_seeks),  cmocka_unit_test(test_pio_irq),
+		cmocka_unit_test(test_simple),  cmocka_unit_test(test_changed),
+		cmocka_unit_test(test_read),    cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_write),   cmocka_unit_test(test_scan_pio),
+		cmocka_unit_test(test_pio),     cmocka_unit_test(test_state),
+		cmocka_unit_test(test_formats), cmocka_unit_test(test_seeks),
+		cmocka_unit_test(test_pio_irq),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

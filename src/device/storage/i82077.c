@@ -21,7 +21,7 @@
  *
  * UNMODELLED: motors (always up to speed), rotation and step times, deleted data marks (written as
  * normal data), gap lengths, FIFO threshold (the FIFO is one sector deep, and asks for an interrupt
- * each 16 bytes), tape drives, formatting with numbers other than the image's, SCAN without DMA;
+ * each 16 bytes), tape drives, formatting with numbers other than the image's;
  * READ ID of an empty drive fails instead of waiting for ever.
  */
 #include "device/storage/i82077_internal.h"
@@ -489,13 +489,21 @@ static void byte_moved(struct i82077 *fdc)
 		fdc_set_irq(fdc, true);
 }
 
+/* SCAN reads the medium and wants the host's bytes to compare (DS 5.1.6). */
+static bool from_host(const struct i82077 *fdc)
+{
+	return fdc->s.writing || fdc_is_scan(fdc_opcode(fdc));
+}
+
 static void fifo_write(struct i82077 *fdc, uint8_t v)
 {
 	struct i82077_regs *s = &fdc->s;
 	int row;
 
-	if (s->phase == I82077_DATA && s->writing && !fdc_by_dma(fdc) &&
+	if (s->phase == I82077_DATA && from_host(fdc) && !fdc_by_dma(fdc) &&
 	    s->pos < fdc_data_bytes(fdc)) {
+		if (fdc_is_scan(fdc_opcode(fdc)))
+			v = fdc_scan_byte(fdc_opcode(fdc), s->buf[s->pos], v);
 		s->buf[s->pos++] = v;
 		byte_moved(fdc);
 		return;
@@ -535,7 +543,7 @@ static uint8_t fifo_read(struct i82077 *fdc)
 		fdc_set_irq(fdc, false);
 		if (s->at_result >= s->n_result)
 			result_read(fdc);
-	} else if (s->phase == I82077_DATA && !s->writing && !fdc_by_dma(fdc) &&
+	} else if (s->phase == I82077_DATA && !from_host(fdc) && !fdc_by_dma(fdc) &&
 		   s->pos < I82077_SECTOR) {
 		v = s->buf[s->pos++];
 		byte_moved(fdc);
@@ -559,7 +567,7 @@ static uint8_t msr(const struct i82077 *fdc)
 	case I82077_DATA:
 		v |= MSR_BUSY;
 		if (!fdc_by_dma(fdc))
-			v |= (uint8_t)(MSR_RQM | MSR_NDM | (s->writing ? 0 : MSR_DIO));
+			v |= (uint8_t)(MSR_RQM | MSR_NDM | (from_host(fdc) ? 0 : MSR_DIO));
 		break;
 	default: v |= MSR_BUSY | (fdc_by_dma(fdc) ? 0 : MSR_NDM);
 	}

@@ -19,7 +19,7 @@ static bool multi_track(const struct i82077 *fdc)
 	return fdc->s.cmd[0] & CMD_MT;
 }
 
-static bool is_scan(uint8_t op)
+bool fdc_is_scan(uint8_t op)
 {
 	return op == C_SCAN_EQUAL || op == C_SCAN_LOW || op == C_SCAN_HIGH;
 }
@@ -153,7 +153,7 @@ static void sector_done(struct i82077 *fdc)
 		fdc_end(fdc, 0);
 		return;
 	}
-	if (is_scan(op) && s->satisfied) {
+	if (fdc_is_scan(op) && s->satisfied) {
 		fdc_end(fdc, 0);
 		return;
 	}
@@ -161,7 +161,7 @@ static void sector_done(struct i82077 *fdc)
 		s->terminal = true;
 	ended = advance(fdc);
 	if (s->terminal) {
-		if (is_scan(op))
+		if (fdc_is_scan(op))
 			s->st2 = (uint8_t)((s->st2 & ~ST2_SH) | ST2_SN);
 		fdc_end(fdc, 0);
 	} else if (ended) {
@@ -169,7 +169,7 @@ static void sector_done(struct i82077 *fdc)
 		 * and SCAN end there as they should (DS 5.1.5, table 5-8). */
 		if (op == C_VERIFY && !counted)
 			fdc_end(fdc, 0);
-		else if (is_scan(op)) {
+		else if (fdc_is_scan(op)) {
 			s->st2 = (uint8_t)((s->st2 & ~ST2_SH) | ST2_SN);
 			fdc_end(fdc, 0);
 		} else
@@ -179,21 +179,33 @@ static void sector_done(struct i82077 *fdc)
 	}
 }
 
-/* Compare the medium's byte with the host's; FFh matches anything (DS 5.1.6). */
-static bool scan_holds(uint8_t op, const uint8_t *medium, const uint8_t *host, bool *ret_equal)
-{
-	bool holds = true, equal = true;
+/* What a comparison made of a byte of the medium; it takes that byte's place in the buffer. */
+enum { SCAN_SAME, SCAN_HOLDS, SCAN_FAILS };
 
+/* Compare the medium's byte with the host's; FFh matches anything (DS 5.1.6). */
+uint8_t fdc_scan_byte(uint8_t op, uint8_t medium, uint8_t host)
+{
+	if (medium == host || medium == 0xff || host == 0xff)
+		return SCAN_SAME;
+	if ((op == C_SCAN_LOW && medium <= host) || (op == C_SCAN_HIGH && medium >= host))
+		return SCAN_HOLDS;
+	return SCAN_FAILS;
+}
+
+/* All bytes of the sector have been compared. */
+static void scan_over(struct i82077 *fdc)
+{
+	struct i82077_regs *s = &fdc->s;
+	bool equal = true;
+
+	s->satisfied = true;
 	for (unsigned i = 0; i < I82077_SECTOR; i++) {
-		if (medium[i] == host[i] || medium[i] == 0xff || host[i] == 0xff)
-			continue;
-		equal = false;
-		holds = holds && (op == C_SCAN_LOW    ? medium[i] <= host[i]
-				  : op == C_SCAN_HIGH ? medium[i] >= host[i]
-						      : false);
+		equal = equal && s->buf[i] == SCAN_SAME;
+		s->satisfied = s->satisfied && s->buf[i] <= SCAN_HOLDS;
 	}
-	*ret_equal = equal;
-	return holds;
+	if (s->satisfied && equal)
+		s->st2 |= ST2_SH;
+	sector_done(fdc);
 }
 
 /* FORMAT TRACK has a sector's C, H, R and N: its filler goes to the image. */
@@ -228,6 +240,8 @@ void fdc_buffer_done(struct i82077 *fdc)
 	if (fdc_opcode(fdc) == C_FORMAT) {
 		memcpy(id, fdc->s.buf, sizeof(id));
 		format_sector(fdc, id);
+	} else if (fdc_is_scan(fdc_opcode(fdc))) {
+		scan_over(fdc);
 	} else if (fdc->s.writing) {
 		fdc_submit(fdc, BLOCK_WRITE);
 	} else {
@@ -239,15 +253,14 @@ static void scan_sector(struct i82077 *fdc)
 {
 	struct i82077_regs *s = &fdc->s;
 	uint8_t host[I82077_SECTOR];
-	bool tc = false, equal;
+	bool tc = false;
 	size_t n = dma8237_read(fdc->dma, I82077_DMA, host, sizeof(host), &tc);
 
 	memset(host + n, 0xff, sizeof(host) - n);
 	s->terminal = tc;
-	s->satisfied = scan_holds(fdc_opcode(fdc), s->buf, host, &equal);
-	if (s->satisfied && equal)
-		s->st2 |= ST2_SH;
-	sector_done(fdc);
+	for (unsigned i = 0; i < I82077_SECTOR; i++)
+		s->buf[i] = fdc_scan_byte(fdc_opcode(fdc), s->buf[i], host[i]);
+	scan_over(fdc);
 }
 
 /* Move what can be moved now between buf and the DMA controller. */
@@ -257,7 +270,7 @@ static void run_dma(struct i82077 *fdc)
 	size_t n, want = I82077_SECTOR - s->pos;
 	bool tc = false;
 
-	if (is_scan(fdc_opcode(fdc))) {
+	if (fdc_is_scan(fdc_opcode(fdc))) {
 		scan_sector(fdc);
 		return;
 	}
@@ -293,7 +306,7 @@ static void start_data(struct i82077 *fdc)
 
 	s->pos = 0;
 	s->dma_waits = 0;
-	if (fdc_by_dma(fdc) || is_scan(fdc_opcode(fdc))) {
+	if (fdc_by_dma(fdc)) {
 		run_dma(fdc);
 	} else {
 		s->phase = I82077_DATA;

@@ -84,6 +84,9 @@ void fdc_wait(struct i82077 *fdc, ns_t ns);
 
 bool fdc_by_dma(const struct i82077 *fdc);
 bool fdc_is_write(uint8_t op);
+bool fdc_is_scan(uint8_t op);
+/** fdc_scan_byte() - what takes a byte of the medium in the buffer after its comparison. */
+uint8_t fdc_scan_byte(uint8_t op, uint8_t medium, uint8_t host);
 /** fdc_data_bytes() - of the execution phase's next piece: a sector, or what FORMAT wants for one.
  */
 unsigned fdc_data_bytes(const struct i82077 *fdc);
