@@ -153,59 +153,45 @@ static void lead(const struct tr_exit *x, const uint8_t *to)
 	st_le32(x->site, (uint32_t)(to - (rx + 4)));
 }
 
-/* Where @x leads to; NULL: it was never emitted. */
-static const uint8_t *leads_to(const struct tr_exit *x)
-{
-	const struct translator *t = x->tb->t;
-
-	return x->site ? x->site - t->map.rw + t->map.rx + 4 + (int32_t)ld_le32(x->site) : NULL;
-}
-
 void tr_link(struct tr_exit *x, struct tr_block *to, enum tr_entry i)
 {
+	bool inner = to->b->inst == x->tb->b->inst;
+	struct tr_exit **head = inner ? &to->inner : &to->in;
+
 	/* Of a block that is not entered any more: the site may be where its entry was. */
 	if (!x->site || x->tb->dead)
 		return;
-	if (x->linked) {
+	if (x->at) {
 		*x->at = x->next;
 		if (x->next)
 			x->next->at = x->at;
-		x->linked = NULL;
-		x->tb->n_out--;
+		x->tb->n_out -= x->linked ? 1 : 0;
 	}
-	if (to->b->inst != x->tb->b->inst) {
-		x->linked = to;
-		x->entry = (uint8_t)i;
-		x->next = to->in;
-		x->at = &to->in;
-		if (x->next)
-			x->next->at = &x->next;
-		to->in = x;
-		x->tb->n_out++;
-	}
+	x->linked = inner ? NULL : to;
+	x->tb->n_out += inner ? 0 : 1;
+	x->entry = (uint8_t)i;
+	x->next = *head;
+	x->at = head;
+	if (x->next)
+		x->next->at = &x->next;
+	*head = x;
 	lead(x, to->entry[i]);
 }
 
 /* Exits and the jump table that lead to @old lead to @to now, without the detour. */
 static void lead_all(struct tr_block *old, struct tr_block *to)
 {
-	struct translator *t = old->t;
-	struct x86_jump *j = &t->jump[tr_jump_slot(to->b->rip)];
+	struct x86_jump *j = &old->t->jump[tr_jump_slot(to->b->rip)];
 
 	for (struct tr_exit *x = old->in, *next; x; x = next) {
 		next = x->next;
 		tr_link(x, to, x->entry);
 		tr_relink(x); /* its target may be elsewhere now */
 	}
-	for (const struct instance_list *l = to->b->inst ? to->b->inst->tr : NULL; l; l = l->next)
-		for (unsigned k = 0; k < l->n; k++) {
-			struct tr_block *tb = l->p[k];
-
-			for (unsigned n = 0; !tb->dead && n < tb->n_exits; n++)
-				for (unsigned i = 0; i < TR_ENTRIES; i++)
-					if (leads_to(&tb->exit[n]) == old->entry[i])
-						lead(&tb->exit[n], to->entry[i]);
-		}
+	for (struct tr_exit *x = old->inner, *next; x; x = next) {
+		next = x->next;
+		tr_link(x, to, x->entry);
+	}
 	if (j->entry == old->entry[TR_FAR])
 		j->entry = to->entry[TR_FAR];
 }
@@ -368,6 +354,37 @@ static void relink_all(const struct tr_block *tb)
 		tr_relink(x);
 }
 
+static void fetch(const void *p, size_t n)
+{
+	for (size_t i = 0; i < n; i += 64)
+		__builtin_prefetch((const char *)p + i, 1);
+}
+
+/* What move_code() and relink_all() look at is all over the memory of the translator: most of their
+ * time they would wait for it, a place at a time. So it is asked for in advance. */
+static void fetch_all(const struct translator *t, const struct instance_list *l)
+{
+	for (unsigned k = 0; k < l->n; k++)
+		fetch(l->p[k], sizeof(struct tr_block));
+	for (unsigned k = 0; k < l->n; k++) {
+		const struct tr_block *tb = l->p[k];
+
+		fetch(tb->b, 64);
+		fetch(tb->relocs, tb->relocs ? 64 : 0);
+		fetch(tb->exit, tb->n_out ? tb->n_exits * sizeof(*tb->exit) : 0);
+		fetch(tb->in, tb->in ? sizeof(*tb->in) : 0);
+	}
+	for (unsigned k = 0; k < l->n; k++) {
+		const struct tr_block *tb = l->p[k];
+
+		for (const struct tr_relocs *r = tb->relocs; r; r = r->next)
+			for (uint32_t n = 0; n < r->n; n++)
+				fetch(t->map.rw + (r->at[n] & ~RELOC_32), 1);
+		for (const struct tr_exit *x = tb->in; x; x = x->next)
+			fetch(x->site, 1);
+	}
+}
+
 void tr_moved(struct vcpu *v, struct instance *i, uint64_t delta)
 {
 	struct translator *t = icpu(v)->tr;
@@ -375,9 +392,11 @@ void tr_moved(struct vcpu *v, struct instance *i, uint64_t delta)
 	if (!i->mapping)
 		return;
 	set_mapping(v, i);
-	for (const struct instance_list *l = i->tr; l; l = l->next)
+	for (const struct instance_list *l = i->tr; l; l = l->next) {
+		fetch_all(t, l);
 		for (unsigned k = 0; k < l->n; k++)
 			move_code(t, l->p[k], delta);
+	}
 	for (const struct instance_list *l = i->tr; l; l = l->next)
 		for (unsigned k = 0; k < l->n; k++)
 			relink_all(l->p[k]);

@@ -97,11 +97,11 @@ struct tr_exit {
 	uint64_t to;   /* target, relative to the block's page: tr_exit_rip() */
 	uint8_t *site; /* of the rel32, in the writable view; NULL = never linked */
 	uint8_t *stub; /* executable: where it leads when it is not linked */
-	/* linked to a block of another instance, or would be if that were at the target: then it
-	 * is in that one's list */
+	/* linked to a block of another instance, or would be if that were at the target */
 	struct tr_block *linked;
+	/* in the list of the block that it was linked to, of either; at NULL: in none */
 	struct tr_exit *next, **at;
-	uint8_t entry; /* enum tr_entry of linked */
+	uint8_t entry; /* enum tr_entry of that block */
 	uint8_t which;
 	bool e, m; /* where the flags are */
 	bool far;  /* to another page */
@@ -175,6 +175,7 @@ struct tr_block {
 	uint32_t counted;       /* since when (TSC) */
 	uint8_t n_exits, n_out; /* exits; those linked to other instances */
 	struct tr_fault *fault;
+	struct tr_exit *inner; /* exits of the same instance that lead here */
 };
 
 /* Where an indirect jump to @rip looks. */
