@@ -67,7 +67,7 @@ static void test_enter_and_leave(void **state)
 		assert_int_equal(ld_le32(im_host(m, SMBASE + 0x9000)), 0xabcd);
 		assert_int_equal(ld_le16(im_host(m, SMBASE + 0x9004)) & 0xd, 0); /* PE, EM, TS */
 		assert_int_equal(ld_le32(im_host(m, SMBASE + 0x9008)), SMBASE >> 4);
-		assert_int_equal(ld_le32(area(m, 0xfc)), 0x20064);          /* APM: revision */
+		assert_int_equal(ld_le32(area(m, 0xfc)), 0x30064);          /* APM: revision */
 		assert_int_equal(ld_le64(area(m, 0x178)), m->entry);        /* RIP */
 		assert_int_equal(ld_le64(area(m, 0x1f8)) & 0xffff, 0xabcd); /* RAX */
 		assert_int_equal(ld_le32(area(m, 0x100)), SMBASE);
@@ -111,6 +111,87 @@ static void test_halt(void **state)
 	assert_int_equal(e.rip, m->entry);
 	assert_int_equal(*(uint8_t *)im_host(m, SMBASE + 0x9000), 0x5a);
 	assert_int_equal(area(m, 0xc9)[0], 1);
+	im_free(m);
+}
+
+/* A port whose writes are an SMI, as b2h of a PC. */
+struct smi_port {
+	struct bus_region r;
+	struct im *m;
+	unsigned n;
+	uint8_t written[8];
+};
+
+static void smi_write(void *ctx, uint64_t off, unsigned size, uint64_t val)
+{
+	struct smi_port *p = ctx;
+
+	(void)off, (void)size;
+	if (p->n < sizeof(p->written))
+		p->written[p->n] = (uint8_t)val;
+	p->n++;
+	p->m->bus.msi.deliver(p->m->bus.msi.ctx, 0xfeeff000, 0x200);
+}
+
+static void port_new(struct smi_port *p, struct im *m)
+{
+	struct error err = {0};
+
+	*p = (struct smi_port){.r = {.name = "smi", .size = 1, .write = smi_write, .ctx = p},
+			       .m = m};
+	bus_lock(&m->bus);
+	assert_int_equal(bus_map_pio(&m->bus, &p->r, 0xb2, &err), 0);
+	bus_unlock(&m->bus);
+}
+
+/* SDM 32.7, 32.12: the handler is told of the access, and has it done again twice. */
+static void test_io_restart(void **state)
+{
+	/* inc byte [cs:9000h]; cmp byte [cs:9000h], 3; jae over; mov byte [cs:fec8h], ffh;
+	 * over: rsm */
+	static const char handler[] = "\x2e\xfe\x06\x00\x90\x2e\x80\x3e\x00\x90\x03\x73\x06"
+				      "\x2e\xc6\x06\xc8\xfe\xff" RSM;
+	struct im *m = MACHINE(64, handler);
+	struct smi_port p;
+
+	port_new(&p, m);
+	CODE(m, "\xe6\xb2\xff\xc3"); /* out b2h, al; inc ebx */
+	m->v->s.gpr[X86_RAX] = 0x5a;
+	m->v->s.gpr[X86_RBX] = 0;
+	assert_int_equal(im_run(m).vector, -1);
+	assert_int_equal(p.n, 3);
+	assert_int_equal(m->v->s.gpr[X86_RBX], 1);
+	assert_int_equal(ld_le32(area(m, 0xc0)), 0x00b20012); /* APM 10.2.6: port, byte, valid */
+	assert_int_equal(area(m, 0xc8)[0], 0);
+	assert_int_equal(ld_le64(area(m, 0xa0)), m->entry);
+	im_free(m);
+
+	/* the iteration of a string instruction */
+	m = MACHINE(64, handler);
+	port_new(&p, m);
+	memcpy(im_host(m, 0x20000), "ab", 2);
+	CODE(m, "\xf3\x6e\xff\xc3"); /* rep outsb; inc ebx */
+	m->v->s.gpr[X86_RDX] = 0xb2;
+	m->v->s.gpr[X86_RSI] = 0x20000;
+	m->v->s.gpr[X86_RCX] = 2;
+	m->v->s.gpr[X86_RBX] = 0;
+	assert_int_equal(im_run(m).vector, -1);
+	assert_int_equal(p.n, 4);
+	assert_memory_equal(p.written, "aaab", 4);
+	assert_int_equal(m->v->s.gpr[X86_RSI], 0x20002);
+	assert_int_equal(m->v->s.gpr[X86_RCX], 0);
+	assert_int_equal(m->v->s.gpr[X86_RBX], 1);
+	assert_int_equal(ld_le32(area(m, 0xc0)), 0x00b2001e);
+	im_free(m);
+
+	/* an SMI from elsewhere: nothing to do again, whatever the handler says */
+	m = MACHINE(64, "\x2e\xc6\x06\xc8\xfe\xff" RSM);
+	CODE(m, "\xff\xc3");
+	m->v->s.gpr[X86_RBX] = 0;
+	smi(m);
+	assert_int_equal(im_run(m).vector, -1);
+	assert_int_equal(m->v->s.gpr[X86_RBX], 1);
+	assert_int_equal(ld_le32(area(m, 0xc0)), 0);
 	im_free(m);
 }
 
@@ -185,6 +266,7 @@ int main(void)
 		cmocka_unit_test(test_enter_and_leave),
 		cmocka_unit_test(test_relocation),
 		cmocka_unit_test(test_halt),
+		cmocka_unit_test(test_io_restart),
 		cmocka_unit_test(test_bad_state),
 		cmocka_unit_test(test_rsm_outside),
 		cmocka_unit_test(test_nested),

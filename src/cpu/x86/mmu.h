@@ -322,5 +322,17 @@ static inline int MUST_CHECK x86_insn_break(struct vcpu *v, gva_t lin)
 }
 /** x86_io_break() - after a port access: record DR0-3 I/O break points (CR4.DE) as traps. */
 void x86_io_break(struct vcpu *v, uint16_t port, unsigned size);
+/** x86_io_smi() - an SMI came with the port access that this instruction has just made: what its
+ * handler is told of it, and what RSM needs to do it again. SDM vol. 3, 32.7, 32.12. (smm.c) */
+void x86_io_smi(struct vcpu *v, uint16_t port, unsigned size, unsigned how);
+/* kinds of port accesses, as the SMM I/O trap word has them (AMD64 APM vol. 2, 10.2.6) */
+enum { X86_IO_IN = 1, X86_IO_STRING = 4, X86_IO_REP = 8 };
+/** x86_io_done() - after each port access, while RCX, RSI and RDI are still as before it. */
+static inline void x86_io_done(struct vcpu *v, uint16_t port, unsigned size, unsigned how)
+{
+	x86_io_break(v, port, size);
+	if (UNLIKELY(v->s.smi_pending))
+		x86_io_smi(v, port, size, how);
+}
 
 #endif

@@ -11,7 +11,7 @@
  * RSM takes nothing on trust: the area is checked like a state from a file, and what cannot be
  * leads to shutdown (SDM vol. 3, 32.3.2).
  *
- * UNMODELLED: I/O instruction restart, SMM save of the x87 and SIMD state (software's task), SMRR,
+ * UNMODELLED: SMM save of the x87 and SIMD state (software's task), SMRR,
  * dual-monitor treatment; the save area of processors without 64-bit mode.
  */
 #include "cpu/x86/internal.h"
@@ -28,6 +28,9 @@ enum {
 	A_LDTR = 0x70,
 	A_IDTR = 0x80,
 	A_TR = 0x90,
+	A_IO_RIP = 0xa0, /* of the instruction; then RCX, RSI, RDI before it */
+	A_IO_TRAP = 0xc0,
+	A_IO_RESTART = 0xc8, /* FFh: RSM goes back to it */
 	A_AUTO_HALT = 0xc9,
 	A_EFER = 0xd0,
 	A_REVISION = 0xfc,
@@ -41,7 +44,7 @@ enum {
 	A_RIP = 0x178,
 	A_R15 = 0x180, /* then down to RAX at 1f8h */
 };
-#define REVISION 0x00020064u /* SMBASE can be moved */
+#define REVISION 0x00030064u /* SMBASE can be moved, I/O instructions done again */
 
 static void save_seg(uint8_t *p, const struct x86_seg *s)
 {
@@ -63,6 +66,36 @@ static void load_seg(struct x86_seg *s, const uint8_t *p)
 		s->attr |= X86_ATTR_NULL;
 	s->limit = ld_le32(p + 4);
 	s->base = ld_le64(p + 8);
+}
+
+/* What A_IO_TRAP says (APM vol. 2, 10.2.6). */
+enum { TRAP_VALID = 0x2, TRAP_SIZE_SHIFT = 4, TRAP_TF = 0x800, TRAP_PORT_SHIFT = 16 };
+
+void x86_io_smi(struct vcpu *v, uint16_t port, unsigned size, unsigned how)
+{
+	const struct x86_state *s = &v->s;
+
+	if (s->smm)
+		return; /* it waits for RSM */
+	v->io_smi.rip = s->rip;
+	v->io_smi.next = v->next_rip;
+	v->io_smi.rcx = s->gpr[X86_RCX];
+	v->io_smi.rsi = s->gpr[X86_RSI];
+	v->io_smi.rdi = s->gpr[X86_RDI];
+	v->io_smi.trap = TRAP_VALID | how | size << TRAP_SIZE_SHIFT |
+			 (s->rflags & X86_TF ? TRAP_TF : 0) | (uint32_t)port << TRAP_PORT_SHIFT;
+}
+
+/* An SMI that came with a port access is taken right behind it, or between two iterations. */
+static void save_io(const struct vcpu *v, uint8_t *p)
+{
+	if (!v->io_smi.trap || (v->s.rip != v->io_smi.next && v->s.rip != v->io_smi.rip))
+		return;
+	st_le64(p + A_IO_RIP, v->io_smi.rip);
+	st_le64(p + A_IO_RIP + 8, v->io_smi.rcx);
+	st_le64(p + A_IO_RIP + 16, v->io_smi.rsi);
+	st_le64(p + A_IO_RIP + 24, v->io_smi.rdi);
+	st_le32(p + A_IO_TRAP, v->io_smi.trap);
 }
 
 static void save(const struct x86_state *s, uint8_t *p)
@@ -112,6 +145,14 @@ static void load(struct x86_state *s, const uint8_t *p)
 	s->rip = ld_le64(p + A_RIP);
 	for (unsigned i = 0; i < 16; i++)
 		s->gpr[i] = ld_le64(p + A_R15 + 8 * (15 - i));
+	/* SDM vol. 3, 32.12: without an access to do again the outcome is unpredictable: none. */
+	if (p[A_IO_RESTART] != 0xff || !(ld_le32(p + A_IO_TRAP) & TRAP_VALID))
+		return;
+	s->activity = X86_ACT_RUN;
+	s->rip = ld_le64(p + A_IO_RIP);
+	s->gpr[X86_RCX] = ld_le64(p + A_IO_RIP + 8);
+	s->gpr[X86_RSI] = ld_le64(p + A_IO_RIP + 16);
+	s->gpr[X86_RDI] = ld_le64(p + A_IO_RIP + 24);
 }
 
 /* The area is RAM in one piece, or writes to it are lost and it reads as ones. */
@@ -154,6 +195,8 @@ void x86_smi(struct vcpu *v)
 
 	x86_side_effect(v);
 	save(s, area);
+	save_io(v, area);
+	v->io_smi.trap = 0;
 	s->smm = X86_SMM_IN | (s->shadow & X86_SHADOW_NMI ? X86_SMM_NMI : 0);
 	x86_tlb_flush(v);
 	area_copy(v, area, true);

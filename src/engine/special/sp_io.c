@@ -20,7 +20,7 @@ int sp_IN(struct vcpu *v, const struct insn *in)
 	v->count.pio++;
 	x86_side_effect(v);
 	gpr_set(v, in, X86_RAX, size, bus_pio_read(v->bus, port, size));
-	x86_io_break(v, port, size);
+	x86_io_done(v, port, size, X86_IO_IN);
 	return X86_OK;
 }
 
@@ -34,6 +34,6 @@ int sp_OUT(struct vcpu *v, const struct insn *in)
 	v->count.pio++;
 	x86_side_effect(v);
 	bus_pio_write(v->bus, port, size, (uint32_t)gpr_get(v, in, X86_RAX, size));
-	x86_io_break(v, port, size);
+	x86_io_done(v, port, size, 0);
 	return X86_OK;
 }

@@ -350,6 +350,11 @@ int sp_SCAS(struct vcpu *v, const struct insn *in)
 
 /* ---- INS, OUTS ---- */
 
+static unsigned io_kind(const struct str *s)
+{
+	return X86_IO_STRING | (s->rep ? X86_IO_REP : 0);
+}
+
 int sp_INS(struct vcpu *v, const struct insn *in)
 {
 	struct str s = str_begin(v, in);
@@ -369,7 +374,7 @@ int sp_INS(struct vcpu *v, const struct insn *in)
 		val = bus_pio_read(v->bus, port, s.size);
 		if (x86_write(v, lin, s.size, &val, X86_ACC_WRITE))
 			return X86_FAULT;
-		x86_io_break(v, port, s.size);
+		x86_io_done(v, port, s.size, X86_IO_IN | io_kind(&s));
 		advance(v, &s, 1, false, true);
 		if (UNLIKELY(pause_here(v)))
 			break;
@@ -392,7 +397,7 @@ int sp_OUTS(struct vcpu *v, const struct insn *in)
 		v->count.pio++;
 		x86_side_effect(v);
 		bus_pio_write(v->bus, port, s.size, val);
-		x86_io_break(v, port, s.size);
+		x86_io_done(v, port, s.size, io_kind(&s));
 		advance(v, &s, 1, true, false);
 		if (UNLIKELY(pause_here(v)))
 			break;
