@@ -212,6 +212,7 @@ struct vcpu {
 	struct x86_state s; /* first: generated code addresses it from the vcpu pointer */
 	uint64_t next_rip;
 	_Atomic uint32_t request; /* VCPU_REQ_ bits */
+	uint32_t epoch;           /* behind request: translated code looks at both at once */
 	uint32_t mode;            /* X86_MODE_ bits derived from s: x86_update_mode() */
 	uint8_t cpl;              /* derived: SS.DPL in protected mode, 0 real, 3 v8086 */
 	bool code_changed;        /* a store of this instruction hit translated code */

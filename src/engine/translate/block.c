@@ -11,8 +11,9 @@
  * pages, through the jump table and from return sites go to TR_FAR, which compares W_EPOCH with the
  * one in which the block was last found mapped.
  *
- * Requests are looked at by jumps backwards, by calls and by everything that enters at TR_FAR. A
- * loop must contain one of these: jumps forwards and returns to return sites end.
+ * Requests are looked at by jumps and calls backwards and by everything that enters at TR_FAR. A
+ * loop must contain one of these: jumps and calls forwards end, and a return to a return site goes
+ * forwards from the call that it belongs to.
  *
  * Stale blocks are never entered: when a page with translated code is written, the entries of its
  * blocks become jumps to code that leaves (tr_stale()); at once for this vCPU's stores, at the next
@@ -65,15 +66,23 @@ static uint64_t rip_now(const struct xlat *x)
 	return x->b->rip + x->b->cold[x->i].off;
 }
 
-static void put_exit(struct xlat *x, unsigned which, uint64_t rip)
+/* @last: instruction x->i is the last before the exit, not what jumps. */
+static void put_exit_after(struct xlat *x, unsigned which, uint64_t rip, bool last)
 {
-	if (is_far(x, rip))
-		need_m(x);
+	x->i += last;
+	if (is_far(x, rip) || (!x->m_ok && xlat_wants_memory(x, rip)))
+		xlat_flags_later(x);
 	else if (!x->m_ok)
 		need_e(x);
+	x->i -= last;
 	emit8(&x->m, 0xe9);
 	emit32(&x->m, 0);
 	exit_site(x, which, rip, rip <= rip_now(x));
+}
+
+static void put_exit(struct xlat *x, unsigned which, uint64_t rip)
+{
+	put_exit_after(x, which, rip, false);
 }
 
 void xlat_exit(struct xlat *x, unsigned which, uint64_t rip)
@@ -87,35 +96,56 @@ void xlat_exit(struct xlat *x, unsigned which, uint64_t rip)
 
 void xlat_jump(struct xlat *x, unsigned which, uint64_t rip)
 {
+	bool e = x->e, m_ok = x->m_ok;
+
 	put_exit(x, which, rip);
+	x->e = e; /* where it was jumped over */
+	x->m_ok = m_ok;
 }
 
 /* Does the code of the next part follow? Then the branch at the end of this one goes there. */
 bool xlat_goes_on(const struct xlat *x)
 {
-	return x->i + 1u == x->first[x->now + 1] && x->now + 1 < x->n_parts;
+	return x->i + 1u == x->first[x->now + 1] && x->now + 1 < x->n_parts &&
+	       !(x->rest && xlat_is_call(&x->in[x->i]));
 }
 
-/* An exit to another page, which wants flags in memory: they get there out of line. */
-static void far_exit_site(struct xlat *x, unsigned which, uint64_t rip)
+/* Flags are wanted in memory: they get there out of line. */
+static void far_exit_site(struct xlat *x, unsigned which, uint64_t rip, unsigned later)
 {
 	struct stub *s = xlat_stub(x, STUB_FAR_EXIT);
 
-	s->save = true;
+	s->save = !later;
+	s->later = later;
 	s->part = (uint8_t)x->now;
 	s->which = (uint8_t)which;
 	s->rip = rip;
+	s->poll = !is_far(x, rip) && rip <= rip_now(x);
+}
+
+/* The rel32 of a conditional jump, with flags in EFLAGS. */
+static void jcc_exit_site(struct xlat *x, unsigned which, uint64_t rip)
+{
+	unsigned later = xlat_flags_find(x);
+
+	if (!x->m_ok && (is_far(x, rip) ||
+			 (later && xlat_flags_stores(x, later) < 3 && xlat_wants_memory(x, rip))))
+		far_exit_site(x, which, rip, later);
+	else
+		exit_site(x, which, rip, rip <= rip_now(x));
 }
 
 static void put_far_exit(struct xlat *x, const struct stub *s)
 {
-	x->e = false;
-	x->m_ok = true;
+	x->e = true;
+	x->m_ok = !s->later;
 	x->x87_due = 0;
 	x->now = s->part;
+	if (s->later)
+		xlat_flags_put(x, s->later);
 	emit8(&x->m, 0xe9);
 	emit32(&x->m, 0);
-	exit_site(x, s->which, s->rip, false);
+	exit_site(x, s->which, s->rip, s->poll);
 }
 
 static void put_jcc(struct xlat *x, const struct insn *in, uint64_t to, uint64_t next)
@@ -128,10 +158,7 @@ static void put_jcc(struct xlat *x, const struct insn *in, uint64_t to, uint64_t
 	need_e(x);
 	EMIT(&x->m, 0x0f, (uint8_t)(0x80 | ((in->opcode & 15) ^ (swap ? 1 : 0))));
 	emit32(&x->m, 0);
-	if (is_far(x, out) && !x->m_ok)
-		far_exit_site(x, swap ? 1 : 0, out);
-	else
-		exit_site(x, swap ? 1 : 0, out, out <= rip_now(x));
+	jcc_exit_site(x, swap ? 1 : 0, out);
 	if (loop)
 		xlat_loop_end(x);
 	else if (!on)
@@ -222,6 +249,19 @@ static void push_return(struct xlat *x)
 	move_sp(x, -(int)x->w);
 }
 
+/* The code of what comes after the call follows (gather()). When the block is not entered any more
+ * it must not be returned to either (link.c). */
+static void go_on_after_call(struct xlat *x)
+{
+	EMIT(&x->m, 0x0f, 0x85); /* jne */
+	emit32(&x->m, (uint32_t)(x->t->ras_miss - (x->rx + x->m.n + 4)));
+	x->back[x->tb->n_back++] = x->m.n - 6;
+	x->vec = false;
+	x->x87 = false;
+	x->aside = 0;
+	xlat_groups_end(x);
+}
+
 /* Where the host's call just emitted comes back to: S1 = where the guest wants to go, flags M. */
 static void return_site(struct xlat *x)
 {
@@ -243,24 +283,30 @@ static void return_site(struct xlat *x)
 	}
 	x->e = false;
 	x->m_ok = true;
+	if (xlat_goes_on(x)) {
+		go_on_after_call(x);
+		return;
+	}
 	EMIT(m, 0x0f, 0x84); /* je */
 	emit32(m, 0);
 	exit_site(x, 1, rip, false);
 	tr_jump_to(m, 0xe9, x->rx, x->t->ras_miss);
 }
 
-static void put_call(struct xlat *x, uint64_t to)
+/* Return: false if it does not come back. */
+static bool put_call(struct xlat *x, uint64_t to)
 {
 	xlat_flags_later(x);
 	push_return(x);
 	if (to == return_rip(x)) { /* to get at RIP; nobody returns */
 		put_exit(x, 0, to);
-		return;
+		return false;
 	}
 	EMIT(&x->m, 0xe8);
 	emit32(&x->m, 0);
-	exit_site(x, 0, to, true);
+	exit_site(x, 0, to, to <= rip_now(x));
 	return_site(x);
+	return true;
 }
 
 /* S1 = target of an indirect branch; false: nothing emitted. */
@@ -286,18 +332,19 @@ static bool load_target(struct xlat *x, const struct insn *in)
 	return true;
 }
 
-static void put_indirect(struct xlat *x, const struct insn *in, bool call)
+/* Return: false if it does not come back. */
+static bool put_indirect(struct xlat *x, const struct insn *in, bool call)
 {
 	if (!load_target(x, in)) {
 		need_m(x);
 		tail_uop(x, x->i);
-		return;
+		return false;
 	}
 	x->s2_group = 0;
 	lookup(x);
 	if (!call) {
 		tr_jump_entry(&x->m, false, 0xff, 4); /* jmp */
-		return;
+		return false;
 	}
 	tr_jump_entry(&x->m, true, 0x8b, S1);
 	tr_gs(&x->m, true, 0x89, S1, tr_word(W_GO));
@@ -306,6 +353,7 @@ static void put_indirect(struct xlat *x, const struct insn *in, bool call)
 	EMIT(&x->m, 0x65, 0xff, 0x14, 0x25); /* call gs:[W_GO] */
 	emit32(&x->m, (uint32_t)tr_word(W_GO));
 	return_site(x);
+	return true;
 }
 
 /* The target goes to S1. RSP moves before the target is known to be good: tr_ret_miss(). */
@@ -416,9 +464,9 @@ static bool put_special(struct xlat *x, const struct insn *in)
 		else
 			put_exit(x, 0, u.imm);
 		return true;
-	case SP_CALL_REL: put_call(x, u.imm); return true;
+	case SP_CALL_REL: return !put_call(x, u.imm) || !xlat_goes_on(x);
 	case SP_JMP_IND: put_indirect(x, in, false); return true;
-	case SP_CALL_IND: put_indirect(x, in, true); return true;
+	case SP_CALL_IND: return !put_indirect(x, in, true) || !xlat_goes_on(x);
 	case SP_RET: put_ret(x, in); return true;
 	default: xlat_call_uop(x); return false;
 	}
@@ -489,7 +537,7 @@ static void put_body(struct xlat *x)
 	}
 	x->i = b->n_insns - 1u;
 	if (b->key & X86_MODE_FLAT) {
-		put_exit(x, 0, x->is64 ? end : (uint32_t)end);
+		put_exit_after(x, 0, x->is64 ? end : (uint32_t)end, true);
 		return;
 	}
 	need_m(x);
@@ -520,11 +568,15 @@ static void call_back(struct xlat *x, const struct stub *s, const void *fn)
 		tr_gs(m, false, 0x8b, S1, offsetof(struct vcpu, slots.flushes));
 		tr_gs(m, false, 0x89, S1, offsetof(struct vcpu, slots.seen));
 	}
+	if (s->sum)
+		xlat_put_sum(x, &x->in[s->insn], false);
 	tr_imm64(m, S1, (uintptr_t)&x->b->uop[s->insn]);
 	tr_imm64(m, S2, (uintptr_t)fn);
 	tr_jump_to(m, 0xe8, x->rx, xlat_caller(x, s->vec));
 	if (s->slot)
 		xlat_refill(x, s);
+	if (s->sum)
+		xlat_put_sum(x, &x->in[s->insn], true);
 	if (s->live)
 		leave_if_flushed(x, s->insn);
 	if (s->s2_group)
@@ -559,6 +611,8 @@ static void put_stub(struct xlat *x, const struct stub *s)
 	struct emit *m = &x->m;
 	struct tr_block *tb = x->tb;
 
+	if (s->kind == STUB_NONE)
+		return;
 	if (s->kind == STUB_COMPUTE) {
 		xlat_flags_compute(x, s);
 		return;
@@ -609,141 +663,6 @@ static void put_leaves(struct xlat *x)
 
 /* ---- the whole block ---- */
 
-/* The interpreter's handler of instruction @i, whatever runs it now. */
-static uop_fn handler(const struct block *b, unsigned i)
-{
-	return i == 0 || b->uop[i].fn == tr_resume ? b->cold[i].fn : b->uop[i].fn;
-}
-
-static void decode_part(struct xlat *x, const struct block *b, unsigned at)
-{
-	unsigned bits = b->key & X86_MODE_CS64 ? 64 : b->key & X86_MODE_CS32 ? 32 : 16;
-
-	for (unsigned i = 0; i < b->n_insns; i++) {
-		struct insn *in = &x->in[at + i];
-
-		/* what does not decode has a handler that ends the block */
-		if (insn_decode(b->bytes + b->cold[i].off, b->n_bytes - b->cold[i].off, bits, in))
-			continue;
-		if (in->feature != X86_FEAT_NONE && !cpu_model_has(x->v->model, in->feature))
-			(void)insn_without_lzcnt(in);
-	}
-}
-
-static uint32_t heat_of(const struct translator *t, const struct block *b)
-{
-	return !b ? 0 : b->native ? t->hot : b->heat + 1;
-}
-
-/* Can the code of a block at @rip follow that of @b? Only forwards: then offsets from the first
- * block's start are not negative, and no block comes twice. */
-static struct block *follower(struct xlat *x, struct block *b, uint64_t rip)
-{
-	uint64_t last = b->rip + b->cold[b->n_insns - 1u].off;
-	struct block *nb;
-
-	if (rip <= last || (rip ^ x->part[0]->rip) & ~0xfffull)
-		return NULL;
-	nb = block_beside(x->v, b, rip, x->t->hot == 1);
-	if (!nb || nb->gen != b->gen || x->first[x->n_parts] + nb->n_insns > BLOCK_MAX_INSNS)
-		return NULL;
-	return nb;
-}
-
-/* The block that usually comes after @b, if it can be translated with it. Sets x->loop when @b can
- * jump to the first one. */
-static struct block *next_part(struct xlat *x, struct block *b, bool more)
-{
-	unsigned last = x->first[x->n_parts] - 1u;
-	const struct insn *in = &x->in[last];
-	struct block *to, *next;
-	struct uop u = {0};
-
-	if (in->special != SP_JCC && in->special != SP_JMP_REL)
-		return NULL;
-	if (uop_fn_ends(handler(b, b->n_insns - 1u)) ||
-	    !branch_handler(b->key, in, b->rip + b->cold[b->n_insns - 1u].off, &u))
-		return NULL;
-	x->loop |= u.imm == x->part[0]->rip;
-	if (!more)
-		return NULL;
-	to = follower(x, b, u.imm);
-	if (in->special == SP_JMP_REL)
-		return to;
-	next = follower(x, b, (uint64_t)u.disp);
-	/* a loop that turns is translated alone (loop.c); one that counts will, if it has not yet
-	 */
-	if (u.imm == x->part[0]->rip &&
-	    (x->t->hot == 1 || heat_of(x->t, x->part[0]) > 2 * heat_of(x->t, next) ||
-	     xlat_counts(x, last + 1)))
-		return NULL;
-	if (to == next)
-		return NULL;
-	return heat_of(x->t, to) > 2 * heat_of(x->t, next) ? to : next;
-}
-
-/* x->part[]: @b and what follows it. */
-static void gather(struct xlat *x, struct block *b)
-{
-	bool more = b->key & X86_MODE_FLAT && !b->alone && !x->ic->unchained &&
-		    !(b->flags & BLOCK_TWO_PAGES);
-
-	x->n_parts = 0;
-	x->first[0] = 0;
-	while (b && x->n_parts < XLAT_PARTS) {
-		decode_part(x, b, x->first[x->n_parts]);
-		x->part[x->n_parts++] = b;
-		x->first[x->n_parts] = (uint8_t)(x->first[x->n_parts - 1] + b->n_insns);
-		b = next_part(x, b, more);
-	}
-}
-
-/* One block with the instructions of all parts. NULL: no room. */
-static struct block *join(struct xlat *x)
-{
-	const struct block *head = x->part[0];
-	unsigned n = x->first[x->n_parts], n_bytes = 0;
-	struct block *b;
-	size_t size;
-
-	for (unsigned p = 0; p < x->n_parts; p++)
-		n_bytes =
-			MAX(n_bytes, (unsigned)(x->part[p]->rip - head->rip) + x->part[p]->n_bytes);
-	size = sizeof(*b) + (n + 1) * (sizeof(struct uop) + sizeof(struct uop_cold)) + n_bytes;
-	b = block_pool_alloc(x->ic, size);
-	if (!b)
-		return NULL;
-	*b = (struct block){.rip = head->rip,
-			    .page = head->page,
-			    .meta = head->meta,
-			    .gen = head->gen,
-			    .inst = head->inst,
-			    .key = head->key,
-			    .n_insns = (uint16_t)n,
-			    .n_bytes = (uint16_t)n_bytes,
-			    .page_off = head->page_off};
-	b->cold = (struct uop_cold *)&b->uop[n + 1];
-	b->bytes = (uint8_t *)&b->cold[n + 1];
-	memset(b->bytes, 0, n_bytes);
-	for (unsigned p = 0; p < x->n_parts; p++) {
-		const struct block *c = x->part[p];
-		uint16_t off = (uint16_t)(c->rip - head->rip);
-
-		memcpy(b->bytes + off, c->bytes, c->n_bytes);
-		b->rip_rel |= c->rip_rel;
-		for (unsigned i = 0; i <= c->n_insns; i++) {
-			unsigned k = x->first[p] + i;
-
-			b->uop[k] = c->uop[i];
-			b->uop[k].n = (uint8_t)k;
-			b->cold[k] = c->cold[i];
-			b->cold[k].off = (uint16_t)(b->cold[k].off + off);
-			b->uop[k].fn = b->cold[k].fn = handler(c, i);
-		}
-	}
-	return b;
-}
-
 static bool worth_it(const struct xlat *x)
 {
 	return x->n_slow * 2 <= x->b->n_insns;
@@ -767,9 +686,11 @@ static bool keep_lists(struct xlat *x)
 	if (ic->pool + ic->pool_used == (uint8_t *)align_up((uintptr_t)end, 16))
 		ic->pool_used = align_up((size_t)((uint8_t *)&tb->exit[x->n_exits] - ic->pool), 16);
 	tb->fault = block_pool_alloc(ic, faults);
-	if (!tb->fault)
+	tb->back = block_pool_alloc(ic, tb->n_back * sizeof(tb->back[0]));
+	if (!tb->fault || !tb->back)
 		return false;
 	memcpy(tb->fault, x->fault, faults);
+	memcpy(tb->back, x->back, tb->n_back * sizeof(tb->back[0]));
 	return xlat_keep_relocs(x, tb);
 }
 
@@ -852,7 +773,7 @@ static bool tr_alloc(struct xlat *x)
 	*x->tb = (struct tr_block){.t = t, .rx = t->map.rx + t->used, .cold = t->map.rx + t->cold};
 	x->tb->joined = !x->b && x->n_parts > 1;
 	if (!x->b)
-		x->b = x->n_parts == 1 ? x->part[0] : join(x);
+		x->b = x->n_parts == 1 ? x->part[0] : xlat_join(x);
 	x->tb->b = x->b;
 	x->tb->first = x->part[0];
 	/* last, so that keep_lists() can give some back */
@@ -870,8 +791,22 @@ static void begin_code(struct xlat *x)
 	x->w = x->is64 ? 8 : 4;
 }
 
+/* Exits that do something on the way, which are not rare. */
+static void put_near_exits(struct xlat *x)
+{
+	for (unsigned i = 0; i < x->n_stubs; i++) {
+		struct stub *s = &x->stub[i];
+
+		if (s->kind != STUB_FAR_EXIT || is_far(x, s->rip))
+			continue;
+		put_stub(x, s);
+		s->kind = STUB_NONE;
+	}
+}
+
 static void begin_cold(struct xlat *x)
 {
+	put_near_exits(x);
 	x->hot_end = x->m.n;
 	x->m.n = (unsigned)(x->t->cold - x->t->used);
 	x->m.size = x->m.n + TR_ROOM;
@@ -886,9 +821,10 @@ bool xlat_code(struct xlat *x)
 		return false;
 	}
 	for (unsigned p = 0; p < x->n_parts; p++)
-		decode_part(x, x->part[p], x->first[p]);
+		xlat_decode_part(x, x->part[p], x->first[p]);
 	begin_code(x);
 	x->i = from;
+	x->rest = true;
 	put_body(x);
 	begin_cold(x);
 	for (unsigned i = 0; i < x->n_stubs; i++)
@@ -945,45 +881,55 @@ static void choose_slots(struct xlat *x)
 	x->counts = !b->often && !x->loop;
 }
 
+enum outcome { DONE, NOT_WORTH_IT, NO_ROOM, AGAIN };
+
+static enum outcome translate(struct xlat *x, struct vcpu *v, struct block *b, bool keeps_groups)
+{
+	struct tr_block *before = b->tr;
+
+	memset(x, 0, offsetof(struct xlat, stub));
+	x->v = v;
+	x->ic = icpu(v);
+	x->t = x->ic->tr;
+	x->keeps_groups = keeps_groups;
+	xlat_gather(x, b);
+	if (!tr_alloc(x))
+		return NO_ROOM;
+	begin_code(x);
+	choose_slots(x);
+	for (unsigned i = 1; i <= x->b->n_insns; i++)
+		x->b->cold[i].fn = x->b->uop[i].fn;
+	x->tb->type = (uint8_t)xlat_head_type(x);
+	xlat_plan_groups(x);
+	x->counts &= has_paged(x);
+	x->i = x->now = 0;
+	xlat_head(x);
+	xlat_loop_again(x);
+	put_body(x);
+	begin_cold(x);
+	put_leaves(x);
+	for (unsigned i = 0; i < x->n_stubs; i++)
+		put_stub(x, &x->stub[i]);
+	if (x->lost_group)
+		return AGAIN;
+	xlat_groups_done(x);
+	if (!worth_it(x))
+		return NOT_WORTH_IT;
+	if (!keep_lists(x) || ((x->n_groups || x->rests) && !keep_parts(x)) || !enlist(x))
+		return NO_ROOM;
+	publish(x);
+	take_over(x, before);
+	return DONE;
+}
+
 bool tr_translate(struct vcpu *v, struct block *b)
 {
-	struct interp_cpu *ic = icpu(v);
-	struct translator *t = ic->tr;
-	struct tr_block *before = b->tr;
 	struct xlat x;
+	enum outcome o = translate(&x, v, b, false);
 
-	memset(&x, 0, offsetof(struct xlat, stub));
-	x.v = v;
-	x.ic = ic;
-	x.t = t;
-	gather(&x, b);
-	if (!tr_alloc(&x)) {
-		ic->flush_wanted = true;
-		return false;
-	}
-	begin_code(&x);
-	choose_slots(&x);
-	for (unsigned i = 1; i <= x.b->n_insns; i++)
-		x.b->cold[i].fn = x.b->uop[i].fn;
-	x.tb->type = (uint8_t)xlat_head_type(&x);
-	xlat_plan_groups(&x);
-	x.counts &= has_paged(&x);
-	x.i = x.now = 0;
-	xlat_head(&x);
-	xlat_loop_again(&x);
-	put_body(&x);
-	begin_cold(&x);
-	put_leaves(&x);
-	for (unsigned i = 0; i < x.n_stubs; i++)
-		put_stub(&x, &x.stub[i]);
-	xlat_groups_done(&x);
-	if (!worth_it(&x))
-		return false;
-	if (!keep_lists(&x) || (x.n_groups && !keep_parts(&x)) || !enlist(&x)) {
-		ic->flush_wanted = true;
-		return false;
-	}
-	publish(&x);
-	take_over(&x, before);
-	return true;
+	if (o == AGAIN)
+		o = translate(&x, v, b, true);
+	if (o == NO_ROOM)
+		icpu(v)->flush_wanted = true;
+	return o == DONE;
 }

@@ -14,9 +14,14 @@
  *	These, shifts, IMUL and NEG: again on the old value of the destination, which was put aside
  *	(vcpu.aside) because it could be foreseen that nothing else would do: one store.
  *
- * Flags that leave the block by a call, a return or an indirect jump are hardly ever looked at.
- *There the operands are stored, and W_FL says what code computes the flags from them
- *(tr_flags_fetch()): two or three stores for what takes five instructions.
+ *	CMP, TEST, ADD, SUB, AND, OR, XOR with an operand in memory: the value that was loaded, or
+ *	stored, is put aside (xlat_put_value()).
+ *
+ * Flags that leave the block by a call, a return, an indirect jump or an exit to where they are
+ * wanted in memory are hardly ever looked at. There the operands are stored, and W_FL says what
+ * code computes the flags from them (tr_flags_fetch()): one to three stores for what takes five
+ * instructions. vcpu.aside holds until an instruction that writes all flags has put something else
+ * there, so what was put aside is as good there as in the block.
  *
  * Only instructions on registers that are in host registers, and only while nothing but simple
  * instructions (COPY, x87, LEA, PUSH, POP) follows; anything else gets its flags as ever.
@@ -42,15 +47,32 @@ static bool is_test(const struct insn *in)
 	       ((in->opcode == 0xf6 || in->opcode == 0xf7) && (in->modrm >> 3 & 7) < 2);
 }
 
-static unsigned gprs(const struct insn *in)
+/* The registers that flags follow from. */
+static unsigned operands(const struct insn *in)
 {
-	return in->gpr_read | in->gpr_written;
+	if (!(in->flags & INSN_MEM))
+		return in->gpr_read | in->gpr_written;
+	return in->reg == INSN_NO_REG || in->imm_len ? 0 : 1u << in->reg;
+}
+
+/* AND, OR, XOR of a register with memory. */
+static bool is_logic_from_memory(const struct insn *in)
+{
+	int op = group1(in);
+
+	return (op == 1 || op == 4 || op == 6) && in->flags & INSN_MEM && in->opcode < 0x40 &&
+	       in->opcode & 2 && in->special == SP_NONE && in->map == MAP_1 &&
+	       in->enc == ENC_LEGACY && !(in->flags & (INSN_HIGH8 | INSN_LEGACY)) &&
+	       tr_host[in->reg] != NO_REG;
 }
 
 static enum kind kind_of(const struct insn *in)
 {
 	struct copy_plan p;
 	bool imm = in->imm_len != 0;
+
+	if (is_logic_from_memory(in))
+		return TEST_RESULT;
 
 	if (in->special != SP_NONE || in->map != MAP_1 || in->enc != ENC_LEGACY ||
 	    in->flags & (INSN_MEM | INSN_HIGH8 | INSN_LEGACY | INSN_FPU | INSN_MMX) ||
@@ -71,6 +93,170 @@ static enum kind kind_of(const struct insn *in)
 
 /* In xlat.recipe and stub.recipe: on what was put aside. */
 #define RECIPE_ASIDE 0x100u
+
+/* ---- values from memory ---- */
+
+/* What flags of an instruction with a memory operand follow from: the value that it has loaded, or
+ * stored, is put aside. */
+static enum kind kind_with_value(const struct insn *in)
+{
+	int op = group1(in);
+
+	if (in->special != SP_NONE || in->map != MAP_1 || in->enc != ENC_LEGACY ||
+	    !(in->flags & INSN_MEM) ||
+	    in->flags & (INSN_HIGH8 | INSN_LEGACY | INSN_LOCK | INSN_FPU | INSN_MMX | INSN_MOFFS) ||
+	    (!in->imm_len && tr_host[in->reg] == NO_REG) || is_logic_from_memory(in))
+		return NONE;
+	if (is_test(in))
+		return AGAIN;
+	switch (op) {
+	case 7: return AGAIN;
+	case 0:
+	case 5: return UNDO;
+	case 1:
+	case 4:
+	case 6: return TEST_RESULT;
+	default: return NONE;
+	}
+}
+
+/* @in on registers: guest R10, which no such instruction names, stands for the memory operand. */
+static struct insn with_value(const struct insn *in)
+{
+	struct insn r = *in;
+
+	r.flags &= ~(uint32_t)(INSN_MEM | INSN_MEM_READ | INSN_MEM_WRITE | INSN_RIP_REL);
+	r.modrm |= 0xc0;
+	r.rm = X86_R10;
+	r.base = r.index = INSN_NO_REG;
+	r.mem_size = 0;
+	return r;
+}
+
+/* The registers that the instruction itself uses are in their places. */
+static void put_with_value(struct emit *m, const struct insn *r, unsigned value)
+{
+	memcpy(m->map, tr_host, sizeof(m->map));
+	m->map[X86_R10] = (uint8_t)value;
+	m->high8 = false;
+	m->force_rex = false; /* R10, R11 have REX */
+	reenc_insn(m, r, insn_gpr_fields(r));
+}
+
+static unsigned size_of(const struct insn *in)
+{
+	return !(in->opcode & 1) && in->opcode != 0x83 ? 1 : in->opsize;
+}
+
+/* Could it be emitted by xlat_put_value() with the operand as x->m.mem* says? */
+static bool can_put_value(const struct xlat *x, const struct insn *in)
+{
+	const struct emit *m = &x->m;
+
+	return !x->s1_group && !x->ungrouped && kind_with_value(in) != NONE &&
+	       !(in->flags & INSN_MEM_WRITE && m->mem_sib && m->mem_index == S1);
+}
+
+/* op @reg, memory operand; @size 1, 2: movzx or, with @store, mov. Return: where it is. */
+static unsigned put_access(struct xlat *x, unsigned size, unsigned reg, bool store)
+{
+	struct emit *m = &x->m;
+	unsigned at = m->n;
+
+	if (size >= 4 || store) {
+		if (size == 2)
+			emit8(m, 0x66);
+		xlat_op_mem(x, size == 8, (uint8_t)(store ? 0x88 | (size > 1) : 0x8b), reg);
+		return at;
+	}
+	xlat_op_mem(x, false, size == 1 ? 0xb6 : 0xb7, reg); /* S1, S2: has REX */
+	check(m->n < m->size);
+	memmove(m->buf + at + 2, m->buf + at + 1, m->n - (at + 1));
+	m->buf[at + 1] = 0x0f;
+	m->n++;
+	return at;
+}
+
+static bool wants_aside(struct xlat *x);
+
+/* When the access fails, the rest of the block goes without: nobody would put the value aside. But
+ * after ADD and SUB of a register it follows from what that was and is. */
+bool xlat_put_value(struct xlat *x, const struct insn *in, struct stub *slow)
+{
+	const struct emit *m = &x->m;
+	unsigned value = S1;
+	struct insn r;
+
+	x->aside &= ~BIT(x->i);
+	if (!can_put_value(x, in) || !wants_aside(x))
+		return false;
+	if (in->flags & INSN_MEM_WRITE && m->mem == S1) {
+		value = S2;
+		x->s2_group = 0;
+	}
+	r = with_value(in);
+	slow->at = put_access(x, size_of(in), value, false);
+	slow->sum = kind_with_value(in) == UNDO && !(in->flags & INSN_MEM_WRITE);
+	if (!slow->sum) {
+		slow->kind = STUB_GROUP;
+		x->rests = true;
+	}
+	if (in->flags & INSN_MEM_WRITE) {
+		put_with_value(&x->m, &r, value);
+		put_access(x, size_of(in), value, true);
+		tr_gs(&x->m, true, 0x89, value, offsetof(struct vcpu, aside));
+	} else {
+		tr_gs(&x->m, true, 0x89, value, offsetof(struct vcpu, aside));
+		put_with_value(&x->m, &r, value);
+	}
+	x->aside |= BIT(x->i);
+	return true;
+}
+
+void xlat_put_sum(struct xlat *x, const struct insn *in, bool done)
+{
+	unsigned h = tr_host[in->reg];
+	struct emit *m = &x->m;
+
+	if (!done) {
+		tr_gs(m, true, 0x89, h, tr_word(W_OLD));
+		return;
+	}
+	if (group1(in) == 0) {
+		tr_rr(m, true, 0x89, h, S1);
+		tr_gs(m, true, 0x2b, S1, tr_word(W_OLD));
+	} else {
+		tr_gs(m, true, 0x8b, S1, tr_word(W_OLD));
+		tr_rr(m, true, 0x29, h, S1);
+	}
+	tr_gs(m, true, 0x89, S1, offsetof(struct vcpu, aside));
+}
+
+/* EFLAGS = those of @in, whose value was put aside. */
+static void put_again_value(struct xlat *x, const struct insn *in)
+{
+	struct insn r = with_value(in), undo = r;
+	struct emit *m = &x->m;
+	unsigned size = size_of(in);
+
+	tr_gs(m, true, 0x8b, S1, offsetof(struct vcpu, aside));
+	switch (kind_with_value(in)) {
+	case UNDO: /* ADD for SUB and the other way round */
+		if (in->opcode < 0x40)
+			undo.opcode ^= 0x28;
+		else
+			undo.modrm ^= 0x28;
+		put_with_value(m, &undo, S1);
+		put_with_value(m, &r, S1);
+		break;
+	case TEST_RESULT:
+		if (size == 2)
+			emit8(m, 0x66);
+		EMIT(m, size == 8 ? 0x4d : 0x45, size == 1 ? 0x84 : 0x85, 0xd2); /* test r10, r10 */
+		break;
+	default: put_with_value(m, &r, S1); break;
+	}
+}
 
 /* Shifts by constants other than 0, which leaves the flags alone. */
 static bool is_shift(const struct insn *in)
@@ -108,6 +294,10 @@ static void put_again_aside(struct xlat *x, const struct insn *in)
 	struct copy_plan p;
 	unsigned dest = 0;
 
+	if (in->flags & INSN_MEM) {
+		put_again_value(x, in);
+		return;
+	}
 	check(is_again_aside(in, &dest) && xlat_plan(in, &p));
 	memcpy(m->map, tr_host, sizeof(m->map));
 	m->high8 = false;
@@ -148,6 +338,10 @@ void xlat_recipe(struct xlat *x, unsigned n)
 
 	if (n & RECIPE_ASIDE) {
 		put_again_aside(x, in);
+		return;
+	}
+	if (is_logic_from_memory(in)) {
+		put_test(x, in);
 		return;
 	}
 	check(n && xlat_plan(in, &p));
@@ -268,10 +462,13 @@ static unsigned find_recipe(struct xlat *x)
 	} while (in->special != SP_NONE || !(in->rflags_written & X86_ARITH));
 	if (insn_flags_needed(in))
 		return 0;
-	if (kind_of(in) != NONE && lasts(x, j, gprs(in), false))
+	if (kind_of(in) != NONE && lasts(x, j, operands(in), false))
 		return j + 1;
-	if (x->aside >> j & 1 && is_again_aside(in, &dest) &&
-	    lasts(x, j, gprs(in) & ~(1u << dest), true))
+	if (!(x->aside >> j & 1))
+		return 0;
+	if (in->flags & INSN_MEM)
+		return lasts(x, j, operands(in), true) ? (j + 1) | RECIPE_ASIDE : 0;
+	if (is_again_aside(in, &dest) && lasts(x, j, operands(in) & ~(1u << dest), true))
 		return (j + 1) | RECIPE_ASIDE;
 	return 0;
 }
@@ -291,81 +488,6 @@ static bool has_check(struct xlat *x, unsigned k)
 	return x->ungrouped || !x->access[k].size || !xlat_find_group(x, &x->access[k]);
 }
 
-/* Will there be a check before the flags of instruction x->i are written again, with no other way
- * to have them again? */
-static bool wants_aside(struct xlat *x)
-{
-	unsigned now = x->i;
-	bool wanted;
-
-	for (unsigned k = now + 1; k < x->b->n_insns && is_simple(x, k); k++) {
-		const struct insn *in = &x->in[k];
-
-		if (has_check(x, k)) {
-			x->i = k;
-			wanted = !find_recipe(x);
-			x->aside |= BIT(now);
-			wanted &= find_recipe(x) != 0;
-			x->aside &= ~BIT(now);
-			x->i = now;
-			return wanted;
-		}
-		if (in->special == SP_NONE &&
-		    (insn_flags_needed(in) || in->rflags_written & X86_ARITH))
-			return false;
-	}
-	return false;
-}
-
-void xlat_flags_aside(struct xlat *x)
-{
-	unsigned dest;
-
-	static_assert(BLOCK_MAX_INSNS <= 64, "bits of xlat.aside");
-	x->aside &= ~BIT(x->i);
-	if (x->s1_group || !is_again_aside(&x->in[x->i], &dest) || !wants_aside(x))
-		return;
-	tr_gs(&x->m, true, 0x89, tr_host[dest], offsetof(struct vcpu, aside));
-	x->aside |= BIT(x->i);
-}
-
-/* Does recipe @n hold from the start of the block until flags are written or fetched? */
-static bool holds_from_start(struct xlat *x, unsigned n)
-{
-	unsigned regs = gprs(&x->in[n - 1]);
-
-	for (unsigned k = 0; k < n - 1; k++) {
-		const struct insn *in = &x->in[k];
-
-		if (!is_simple(x, k) || (in->special == SP_NONE &&
-					 (insn_flags_needed(in) || in->rflags_written & X86_ARITH)))
-			return true;
-		if (overwrites(in, regs))
-			return is_last_look(x, k);
-	}
-	return true;
-}
-
-unsigned xlat_loop_recipe(struct xlat *x)
-{
-	unsigned j = x->b->n_insns - 1u, regs;
-
-	do {
-		if (j-- == 0 || !(is_simple(x, j) || is_jump(x, j)))
-			return 0;
-	} while (x->in[j].special != SP_NONE || !(x->in[j].rflags_written & X86_ARITH));
-	if (insn_flags_needed(&x->in[j]) || kind_of(&x->in[j]) == NONE)
-		return 0;
-	regs = gprs(&x->in[j]);
-	for (unsigned k = j + 1; k < x->b->n_insns; k++)
-		if ((x->in[k].gpr_written | (x->in[k].special == SP_NONE ? 0 : 1u << X86_RSP)) &
-		    regs)
-			return 0;
-	return holds_from_start(x, j + 1) ? j + 1 : 0;
-}
-
-/* ---- flags that are computed later, or never ---- */
-
 /* The registers that a simple instruction or jump writes. */
 static unsigned writes(const struct insn *in)
 {
@@ -375,7 +497,16 @@ static unsigned writes(const struct insn *in)
 	return in->gpr_written | (stack ? 1u << X86_RSP : 0);
 }
 
-/* The instruction whose flags EFLAGS hold, + 1, if its operands are what they were. */
+/* Is what @in has put aside its only operand but constants? */
+static bool is_alone(const struct insn *in)
+{
+	unsigned dest = 0;
+
+	return !(in->flags & INSN_MEM) && is_again_aside(in, &dest) &&
+	       !(operands(in) & ~(1u << dest));
+}
+
+/* The instruction whose flags EFLAGS hold, + 1, if its operands are what they were or put aside. */
 static unsigned find_intact(struct xlat *x)
 {
 	unsigned j = x->i, written = 0;
@@ -390,16 +521,22 @@ static unsigned find_intact(struct xlat *x)
 			break;
 		written |= writes(in);
 	}
-	if (insn_flags_needed(&x->in[j]) || kind_of(&x->in[j]) == NONE || gprs(&x->in[j]) & written)
+	if (insn_flags_needed(&x->in[j]))
 		return 0;
-	return j + 1;
+	if (kind_of(&x->in[j]) != NONE && !(operands(&x->in[j]) & written))
+		return j + 1;
+	if (!(x->aside >> j & 1))
+		return 0;
+	if (x->in[j].flags & INSN_MEM)
+		return operands(&x->in[j]) & written ? 0 : (j + 1) | RECIPE_ASIDE;
+	return is_alone(&x->in[j]) ? (j + 1) | RECIPE_ASIDE : 0;
 }
 
-/* Does nothing in the block look at the flags before they are written, or a call, return or
- * indirect jump ends it? */
-static bool are_not_read(const struct xlat *x)
+/* Does nothing in the block look at the flags from instruction @k on before they are written, or a
+ * call, return or indirect jump ends it? */
+static bool are_not_read_at(const struct xlat *x, unsigned k)
 {
-	for (unsigned k = x->i; k < x->b->n_insns; k++) {
+	for (; k < x->b->n_insns; k++) {
 		const struct insn *in = &x->in[k];
 
 		switch (in->special) {
@@ -426,9 +563,130 @@ static bool are_not_read(const struct xlat *x)
 	return false;
 }
 
+static bool are_not_read(const struct xlat *x)
+{
+	return are_not_read_at(x, x->i);
+}
+
+/* Ends of blocks that take a recipe as it is. */
+static bool is_way_out(const struct insn *in)
+{
+	return in->special == SP_CALL_REL || in->special == SP_CALL_IND ||
+	       in->special == SP_JMP_IND || in->special == SP_RET;
+}
+
+/* A direct jump at the end of the block, or its end itself, to where flags are wanted in memory;
+ * @k: that instruction or the number of instructions. */
+static bool exit_wants_memory(struct xlat *x, unsigned k)
+{
+	uint64_t to = x->b->rip + x->b->cold[k].off;
+	struct uop u = {0};
+
+	if (!(x->b->key & X86_MODE_FLAT) || x->loop_plan.turns)
+		return false;
+	if (k < x->b->n_insns) {
+		if (x->in[k].special != SP_JMP_REL || k + 1 < x->b->n_insns ||
+		    !branch_handler(x->b->key, &x->in[k], to, &u))
+			return false;
+		to = u.imm;
+	}
+	return xlat_wants_memory(x, to);
+}
+
+/* Where instruction x->i, whose flags are the current ones, has put its operand aside, is there a
+ * way to have them at @k that there is not otherwise? @out: the block is left there. */
+static bool helps_at(struct xlat *x, unsigned k, bool out)
+{
+	unsigned now = x->i;
+	bool later = out || are_not_read_at(x, k), helps;
+
+	x->i = k;
+	helps = !((!out && find_recipe(x)) || (later && find_intact(x)));
+	x->aside |= BIT(now);
+	helps = helps && ((!out && find_recipe(x)) || (later && find_intact(x)));
+	x->aside &= ~BIT(now);
+	x->i = now;
+	return helps;
+}
+
+/* Is that so at the first place that wants the flags of instruction x->i saved: a check of memory,
+ * or an exit? */
+static bool wants_aside(struct xlat *x)
+{
+	bool value = x->in[x->i].flags & INSN_MEM;
+	unsigned k;
+
+	if (!(x->in[x->i].rflags_written & X86_ARITH))
+		return false;
+	for (k = x->i + 1; k < x->b->n_insns; k++) {
+		const struct insn *in = &x->in[k];
+
+		if (is_jump(x, k) && k + 1 < x->b->n_insns)
+			continue;
+		if (!is_simple(x, k))
+			return (is_way_out(in) || exit_wants_memory(x, k)) && helps_at(x, k, true);
+		if (has_check(x, k))
+			return helps_at(x, k, false);
+		if (in->special == SP_NONE &&
+		    (in->rflags_written & X86_ARITH || (!value && insn_flags_needed(in))))
+			return false;
+	}
+	return exit_wants_memory(x, k) && helps_at(x, k, true);
+}
+
+void xlat_flags_aside(struct xlat *x)
+{
+	unsigned dest;
+
+	static_assert(BLOCK_MAX_INSNS <= 64, "bits of xlat.aside");
+	x->aside &= ~BIT(x->i);
+	if (x->s1_group || !is_again_aside(&x->in[x->i], &dest) || !wants_aside(x))
+		return;
+	tr_gs(&x->m, true, 0x89, tr_host[dest], offsetof(struct vcpu, aside));
+	x->aside |= BIT(x->i);
+}
+
+/* Does recipe @n hold from the start of the block until flags are written or fetched? */
+static bool holds_from_start(struct xlat *x, unsigned n)
+{
+	unsigned regs = operands(&x->in[n - 1]);
+
+	for (unsigned k = 0; k < n - 1; k++) {
+		const struct insn *in = &x->in[k];
+
+		if (!is_simple(x, k) || (in->special == SP_NONE &&
+					 (insn_flags_needed(in) || in->rflags_written & X86_ARITH)))
+			return true;
+		if (overwrites(in, regs))
+			return is_last_look(x, k);
+	}
+	return true;
+}
+
+unsigned xlat_loop_recipe(struct xlat *x)
+{
+	unsigned j = x->b->n_insns - 1u, regs;
+
+	do {
+		if (j-- == 0 || !(is_simple(x, j) || is_jump(x, j)))
+			return 0;
+	} while (x->in[j].special != SP_NONE || !(x->in[j].rflags_written & X86_ARITH));
+	if (insn_flags_needed(&x->in[j]) || kind_of(&x->in[j]) == NONE)
+		return 0;
+	regs = operands(&x->in[j]);
+	for (unsigned k = j + 1; k < x->b->n_insns; k++)
+		if ((x->in[k].gpr_written | (x->in[k].special == SP_NONE ? 0 : 1u << X86_RSP)) &
+		    regs)
+			return 0;
+	return holds_from_start(x, j + 1) ? j + 1 : 0;
+}
+
+/* ---- flags that are computed later, or never ---- */
+
 enum op { OP_ADD = 0, OP_SUB = 5, OP_CMP = 7, OP_TEST = 8 };
 
 /* An instruction's operation on @a and @b (or @imm), both guest registers; @a has its result. */
+#define VALUE 16u /* not a register: what was put aside */
 struct operation {
 	enum kind kind;
 	enum op op;
@@ -439,11 +697,11 @@ struct operation {
 
 static struct operation operation_of(const struct insn *in)
 {
-	bool byte = !(in->opcode & 1) && in->opcode != 0x83, test = is_test(in);
-	struct operation o = {.kind = kind_of(in),
-			      .a = in->rm,
+	bool test = is_test(in), value = kind_of(in) == NONE;
+	struct operation o = {.kind = value ? kind_with_value(in) : kind_of(in),
+			      .a = value ? VALUE : in->rm,
 			      .b = in->reg,
-			      .size = byte ? 1 : in->opsize,
+			      .size = size_of(in),
 			      .has_imm = in->imm_len != 0,
 			      .imm = (uint32_t)in->imm};
 
@@ -453,7 +711,7 @@ static struct operation operation_of(const struct insn *in)
 		o.a = X86_RAX;
 	} else if (in->opcode < 0x40 && in->opcode & 2) {
 		o.a = in->reg;
-		o.b = in->rm;
+		o.b = value ? VALUE : in->rm;
 	}
 	if (o.kind == TEST_RESULT) {
 		o.b = o.a;
@@ -486,39 +744,83 @@ static void put_op(struct emit *m, const struct operation *o, enum op op)
 		emit32(m, o->imm);
 }
 
-void xlat_flags_compute(struct xlat *x, const struct stub *s)
+/* Where operand @g is kept. */
+static size_t kept(unsigned g, unsigned word)
 {
-	struct operation o = operation_of(&x->in[s->recipe - 1]);
-	struct emit *m = &x->m;
+	return g == VALUE ? offsetof(struct vcpu, aside) : tr_word(word);
+}
 
-	st_le32(m->buf + s->back, tr_fl_later((uint32_t)(xlat_here(x) - x->t->map.rx)));
-	tr_gs(m, true, 0x8b, S1, tr_word(W_LATER_A));
+/* Is the whole of recipe @n the old value of a register, which was put aside? */
+static bool is_old_value(const struct xlat *x, unsigned n)
+{
+	return n & RECIPE_ASIDE && !(x->in[(n & ~RECIPE_ASIDE) - 1].flags & INSN_MEM);
+}
+
+/* EFLAGS = those of @in, whose operands xlat_flags_put() has stored. */
+static void put_again_kept(struct emit *m, const struct insn *in)
+{
+	struct operation o = operation_of(in);
+
+	tr_gs(m, true, 0x8b, S1, kept(o.a, W_LATER_A));
 	if (!o.has_imm && o.a != o.b)
-		tr_gs(m, true, 0x8b, S2, tr_word(W_LATER_B));
+		tr_gs(m, true, 0x8b, S2, kept(o.b, W_LATER_B));
 	if (o.kind == UNDO)
 		put_op(m, &o, o.op == OP_ADD ? OP_SUB : OP_ADD);
 	put_op(m, &o, o.op);
+}
+
+void xlat_flags_compute(struct xlat *x, const struct stub *s)
+{
+	const struct insn *in = &x->in[(s->recipe & ~RECIPE_ASIDE) - 1];
+	struct emit *m = &x->m;
+
+	st_le32(m->buf + s->back, tr_fl_later((uint32_t)(xlat_here(x) - x->t->map.rx)));
+	if (is_old_value(x, s->recipe))
+		put_again_aside(x, in);
+	else
+		put_again_kept(m, in);
 	tr_flags_save(m);
 	EMIT(m, 0x65, 0xff, 0x24, 0x25); /* jmp gs:[W_LATER_BACK] */
 	emit32(m, (uint32_t)tr_word(W_LATER_BACK));
 }
 
-void xlat_flags_later(struct xlat *x)
+unsigned xlat_flags_find(struct xlat *x)
 {
 	unsigned n = x->m_ok ? 0 : x->e ? find_intact(x) : x->recipe;
+	const struct insn *in;
+
+	if (!n)
+		return 0;
+	in = &x->in[(n & ~RECIPE_ASIDE) - 1];
+	if (n & RECIPE_ASIDE && !(in->flags & INSN_MEM))
+		return is_alone(in) ? n : 0;
+	/* RSP may be behind */
+	return x->sp_moved && operands(in) & 1u << X86_RSP ? 0 : n;
+}
+
+unsigned xlat_flags_stores(const struct xlat *x, unsigned n)
+{
+	struct operation o;
+
+	if (is_old_value(x, n))
+		return 1;
+	o = operation_of(&x->in[(n & ~RECIPE_ASIDE) - 1]);
+	return 1 + (o.a != VALUE) + (!o.has_imm && o.a != o.b && o.b != VALUE);
+}
+
+void xlat_flags_put(struct xlat *x, unsigned n)
+{
 	struct emit *m = &x->m;
 	struct operation o;
 	struct stub *s;
 
-	/* RSP may be behind */
-	if (!n || n & RECIPE_ASIDE || (x->sp_moved && gprs(&x->in[n - 1]) & 1u << X86_RSP)) {
-		need_m(x);
-		return;
+	if (!is_old_value(x, n)) {
+		o = operation_of(&x->in[(n & ~RECIPE_ASIDE) - 1]);
+		if (o.a != VALUE)
+			tr_gs(m, true, 0x89, tr_host[o.a], tr_word(W_LATER_A));
+		if (!o.has_imm && o.a != o.b && o.b != VALUE)
+			tr_gs(m, true, 0x89, tr_host[o.b], tr_word(W_LATER_B));
 	}
-	o = operation_of(&x->in[n - 1]);
-	tr_gs(m, true, 0x89, tr_host[o.a], tr_word(W_LATER_A));
-	if (!o.has_imm && o.a != o.b)
-		tr_gs(m, true, 0x89, tr_host[o.b], tr_word(W_LATER_B));
 	EMIT(m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[W_FL], imm32 */
 	emit32(m, (uint32_t)tr_word(W_FL));
 	emit32(m, 0);
@@ -527,6 +829,16 @@ void xlat_flags_later(struct xlat *x)
 	s->back = m->n - 4;
 	s->recipe = n;
 	x->m_ok = true;
+}
+
+void xlat_flags_later(struct xlat *x)
+{
+	unsigned n = xlat_flags_find(x);
+
+	if (n)
+		xlat_flags_put(x, n);
+	else
+		need_m(x);
 }
 
 void need_e(struct xlat *x)
@@ -587,12 +899,13 @@ static bool better_now(struct xlat *x)
 	if (!accesses)
 		return false;
 	n = find_intact(x);
-	return n && !(x->aside >> (n - 1) & 1) && gprs(&x->in[n - 1]) & writes(in);
+	return n && !(n & RECIPE_ASIDE) && !(x->aside >> (n - 1) & 1) &&
+	       operands(&x->in[n - 1]) & writes(in);
 }
 
 void xlat_flags_settle(struct xlat *x)
 {
-	if (!x->e && !x->m_ok && !is_simple(x, x->i))
+	if (!x->e && !x->m_ok && !is_simple(x, x->i) && !is_way_out(&x->in[x->i]))
 		need_e(x);
 	if (x->e && !x->m_ok && better_now(x))
 		xlat_flags_later(x);

@@ -165,7 +165,8 @@ static void put_mapped(struct emit *m, const struct interp_cpu *ic, bool two)
 	tr_imm64(m, S1, (uintptr_t)&ic->turn);
 	tr_mem(m, false, 0x8b, S1, S1, NO_REG, 0, 0);
 	tr_mem(m, false, 0x89, S1, S2, NO_REG, 0, (int32_t)offsetof(struct tr_mapping, used));
-	tr_gs(m, true, 0x8b, S1, tr_word(W_EPOCH));
+	tr_gs(m, false, 0x8b, S1, offsetof(struct vcpu, epoch));
+	EMIT(m, 0x49, 0xc1, 0xe2, 32); /* shl r10, 32: without requests */
 	tr_mem(m, true, 0x89, S1, S2, NO_REG, 0, (int32_t)offsetof(struct tr_mapping, epoch));
 	tr_gs(m, true, 0x8b, RAX, tr_word(W_TMP));
 	tr_rr(m, true, 0x39, S1, S1); /* ZF */
@@ -504,6 +505,7 @@ int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 		for (unsigned k = 0; k < TR_RAS_ABOVE / 8; k++)
 			((uint64_t *)t->ras[i].base)[k] = (uintptr_t)t->ras_empty;
 	v->word[W_EPOCH] = 0;
+	v->epoch = 0;
 	v->word[W_NSP] = v->word[W_RBASE] = t->ras[0].base;
 	return 0;
 }

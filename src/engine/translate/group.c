@@ -252,6 +252,8 @@ static unsigned find_extent(const struct xlat *x, struct group *g)
 		int64_t min, max;
 
 		branched |= x->in[k - 1].special == SP_JCC;
+		if (xlat_is_call(&x->in[k - 1]))
+			break;
 		if (!same_base(first, c))
 			continue;
 		if (c->write && !g->write && !first->stack && branched)
@@ -290,6 +292,57 @@ static void put_slot_check(struct emit *m, unsigned slot, unsigned len)
 	tr_gs(m, true, 0x3b, more ? S2 : S1, xlat_slot_field(slot, offsetof(struct x86_slot, lim)));
 	EMIT(m, 0x0f, 0x83); /* jae */
 	emit32(m, 0);
+}
+
+static void keep(struct xlat *x, struct group *g)
+{
+	g->store_at = x->m.n;
+	tr_gs(&x->m, true, 0x89, S2, xlat_group_at((unsigned)(g - x->group)));
+}
+
+static bool is_member(const struct group *g, const struct access *c)
+{
+	return same_base(&g->of, c) && c->disp >= g->min && c->disp + c->size <= g->max &&
+	       (g->write || !c->write);
+}
+
+/* Does instruction @k leave S2 alone, as far as can be seen now? @g: the group that S2 is for. */
+static bool spares_s2(const struct xlat *x, const struct group *g, unsigned k)
+{
+	const struct insn *in = &x->in[k];
+	struct copy_plan p;
+
+	if (in->flags & (INSN_SSE | INSN_AVX | INSN_FPU | INSN_MMX | INSN_HIGH8))
+		return false;
+	if ((x->access[k].size || in->flags & INSN_MEM) && !is_member(g, &x->access[k]))
+		return false;
+	switch (in->special) {
+	case SP_NONE:
+		return insn_is_nop(in) || (!insn_may_fault(in) && xlat_plan(in, &p) &&
+					   p.n_mem_gprs < (in->flags & INSN_MEM ? 1 : 2));
+	case SP_LEA: return in->base == NO_REG || in->index == NO_REG;
+	case SP_PUSH_REG: return tr_host[in->rm] != NO_REG;
+	case SP_NOP_MEM:
+	case SP_PUSH_IMM:
+	case SP_POP_REG:
+	case SP_JCC:
+	case SP_JMP_REL:
+	case SP_CALL_REL:
+	case SP_RET: return true;
+	default: return false;
+	}
+}
+
+/* Will S2 have what the group's accesses need up to the last one? Then nobody needs to keep it. If
+ * that turns out wrong the block is translated once more. */
+static bool stays_in_s2(const struct xlat *x, const struct group *g)
+{
+	if (x->keeps_groups || x->loop_plan.turns)
+		return false;
+	for (unsigned k = x->i; k <= g->last; k++)
+		if (!spares_s2(x, g, k))
+			return false;
+	return true;
 }
 
 /* S2 = what the group's accesses need. */
@@ -333,8 +386,8 @@ static void put_check(struct xlat *x, struct group *g, const struct ea *a)
 		tr_gs(m, true, 0x8b, S2, xlat_slot_field(slot, offsetof(struct x86_slot, delta)));
 	}
 	s->after = m->n;
-	g->store_at = m->n;
-	tr_gs(m, true, 0x89, S2, xlat_group_at((unsigned)(g - x->group)));
+	if (!stays_in_s2(x, g))
+		keep(x, g);
 }
 
 /* A check for @c and what follows it. NULL: it is not worth one. */
@@ -367,8 +420,7 @@ struct group *xlat_find_group(struct xlat *x, const struct access *c)
 	for (unsigned i = x->n_groups; i-- > x->first_group;) {
 		struct group *g = &x->group[i];
 
-		if (!g->dead && same_base(&g->of, c) && c->disp >= g->min &&
-		    c->disp + c->size <= g->max && (g->write || !c->write))
+		if (!g->dead && is_member(g, c))
 			return g;
 	}
 	return NULL;
@@ -382,6 +434,8 @@ static void load(struct xlat *x, struct group *g, unsigned reg)
 	if (reg == S2 ? x->s2_group == n + 1 : x->s1_group == n + 1)
 		return;
 	g->stored = true;
+	if (!g->store_at)
+		x->lost_group = true;
 	tr_gs(&x->m, true, 0x8b, reg, xlat_group_at(n));
 	if (reg == S2)
 		x->s2_group = (uint8_t)(n + 1);
@@ -505,7 +559,7 @@ void xlat_groups_done(struct xlat *x)
 	static const uint8_t nop9[] = {0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0};
 
 	for (unsigned i = 0; i < x->n_groups; i++)
-		if (!x->group[i].stored)
+		if (x->group[i].store_at && !x->group[i].stored)
 			memcpy(x->m.buf + x->group[i].store_at, nop9, sizeof(nop9));
 }
 

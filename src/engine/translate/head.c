@@ -47,6 +47,42 @@ unsigned xlat_head_type(struct xlat *x)
 	return TR_TYPE_M;
 }
 
+/* What flag_event() says of a block without code, as far as can be seen by its bytes. */
+static bool reads_memory_first(const struct xlat *x, const struct block *b)
+{
+	struct insn in;
+
+	for (unsigned i = 0; i < b->n_insns; i++) {
+		unsigned off = b->cold[i].off;
+
+		if (!insn_decode(b->bytes + off, b->n_bytes - off, x->is64 ? 64 : 32, &in) ||
+		    in.special == SP_JCC || in.special == SP_JMP_REL)
+			return false;
+		if (in.special == SP_LEA || in.special == SP_NOP_MEM || insn_is_nop(&in))
+			continue;
+		if (in.special != SP_NONE || in.flags & (INSN_MEM | INSN_SSE | INSN_AVX) ||
+		    insn_may_fault(&in))
+			return true;
+		if (insn_flags_needed(&in) || in.rflags_written & X86_ARITH)
+			return false;
+	}
+	return true;
+}
+
+bool xlat_wants_memory(const struct xlat *x, uint64_t rip)
+{
+	const struct block *b = x->part[0];
+
+	if (!(b->key & X86_MODE_FLAT))
+		return false;
+	if (b->rip == rip && x->tb->first == b && x->b->tr != x->tb && !b->native)
+		return x->tb->type == TR_TYPE_M;
+	b = block_beside(x->v, x->part[x->now], rip, false);
+	if (!b)
+		return false;
+	return b->tr ? b->tr->type == TR_TYPE_M : reads_memory_first(x, b);
+}
+
 /* jne to a stub */
 static void jne_stub(struct xlat *x, unsigned kind)
 {
@@ -55,18 +91,22 @@ static void jne_stub(struct xlat *x, unsigned kind)
 	xlat_stub(x, kind);
 }
 
-static void cmp_gs_imm32(struct emit *m, size_t off, uint32_t imm)
+/* cmp dword gs:[request], 0 */
+static void put_request(struct emit *m)
 {
-	EMIT(m, 0x65, 0x81, 0x3c, 0x25);
-	emit32(m, (uint32_t)off);
-	emit32(m, imm);
+	EMIT(m, 0x65, 0x83, 0x3c, 0x25);
+	emit32(m, (uint32_t)offsetof(struct vcpu, request));
+	emit8(m, 0);
 }
 
-/* Out of line: mode and mapping may be what they were all the same. */
+/* Out of line: a request, or mode and mapping may be what they were all the same. */
 void xlat_find_mapped(struct xlat *x, const struct stub *s)
 {
 	struct emit *m = &x->m;
 
+	put_request(m);
+	EMIT(m, 0x0f, 0x85); /* jne leave */
+	emit32(m, (uint32_t)(x->tb->leave[0] - (x->rx + m->n + 4)));
 	tr_imm64(m, S2, (uintptr_t)x->b->inst->mapping);
 	tr_jump_to(m, 0xe8, x->rx, x->t->mapped[x->b->flags & BLOCK_TWO_PAGES ? 1 : 0]);
 	EMIT(m, 0x0f, 0x84); /* je back */
@@ -78,24 +118,31 @@ void xlat_find_mapped(struct xlat *x, const struct stub *s)
 	tr_jump_to(m, 0xe8, x->rx, x->t->call_plain);
 }
 
+static void put_poll(struct xlat *x, unsigned kind)
+{
+	put_request(&x->m);
+	jne_stub(x, kind);
+}
+
+/* TR_FAR and TR_M_POLL: 64 bits are compared, of which the lower half is 0 without a request. */
 static void put_far_check(struct xlat *x)
 {
 	const uint8_t *epoch;
 
-	if (!x->b->inst)
+	static_assert(offsetof(struct vcpu, epoch) == offsetof(struct vcpu, request) + 4 &&
+			      offsetof(struct vcpu, request) % 8 == 0,
+		      "one load");
+	x->tb->entry[TR_FAR] = x->tb->entry[TR_M_POLL] = xlat_here(x);
+	if (!x->b->inst) {
+		put_poll(x, STUB_LEAVE);
 		return;
+	}
 	epoch = (const uint8_t *)&x->b->inst->mapping->epoch - x->t->map.rw + x->t->map.rx;
-	tr_gs(&x->m, true, 0x8b, S1, tr_word(W_EPOCH));
+	tr_gs(&x->m, true, 0x8b, S1, offsetof(struct vcpu, request));
 	EMIT(&x->m, 0x4c, 0x3b, 0x15); /* cmp r10, [rip + epoch] */
 	emit32(&x->m, (uint32_t)(epoch - (x->rx + x->m.n + 4)));
 	jne_stub(x, STUB_FAR);
 	x->stub[x->n_stubs - 1].back = x->m.n;
-}
-
-static void put_poll(struct xlat *x, unsigned kind)
-{
-	cmp_gs_imm32(&x->m, offsetof(struct vcpu, request), 0);
-	jne_stub(x, kind);
 }
 
 /* The same without touching EFLAGS. */
@@ -131,114 +178,82 @@ static void put_count(struct xlat *x, unsigned kind)
 	xlat_stub(x, kind);
 }
 
-/* Entries are five bytes apart. */
-static void put_nop5(struct xlat *x)
+static void put_e_poll(struct xlat *x)
 {
-	EMIT(&x->m, 0x0f, 0x1f, 0x44, 0, 0);
+	x->tb->entry[TR_E_POLL] = xlat_here(x);
+	if (x->first_write < LATER_MOST)
+		put_poll(x, STUB_LATER);
+	else
+		put_poll_e(x);
 }
 
 /* TR_TYPE_D: nothing looks at the flags before they are written by the instruction that
- * x->first_write counts. */
+ * x->first_write counts. Who comes most often needs no jump. */
 static void put_head_d(struct xlat *x)
 {
 	uint8_t **entry = x->tb->entry;
-	unsigned over;
+	bool loop = x->loop;
+	unsigned m, other;
 
-	put_far_check(x);
-	entry[TR_M_POLL] = xlat_here(x);
-	if (x->first_write < LATER_MOST) {
-		put_nop5(x);
-		entry[TR_E_POLL] = xlat_here(x);
-		put_poll(x, STUB_LATER);
-		entry[TR_M] = xlat_here(x);
-		put_nop5(x);
-		entry[TR_E] = xlat_here(x);
-		x->e = true;
-		put_count(x, STUB_OFTEN_LATER);
-		return;
+	if (!loop) {
+		put_e_poll(x);
+		other = xlat_jump_over(&x->m);
 	}
-	put_poll(x, STUB_LEAVE);
 	entry[TR_M] = xlat_here(x);
-	over = xlat_jump_over(&x->m);
-	entry[TR_E_POLL] = xlat_here(x);
-	put_poll_e(x);
+	m = xlat_jump_over(&x->m);
+	put_far_check(x);
+	if (loop) {
+		other = xlat_jump_over(&x->m);
+		put_e_poll(x);
+	}
 	entry[TR_E] = xlat_here(x);
-	xlat_land(&x->m, over);
+	xlat_land(&x->m, m);
+	xlat_land(&x->m, other);
 	x->e = true;
+	if (x->first_write < LATER_MOST)
+		put_count(x, STUB_OFTEN_LATER);
 }
 
-/* TR_TYPE_M: those who come with flags in EFLAGS have them saved, and jump in a block that does not
- * run in a circle. */
+/* TR_TYPE_M: those who come with flags in EFLAGS have them saved. */
 static void put_head_m(struct xlat *x)
 {
 	uint8_t **entry = x->tb->entry;
-	unsigned over;
 
-	if (x->loop) {
-		put_far_check(x);
-		over = xlat_jump_over(&x->m);
-		entry[TR_E] = entry[TR_E_POLL] = xlat_here(x);
-		tr_flags_save(&x->m);
-		xlat_land(&x->m, over);
-	} else {
-		entry[TR_E] = entry[TR_E_POLL] = xlat_here(x);
-		tr_flags_save(&x->m);
-		over = xlat_jump_over(&x->m);
-		entry[TR_FAR] = xlat_here(x);
-		put_far_check(x);
-		xlat_land(&x->m, over);
-	}
-	entry[TR_M_POLL] = xlat_here(x);
-	put_poll(x, STUB_LEAVE);
+	entry[TR_E] = entry[TR_E_POLL] = xlat_here(x);
+	tr_flags_save(&x->m);
+	put_far_check(x);
 	entry[TR_M] = xlat_here(x);
 	x->m_ok = true;
 	put_count(x, STUB_OFTEN);
 }
 
-/* A block of two pages is always entered from another one (tr_crossing()). */
-static void put_head_two(struct xlat *x)
-{
-	uint8_t **entry = x->tb->entry;
-
-	x->tb->type = TR_TYPE_M;
-	entry[TR_E] = entry[TR_E_POLL] = xlat_here(x);
-	tr_flags_save(&x->m);
-	entry[TR_FAR] = xlat_here(x);
-	put_far_check(x);
-	entry[TR_M_POLL] = xlat_here(x);
-	put_poll(x, STUB_LEAVE);
-	entry[TR_M] = xlat_here(x);
-	x->m_ok = true;
-}
-
-void xlat_head(struct xlat *x)
+static void put_head_e(struct xlat *x)
 {
 	uint8_t **entry = x->tb->entry;
 	struct emit *m = &x->m;
 	unsigned over;
 
-	if (x->b->flags & BLOCK_TWO_PAGES) {
-		put_head_two(x);
-		return;
-	}
-	entry[TR_FAR] = xlat_here(x);
+	put_far_check(x);
+	entry[TR_M] = xlat_here(x);
+	put_count(x, STUB_OFTEN);
+	tr_flags_fetch(m, x->rx, x->t->fetch);
+	tr_flags_restore(m);
+	over = xlat_jump_over(m);
+	entry[TR_E_POLL] = xlat_here(x);
+	put_poll_e(x);
+	xlat_land(m, over);
+	entry[TR_E] = xlat_here(x);
+	x->e = true;
+}
+
+void xlat_head(struct xlat *x)
+{
+	/* A block of two pages is always entered from another one (tr_crossing()). */
+	if (x->b->flags & BLOCK_TWO_PAGES)
+		x->tb->type = TR_TYPE_M;
 	switch (x->tb->type) {
 	case TR_TYPE_M: put_head_m(x); break;
-	case TR_TYPE_E:
-		put_far_check(x);
-		entry[TR_M_POLL] = xlat_here(x);
-		put_poll(x, STUB_LEAVE);
-		entry[TR_M] = xlat_here(x);
-		put_count(x, STUB_OFTEN);
-		tr_flags_fetch(m, x->rx, x->t->fetch);
-		tr_flags_restore(m);
-		over = xlat_jump_over(m);
-		entry[TR_E_POLL] = xlat_here(x);
-		put_poll_e(x);
-		xlat_land(m, over);
-		entry[TR_E] = xlat_here(x);
-		x->e = true;
-		break;
+	case TR_TYPE_E: put_head_e(x); break;
 	default: put_head_d(x); break;
 	}
 }

@@ -194,7 +194,8 @@ static bool copy_mem(struct xlat *x, const struct insn *in, const struct copy_pl
 		return false;
 	if (insn_flags_needed(in))
 		need_e(x);
-	slow->at = xlat_put_copy(x, in, p);
+	if (!xlat_put_value(x, in, slow))
+		slow->at = xlat_put_copy(x, in, p);
 	if (in->rflags_written & X86_ARITH) {
 		x->e = true;
 		x->m_ok = false;

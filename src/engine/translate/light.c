@@ -13,6 +13,17 @@
  */
 #include "engine/translate/translate.h"
 
+void tr_renumber(struct translator *t)
+{
+	struct tr_mapping *m = (struct tr_mapping *)(void *)(t->map.rw + t->code_size);
+
+	for (unsigned i = 0; i < t->n_mappings; i++)
+		m[i].epoch = ~0ull;
+	for (unsigned i = 0; i < ARRAY_SIZE(t->known); i++)
+		t->known[i].number = 0;
+	t->last_epoch = 0;
+}
+
 /* To s.rip: its native code if it can be entered at once, else the run loop. */
 static int go(struct vcpu *v)
 {
@@ -110,7 +121,7 @@ static void find_code(struct vcpu *v, const struct block *b, uint64_t rip)
 	    m->key != (uint32_t)v->word[W_KEY] || m->base[0] != (rip & ~0xfffull) ||
 	    b->flags & BLOCK_TWO_PAGES)
 		return;
-	m->epoch = v->word[W_EPOCH];
+	m->epoch = (uint64_t)v->epoch << 32;
 	m->used = icpu(v)->turn;
 }
 

@@ -196,12 +196,25 @@ static void lead_all(struct tr_block *old, struct tr_block *to)
 		j->entry = to->entry[TR_FAR];
 }
 
+/* What comes back from a call goes on in the block, or (@close) to where its block is now. The
+ * second byte and the first of jne rel32 to ras_miss: nop, jmp. */
+static void put_backs(const struct tr_block *tb, bool close)
+{
+	for (unsigned i = 0; i < tb->n_back; i++) {
+		uint8_t *rw = writable(tb, tb->rx + tb->back[i]);
+
+		rw[0] = close ? 0x90 : 0x0f;
+		rw[1] = close ? 0xe9 : 0x85;
+	}
+}
+
 void tr_redirect(struct tr_block *old, struct tr_block *to)
 {
 	if ((to->first->often || to->first->paged) && old->b->inst == to->b->inst)
 		lead_all(old, to);
 	for (unsigned i = 0; i < TR_ENTRIES; i++)
 		redirect(old, i, to->entry[i]);
+	put_backs(old, true);
 	old->dead = true;
 	unlist(old);
 }
@@ -225,6 +238,7 @@ void tr_close(struct tr_block *tb)
 		memcpy(tb->saved[i], writable(tb, tb->entry[i]), 5);
 	for (unsigned i = 0; i < TR_ENTRIES; i++)
 		redirect(tb, i, tb->leave[i == TR_E || i == TR_E_POLL]);
+	put_backs(tb, true);
 }
 
 static bool is_valid(const struct block *b)
@@ -269,6 +283,7 @@ void tr_revive(struct tr_block *tb)
 	tb->dead = false;
 	for (unsigned i = 0; i < TR_ENTRIES; i++)
 		memcpy(writable(tb, tb->entry[i]), tb->saved[i], 5);
+	put_backs(tb, false);
 	for (unsigned i = 0; i < tb->n_exits; i++)
 		tr_relink(&tb->exit[i]); /* which may have been among the bytes */
 	tr_list(tb);

@@ -43,39 +43,42 @@ enum { S1 = R10, S2 = R11 };
 
 /* vcpu.word[] */
 enum {
-	W_TAB, /* TLB table of data accesses */
-	W_GEN, /* its generation */
-	W_FL,  /* flags */
-	W_KEY, /* block key in force */
+	/* What calls and returns store is in one cache line, with vcpu.aside: the processor writes
+	 * back two stores in a row to one line together. */
+	W_FL,      /* flags */
+	W_LATER_A, /* flags.c: operands that flags will follow from */
+	W_LATER_B,
+	W_GO,  /* native code that is gone to */
+	W_RET, /* the last RET's uop, as offset from the pool */
 	W_TMP, /* RAX while flags are restored */
-	W_LIN, /* linear address during a check */
 	W_PTR, /* host pointer of a store (mem.c) */
 	W_VEC,
 	W_MXCSR, /* scratch */
 	W_STR_A, /* string instructions: RAX and RDX meanwhile */
 	W_STR_D,
 	W_STR_N,        /* bytes stored to a page with code */
-	W_GO,           /* native code that is gone to */
+	W_TAB,          /* TLB table of data accesses */
 	W_ENTRY,        /* TLB entry, of string.c */
 	W_TARGET,       /* RIP that an indirect branch goes to */
-	W_RET,          /* the last RET's uop, as offset from the pool */
+	W_GEN,          /* generation of the TLB */
 	W_CSP,          /* the thread's stack pointer while native code runs */
 	W_NSP,          /* native code's while C code runs */
 	W_RBASE,        /* native code's stack when it is empty */
 	W_EPOCH,        /* mode and mapping of code: equal means that links to other pages hold */
+	W_KEY,          /* block key in force */
 	W_SEGMENT = 21, /* mem.c: not 0 if the segment's type does not do */
 	W_FILL = 22,    /* slot.c: the slot's offset */
 	W_SPILL_MORE = 23,
 	W_MISSED = 30, /* slot.c: the address of the last miss for the interpreter, its slot */
 	W_MISSED_SLOT,
-	W_SPILL = 24,   /* six, of slot.c */
-	W_ONES = 32,    /* all bits set: string.c */
-	W_LATER_A = 34, /* flags.c: operands that flags will follow from */
-	W_LATER_B,
-	W_LATER_S1, /* and what is kept meanwhile */
+	W_SPILL = 24,    /* six, of slot.c */
+	W_ONES = 32,     /* all bits set: string.c */
+	W_LATER_S1 = 34, /* kept while flags are computed */
 	W_LATER_S2,
 	W_LATER_BACK,
 	W_TURNS, /* loop.c: what the counter is when checks are due again; turns meanwhile */
+	W_LIN,   /* linear address during a check */
+	W_OLD,   /* flags.c: a register before a slow path */
 };
 
 /* What handlers return to native code, beyond X86_EXIT. */
@@ -121,7 +124,7 @@ struct tr_relocs {
 
 /* Where an instance is, and whether it is there: one cache line. */
 struct tr_mapping {
-	uint64_t epoch; /* W_EPOCH in which it was found mapped */
+	uint64_t epoch; /* in which it was found mapped: vcpu.epoch, below it 0 for no request */
 	uint64_t base[2];
 	const uint8_t *page[2];
 	struct x86_tlb_entry *entry[2]; /* where the soft TLB has its pages */
@@ -141,7 +144,7 @@ struct tr_fault {
  */
 enum tr_entry {
 	TR_FAR,    /* flags M, polled, W_EPOCH compared: from other pages and the jump table */
-	TR_M_POLL, /* flags M, polled */
+	TR_M_POLL, /* flags M, polled: the same place */
 	TR_M,
 	TR_E_POLL,
 	TR_E,
@@ -174,8 +177,10 @@ struct tr_block {
 	uint16_t turns;         /* in vcpu.turns[] */
 	uint32_t counted;       /* since when (TSC) */
 	uint8_t n_exits, n_out; /* exits; those linked to other instances */
+	uint8_t n_back;
 	struct tr_fault *fault;
 	struct tr_exit *inner; /* exits of the same instance that lead here */
+	uint32_t *back; /* where calls come back to code that follows: the jne there, from rx */
 };
 
 /* Where an indirect jump to @rip looks. */
@@ -252,6 +257,12 @@ struct translator {
 	struct {
 		uint64_t base, sp, epoch;
 	} ras[2];
+	/* Epochs have numbers of 32 bits, for vcpu.epoch. Who is displaced gets a new one. */
+	struct {
+		uint64_t epoch;
+		uint32_t number; /* 0: none */
+	} known[64];
+	uint32_t last_epoch;
 	struct tr_node *page[TR_PAGES];
 	struct tr_exit *last_exit; /* that was not linked */
 	uint64_t translated, dropped;
@@ -275,6 +286,21 @@ static inline uint64_t tr_epoch_of(const struct vcpu *v)
 
 	return v->tlb->exec_id[key & X86_MODE_USER ? 1 : 0] << 16 | key;
 }
+/** tr_renumber() - no epoch has a number, and no mapping is of an epoch. */
+void tr_renumber(struct translator *t);
+static inline uint32_t tr_number(struct translator *t, uint64_t epoch)
+{
+	unsigned n = (unsigned)(epoch * 0x9e3779b97f4a7c15ull >> 58);
+
+	static_assert(ARRAY_SIZE(t->known) == 64, "six bits");
+	if (LIKELY(t->known[n].epoch == epoch && t->known[n].number))
+		return t->known[n].number;
+	if (UNLIKELY(t->last_epoch == UINT32_MAX - 1))
+		tr_renumber(t);
+	t->known[n].epoch = epoch;
+	t->known[n].number = ++t->last_epoch;
+	return t->last_epoch;
+}
 /** tr_switch_epoch() - W_EPOCH is @epoch, and the return addresses are its privilege's. */
 static inline void tr_switch_epoch(struct vcpu *v, uint64_t epoch)
 {
@@ -294,6 +320,7 @@ static inline void tr_switch_epoch(struct vcpu *v, uint64_t epoch)
 	v->word[W_NSP] = t->ras[now].sp;
 	v->word[W_RBASE] = t->ras[now].base;
 	v->word[W_EPOCH] = epoch;
+	v->epoch = tr_number(t, epoch);
 }
 
 /* asm.c: host instructions */

@@ -15,7 +15,7 @@ enum stub_kind {
 	STUB_STRING,      /* STUB_SLOW through tr_string() */
 	STUB_STRING_FILL, /* xlat_string_fill() */
 	STUB_EXIT,        /* an exit that is not linked */
-	STUB_FAR_EXIT,    /* of a conditional jump to another page: flags to memory first */
+	STUB_FAR_EXIT,    /* of a conditional jump to where flags are wanted in memory */
 	STUB_LEAVE,       /* leave at the block's first instruction: flags in M, E, */
 	STUB_LEAVE_E,
 	STUB_FAR,   /* is the block mapped in this epoch? */
@@ -23,6 +23,7 @@ enum stub_kind {
 	STUB_GROUP, /* the check of a group has failed */
 	STUB_OFTEN, /* the block has run often, flags in M; not needed */
 	STUB_OFTEN_LATER,
+	STUB_NONE,    /* has been emitted */
 	STUB_COMPUTE, /* flags from stored operands: xlat_flags_compute() */
 };
 
@@ -63,6 +64,9 @@ struct stub {
 	uint8_t s2_group;    /* xlat.s2_group there */
 	uint8_t s1_group;    /* the same */
 	uint8_t part, which; /* STUB_FAR_EXIT: xlat.now there; the exit */
+	bool poll;           /* the same: exit backwards */
+	bool sum;            /* xlat_put_sum() is to put the operand's value aside */
+	unsigned later;      /* the same: of xlat_flags_put() */
 	uint64_t rip;
 };
 
@@ -83,10 +87,10 @@ struct group {
 	bool write, ptr;  /* ptr: the host pointer of min is kept, else delta */
 	bool stored;      /* somebody needs what store_at stores */
 	bool dead;
-	uint8_t last;  /* instruction */
-	bool by_page;  /* the slot is found by page number */
-	uint16_t slot; /* else, and the set: by number over all sets */
-	unsigned store_at;
+	uint8_t last;      /* instruction */
+	bool by_page;      /* the slot is found by page number */
+	uint16_t slot;     /* else, and the set: by number over all sets */
+	unsigned store_at; /* 0: it is not kept */
 	/* In the second copy of a loop (fold.c): what is kept is the distance plus all of the
 	 * address but the register @mover << @mover_scale (NO_REG: none) and the displacement,
 	 * less @bias. */
@@ -113,8 +117,8 @@ struct loop {
 };
 
 #define XLAT_PARTS 12 /* blocks translated as one */
-/* an instruction has up to five, a block up to 48 more */
-#define XLAT_STUBS  (BLOCK_MAX_INSNS * 5 + 48)
+/* an instruction has up to five, a block up to 112 more */
+#define XLAT_STUBS  (BLOCK_MAX_INSNS * 5 + 112)
 #define XLAT_RELOCS 512
 #define LATER_MOST  5 /* instructions that are worth repeating for STUB_LATER */
 
@@ -139,7 +143,12 @@ struct xlat {
 	bool counts;          /* its runs are counted */
 	uint32_t slot_of[16]; /* what the slot of accesses through a GPR is chosen by, 0 = none */
 	uint16_t slot;        /* of the last check */
-	bool ungrouped;       /* no groups here */
+	bool ungrouped;       /* no groups here, nor values put aside */
+	bool keeps_groups;    /* whatever S2 is for is kept in vcpu.slots.group[], too */
+	bool lost_group;      /* that should have been so */
+	bool rest;            /* code of the rest of a block (group.c): nobody returns there */
+	bool calls;           /* a call that comes back is in it, or in what is gathered so far */
+	bool rests;           /* something but groups goes to tr_rest() when it fails */
 	uint8_t s2_group;     /* S2 is what this group needs, + 1; 0 = something else */
 	uint8_t s1_group;     /* the same of S1, but that nothing else needs it (fold.c) */
 	unsigned first_group, n_groups; /* those in between may be used */
@@ -165,6 +174,7 @@ struct xlat {
 	struct stub none;                           /* of accesses that cannot fail */
 	struct access access[BLOCK_MAX_INSNS];
 	struct insn in[BLOCK_MAX_INSNS];
+	uint32_t back[XLAT_PARTS]; /* [tb->n_back] */
 	uint32_t reloc[XLAT_RELOCS];
 };
 
@@ -199,6 +209,13 @@ void need_e(struct xlat *x);
 /** xlat_flags_later() - the same as need_m(), where they will hardly be looked at. May clobber S1.
  */
 void xlat_flags_later(struct xlat *x);
+/** xlat_flags_find() - the instruction whose operands xlat_flags_put() can put aside for that; 0:
+ * the flags themselves must be saved. */
+unsigned xlat_flags_find(struct xlat *x);
+/** xlat_flags_stores() - how many instructions xlat_flags_put() is. */
+unsigned xlat_flags_stores(const struct xlat *x, unsigned n);
+/** xlat_flags_put() - flags are in memory, by the operands of @n. EFLAGS and S1, S2 are kept. */
+void xlat_flags_put(struct xlat *x, unsigned n);
 /** xlat_flags_compute() - what computes them, for W_FL. */
 void xlat_flags_compute(struct xlat *x, const struct stub *s);
 /** xlat_flags_free() - EFLAGS are about to be clobbered by code that can go to a stub. */
@@ -207,6 +224,13 @@ void xlat_flags_free(struct xlat *x);
 void xlat_flags_settle(struct xlat *x);
 /** xlat_flags_aside() - before instruction x->i, which has no memory operand, is emitted. */
 void xlat_flags_aside(struct xlat *x);
+/** xlat_put_value() - instruction x->i itself, with the memory operand in x->m.mem*, if its flags
+ * will be wanted and follow from the operand's value; @slow: of its access. False: nothing emitted.
+ */
+bool xlat_put_value(struct xlat *x, const struct insn *in, struct stub *slow);
+/** xlat_put_sum() - the same in the slow path, for an addition or subtraction: before the handler
+ * is called, and when it is @done, which clobbers S1 and EFLAGS. */
+void xlat_put_sum(struct xlat *x, const struct insn *in, bool done);
 /** xlat_recipe() - EFLAGS = the flags of recipe @n. */
 void xlat_recipe(struct xlat *x, unsigned n);
 
@@ -384,11 +408,26 @@ void xlat_push_word(struct xlat *x, unsigned word);
 /** xlat_jump() - leave the block by exit @which (0, 1) for @rip, a direct target. */
 void xlat_jump(struct xlat *x, unsigned which, uint64_t rip);
 
+/* gather.c */
+static inline bool xlat_is_call(const struct insn *in)
+{
+	return in->special == SP_CALL_REL || in->special == SP_CALL_IND;
+}
+/** xlat_decode_part() - x->in[] from @at on: the instructions of @b. */
+void xlat_decode_part(struct xlat *x, const struct block *b, unsigned at);
+/** xlat_gather() - x->part[]: @b and what follows it. */
+void xlat_gather(struct xlat *x, struct block *b);
+/** xlat_join() - one block with the instructions of all parts. NULL: no room. */
+struct block *xlat_join(struct xlat *x);
+
 /* ---- Head of a block (head.c) ---- */
 
 /** xlat_head_type() - TR_TYPE_ of a block: what its first instruction that has to do with flags
  * wants of them; x->first_write is that instruction. */
 unsigned xlat_head_type(struct xlat *x);
+/** xlat_wants_memory() - will an exit for @rip want the flags in memory? A guess, as nobody knows
+ * what is there when it is linked; it says what is cheaper. */
+bool xlat_wants_memory(const struct xlat *x, uint64_t rip);
 /** xlat_head() - emit the entries. */
 void xlat_head(struct xlat *x);
 /** xlat_find_mapped() - out of line of a far check that failed: mode and mapping may be what they
