@@ -476,6 +476,85 @@ static void one_change(const struct change *t)
 	im_free(m);
 }
 
+/*
+ * Short loops over pages whose frames do not follow each other, one field a quarter of a page
+ * before the other, which is on the next page first, in steps that come to a page's boundary: what
+ * a check has found says nothing about the page after. L: add rax, [rdi]; add rbx, [rdi + 1024]; or
+ * add [rdi], rdx; add [rdi + 1024], rdx; then add rdi, STEP; dec ecx; jnz L.
+ */
+static const struct sweep {
+	const char *code; /* without the step */
+	bool store;
+	int8_t step;
+	uint32_t from, turns;
+} sweeps[] = {
+	{"\x48\x03\x07\x48\x03\x9f\x00\x04\x00\x00", false, 8, 0, 2200},
+	{"\x48\x03\x07\x48\x03\x9f\x00\x04\x00\x00", false, 64, 64, 500},
+	{"\x48\x03\x07\x48\x03\x9f\x00\x04\x00\x00", false, 1, 3, 9000},
+	{"\x48\x03\x07\x48\x03\x9f\x00\x04\x00\x00", false, 24, 8, 1500},
+	{"\x48\x03\x07\x48\x03\x9f\x00\x04\x00\x00", false, -8, 0xa000 - 8, 2200},
+	{"\x48\x03\x07\x48\x03\x9f\x00\x04\x00\x00", false, -16, 0xa038, 1500},
+	{"\x48\x01\x17\x48\x01\x97\x00\x04\x00\x00", true, 8, 0, 2200},
+	{"\x48\x01\x17\x48\x01\x97\x00\x04\x00\x00", true, -8, 0xa000 - 8, 2200},
+	{"\x48\x01\x17\x48\x01\x97\x00\x04\x00\x00", true, -4, 0x9ffc, 3000},
+};
+
+/* Where the guest's @off from IM_DATA lies: within pages @swapped with their neighbours. */
+static uint64_t frame_of(uint32_t off, unsigned swapped)
+{
+	return IM_DATA + (off ^ swapped << 12);
+}
+
+/* The model is in the guest's order. */
+static void one_sweep(const struct sweep *t, unsigned swapped)
+{
+	static uint8_t model[PAGES * 4096];
+	uint64_t sum[2] = {0}, seed = 1;
+	struct im *m = im_new(64, 0, NULL);
+	uint32_t at = t->from;
+	uint8_t code[18];
+
+	for (uint32_t off = 0; off < sizeof(model); off += 8)
+		st_le64(model + off, seed = seed * 6364136223846793005ull + 1);
+	for (uint32_t off = 0; off < sizeof(model); off += 4096) {
+		memcpy(im_host(m, frame_of(off, swapped)), model + off, 4096);
+		st_le64(im_host(m, PTE(IM_DATA + off)), frame_of(off, swapped) | AD | 7);
+	}
+	memcpy(code, t->code, 10);
+	memcpy(code + 10, "\x48\x83\xc7\x00\xff\xc9\x75\xee", 8);
+	code[13] = (uint8_t)t->step;
+	im_code(m, code, sizeof(code));
+	m->v->s.gpr[X86_RSP] = 0xe0000;
+	m->v->s.gpr[X86_RDI] = IM_DATA + t->from;
+	m->v->s.gpr[X86_RCX] = t->turns;
+	m->v->s.gpr[X86_RAX] = m->v->s.gpr[X86_RBX] = 0;
+	m->v->s.gpr[X86_RDX] = 0x10203;
+	x86_state_changed(m->v);
+	assert_int_equal(im_run(m).vector, -1);
+	for (uint32_t i = 0; i < t->turns; i++, at += (uint32_t)t->step)
+		for (unsigned k = 0; k < 2; k++) {
+			uint8_t *p = model + at + k * 1024;
+
+			sum[k] += ld_le64(p);
+			if (t->store)
+				st_le64(p, ld_le64(p) + 0x10203);
+		}
+	if (!t->store) {
+		assert_int_equal(m->v->s.gpr[X86_RAX], sum[0]);
+		assert_int_equal(m->v->s.gpr[X86_RBX], sum[1]);
+	}
+	for (uint32_t off = 0; off < sizeof(model); off += 4096)
+		assert_memory_equal(im_host(m, frame_of(off, swapped)), model + off, 4096);
+	im_free(m);
+}
+
+static void test_sweeps(void **state)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(sweeps); i++)
+		for (unsigned swapped = 0; swapped < 4; swapped++)
+			one_sweep(&sweeps[i], swapped);
+}
+
 static void test_neighbours(void **state)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(changes); i++)
@@ -556,14 +635,15 @@ static void test_two_spaces(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_invalidation), cmocka_unit_test(test_large_page),
-		cmocka_unit_test(test_range_end),    cmocka_unit_test(test_hole),
-		cmocka_unit_test(test_smap),         cmocka_unit_test(test_alignment),
-		cmocka_unit_test(test_break_point),  cmocka_unit_test(test_a20),
-		cmocka_unit_test(test_dirty),        cmocka_unit_test(test_becomes_code),
-		cmocka_unit_test(test_many_pages),   cmocka_unit_test(test_displaced),
-		cmocka_unit_test(test_neighbours),   cmocka_unit_test(test_fault_invalidates),
-		cmocka_unit_test(test_two_spaces),   cmocka_unit_test(test_neighbour_code),
+		cmocka_unit_test(test_invalidation),   cmocka_unit_test(test_large_page),
+		cmocka_unit_test(test_range_end),      cmocka_unit_test(test_hole),
+		cmocka_unit_test(test_smap),           cmocka_unit_test(test_alignment),
+		cmocka_unit_test(test_break_point),    cmocka_unit_test(test_a20),
+		cmocka_unit_test(test_dirty),          cmocka_unit_test(test_becomes_code),
+		cmocka_unit_test(test_many_pages),     cmocka_unit_test(test_displaced),
+		cmocka_unit_test(test_neighbours),     cmocka_unit_test(test_fault_invalidates),
+		cmocka_unit_test(test_sweeps),         cmocka_unit_test(test_two_spaces),
+		cmocka_unit_test(test_neighbour_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,10 +10,11 @@
  *
  * One comparison is tag, page crossing and range at once, because lim leaves room for the widest
  * access of the slot's class. Then comes the guest's own instruction, on [delta + guest registers]
- * (nothing is added to the latency of an address in one register) or on a host pointer. The stack,
- * FS, GS, known addresses and each place in a loop have slots of their own; places that follow one
- * pointer share it. All other places find their slot by page number: three instructions more and
- * the latency of a load, but few misses, however large the program.
+ * (nothing is added to the latency of an address in one register), for loads from other addresses
+ * on [address + delta], else on a host pointer. The stack, FS, GS, known addresses and each place
+ * in a loop have slots of their own; places that follow one pointer share it. All other places find
+ * their slot by page number: three instructions more and the latency of a load, but few misses,
+ * however large the program.
  *
  * A miss goes to a routine that is native code too (slot.c): it looks the page up in the soft TLB
  * and fills the slot. What that cannot do (a TLB miss, MMIO, a crossing, a page with code) is the
@@ -289,9 +290,11 @@ static void put_page_check(struct xlat *x, size_t table, unsigned len)
 /* After it: what is wanted. */
 static void put_page_hit(struct emit *m, size_t table, enum tr_want want, unsigned len)
 {
+	if (want == TR_SUM)
+		by_page_field(m, 0x03, S1, table, offsetof(struct x86_slot, base));
 	if (want == TR_PTR_S1)
 		by_page_field(m, 0x03, S1, table, offsetof(struct x86_slot, host));
-	else if (want == TR_DELTA)
+	else if (want == TR_DELTA || want == TR_SUM)
 		by_page_field(m, 0x8b, S2, table, offsetof(struct x86_slot, delta));
 	else
 		by_page_field(m, 0x8b, S2, table, offsetof(struct x86_slot, host));
@@ -334,9 +337,23 @@ void xlat_page_check(struct xlat *x, unsigned set, unsigned size, enum tr_want w
 		put_page_check(x, table, len);
 }
 
-/* The check; then S1 = host pointer if @s1, else S1 = offset in the slot and S2 = delta. */
-static bool put_access(struct xlat *x, const struct ea *a, unsigned size, bool write, bool s1,
-		       struct stub **ret_stub)
+/* Compare address S1, or with @sum its copy S2, with the slot; jae to what is emitted next. */
+static void put_own_check(struct xlat *x, bool sum)
+{
+	unsigned reg = sum ? S2 : S1;
+	struct emit *m = &x->m;
+
+	if (sum)
+		tr_rr(m, true, 0x89, S1, S2);
+	tr_gs(m, true, 0x2b, reg, SLOT(x, base));
+	tr_gs(m, true, 0x3b, reg, SLOT(x, lim));
+	EMIT(m, 0x0f, 0x83); /* jae */
+	emit32(m, 0);
+}
+
+/* The check, then what is wanted; TR_DELTA: and S1 = offset in the slot. */
+static bool put_access(struct xlat *x, const struct ea *a, unsigned size, bool write,
+		       enum tr_want want, struct stub **ret_stub)
 {
 	struct emit *m = &x->m;
 	bool by_page = xlat_wants_page(x, a);
@@ -350,14 +367,10 @@ static bool put_access(struct xlat *x, const struct ea *a, unsigned size, bool w
 	table = page_table(x->slot / X86_SLOTS, size > 8 ? SLOT_BIG : SLOT_SMALL);
 	from = m->n;
 	put_lin(x, a, size);
-	if (by_page) {
+	if (by_page)
 		put_page_check(x, table, 0);
-	} else {
-		tr_gs(m, true, 0x2b, S1, SLOT(x, base));
-		tr_gs(m, true, 0x3b, S1, SLOT(x, lim));
-		EMIT(m, 0x0f, 0x83); /* jae */
-		emit32(m, 0);
-	}
+	else
+		put_own_check(x, want == TR_SUM);
 	x->s2_group = 0;
 	s = xlat_stub(x, STUB_SLOW);
 	s->slot = (uint16_t)(x->slot + 1);
@@ -370,10 +383,10 @@ static bool put_access(struct xlat *x, const struct ea *a, unsigned size, bool w
 	s->check = from;
 	s->hit = m->n;
 	s->ea = *a;
-	s->want = s1 ? TR_PTR_S1 : TR_DELTA;
+	s->want = (uint8_t)want;
 	if (by_page)
-		put_page_hit(m, table, s->want, 0);
-	else if (s1)
+		put_page_hit(m, table, want, 0);
+	else if (want == TR_PTR_S1)
 		tr_gs(m, true, 0x03, S1, SLOT(x, host));
 	else
 		tr_gs(m, true, 0x8b, S2, SLOT(x, delta));
@@ -397,7 +410,7 @@ bool xlat_ptr(struct xlat *x, const struct ea *a, unsigned size, bool write, str
 {
 	x->m.mem = S1;
 	x->m.mem_sib = false;
-	return put_access(x, a, size, write, true, ret_stub);
+	return put_access(x, a, size, write, TR_PTR_S1, ret_stub);
 }
 
 /*
@@ -420,6 +433,7 @@ bool xlat_operand(struct xlat *x, const struct ea *ea, unsigned size, bool write
 	bool one = (a->base == NO_REG) != (a->index == NO_REG) && a->seg == NO_REG;
 	unsigned g = a->base != NO_REG ? a->base : a->index;
 	const struct insn *in = &x->in[x->i];
+	enum tr_want want = TR_PTR_S1;
 
 	if (xlat_group(x, a, size, write, s2_free)) {
 		*ret_stub = &x->none;
@@ -440,8 +454,18 @@ bool xlat_operand(struct xlat *x, const struct ea *ea, unsigned size, bool write
 		m->mem_index = tr_host[g];
 		m->mem_scale = a->base != NO_REG ? 0 : a->scale;
 		m->mem_disp = (int32_t)a->disp;
+		want = TR_DELTA;
+	} else if (s2_free && !write && !is_known(a) && a->seg == NO_REG &&
+		   !xlat_wants_page(x, a)) {
+		/* an instruction more, but two less before a load that others wait for */
+		m->mem_sib = true;
+		m->mem = S2;
+		m->mem_index = S1;
+		m->mem_scale = 0;
+		m->mem_disp = 0;
+		want = TR_SUM;
 	}
-	return put_access(x, a, size, write, !m->mem_sib, ret_stub);
+	return put_access(x, a, size, write, want, ret_stub);
 }
 
 /* ---- misses ---- */
@@ -467,6 +491,25 @@ static void put_page_miss(struct xlat *x, unsigned set, unsigned kind, unsigned 
 	tr_mem(m, true, 0x8d, S2, S2, NO_REG, 0, -table);
 	if (len)
 		tr_mem(m, true, 0x8d, S1, S1, NO_REG, 0, len);
+}
+
+/* The slot is filled: back, unless ZF says that the place had better look by page number. */
+static void put_filled(struct xlat *x, const struct stub *s)
+{
+	struct emit *m = &x->m;
+	unsigned page;
+
+	if (s->want != TR_SUM) {
+		EMIT(m, 0x0f, 0x85); /* jne hit */
+		emit32(m, s->hit - (m->n + 4));
+		return;
+	}
+	EMIT(m, 0x74, 0); /* je page */
+	page = m->n;
+	tr_gs(m, true, 0x03, S1, xlat_slot_field(s->slot - 1u, offsetof(struct x86_slot, base)));
+	emit8(m, 0xe9);
+	emit32(m, s->hit - (m->n + 4));
+	m->buf[page - 1] = (uint8_t)(m->n - page);
 }
 
 void xlat_try(struct xlat *x, const struct stub *s)
@@ -495,14 +538,15 @@ void xlat_try(struct xlat *x, const struct stub *s)
 		emit32(m, s->hit - (m->n + 4));
 		return;
 	}
+	if (s->want == TR_SUM)
+		tr_rr(m, true, 0x89, S2, S1);
 	/* mov r11d, slot's offset in the array << 8 | size - 1 */
 	tr_imm64(m, S2, slot * sizeof(struct x86_slot) << 8 | (s->size - 1u));
 	tr_jump_to(m, 0xe8, x->rx, x->t->miss[s->kind_of_slot][s->write][set]);
 	EMIT(m, 0x0f, 0x82); /* jc slow */
 	slow = m->n;
 	emit32(m, 0);
-	EMIT(m, 0x0f, 0x85); /* jne hit */
-	emit32(m, s->hit - (m->n + 4));
+	put_filled(x, s);
 	EMIT(m, 0x4c, 0x8d, 0x15); /* lea r10, [rip + place] */
 	emit32(m, 5 + 5);
 	at = m->n + 5 + 5;

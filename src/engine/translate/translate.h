@@ -391,7 +391,8 @@ int tr_string_stored(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *
 enum tr_want {
 	TR_DELTA,  /* S2 = delta */
 	TR_PTR_S1, /* S1 = host pointer */
-	TR_PTR_S2  /* the same in S2 */
+	TR_PTR_S2, /* the same in S2 */
+	TR_SUM     /* S1 = the address, S2 = delta: of a slot of its own */
 };
 /* An access that has a slot of its own, as translated code keeps it: offsets from here. */
 struct tr_place {
