@@ -6,7 +6,7 @@
  *
  * Locks: submit, poll and free run under the outer lock. prepare() may run on a worker thread
  * without it and reads only the request and what is constant after open. done() is called from
- * aio_poll() only.
+ * aio_poll() only. hurry() is called on a worker thread, without any lock.
  */
 #ifndef BLOCK_AIO_H
 #define BLOCK_AIO_H
@@ -35,6 +35,9 @@ struct aio_call {
 struct aio_client {
 	void (*prepare)(void *ctx, struct block_req *req, struct aio_call *ret_call);
 	void (*done)(void *ctx, struct block_req *req, int64_t res); /* bytes or -errno */
+	/* Something large has ended: have aio_poll() called here and now? False: not possible, the
+	 * event has to be signalled. May be NULL. */
+	bool (*hurry)(void *ctx);
 	void *ctx;
 };
 

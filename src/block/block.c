@@ -208,6 +208,15 @@ static void block_turn(struct block *b)
 		block_kick(b);
 }
 
+bool block_turn_now(struct block *b)
+{
+	if (b->shim || !loop_enter(b->loop))
+		return false;
+	block_turn(b);
+	loop_leave(b->loop);
+	return true;
+}
+
 static void on_event(void *ctx, uint32_t events)
 {
 	block_turn(ctx);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The block layer as devices see it: an open disk that takes asynchronous requests on iovecs of
- * guest RAM and completes them on the loop's thread with the bus lock held. Formats (raw now) are
+ * guest RAM and completes them with the bus lock held. Formats (raw now) are
  * drivers behind `struct block_ops`; a shim driver can stand in front of any of them and log, fail,
  * delay, reorder or stop on named events for crash-safety tests.
  *
@@ -11,8 +11,9 @@
  * block_retry() submits it again. Short transfers and EINTR are retried. Guest buffers stay owned
  * by the request until done().
  *
- * Threads: every function is called with the outer lock held, from any thread. done() runs on the
- * loop's thread, or inside block_drain(), block_abort_parked() and block_close() on their caller's.
+ * Threads: every function is called with the outer lock held, from any thread. done() runs, with
+ * that lock, on the loop's thread, or on the one that made the system call, which need not wake the
+ * loop's then; or inside block_drain(), block_abort_parked() and block_close() on their caller's.
  */
 #ifndef BLOCK_BLOCK_H
 #define BLOCK_BLOCK_H

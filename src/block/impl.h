@@ -74,6 +74,9 @@ void block_issue(struct block *b, struct block_req *req);
 void block_io_done(struct block *b, struct block_req *req, int result);
 /** block_io_final() - the part of block_io_done() behind the shim. From block_turn() only. */
 void block_io_final(struct block *b, struct block_req *req, int result);
+/** block_turn_now() - block_turn() on a thread that has no lock: true, or false when somebody else
+ * is at it. For raw.c's aio_client. */
+bool block_turn_now(struct block *b);
 /** block_kick() - have block_turn() run soon. Any thread, no lock needed. */
 void block_kick(struct block *b);
 

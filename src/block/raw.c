@@ -131,6 +131,11 @@ static void raw_prepare(void *ctx, struct block_req *req, struct aio_call *call)
 	}
 }
 
+static bool raw_hurry(void *ctx)
+{
+	return block_turn_now(ctx);
+}
+
 /* A data transfer moved @res bytes: next result, or 1 to go on. */
 static int transfer_done(struct block *b, struct raw *raw, struct block_req *req, int64_t res)
 {
@@ -226,7 +231,8 @@ static int raw_sync(struct block *b)
 
 static int choose_aio(struct block *b, enum block_aio want, struct error *err)
 {
-	struct aio_client client = {.prepare = raw_prepare, .done = raw_done, .ctx = b};
+	struct aio_client client = {
+		.prepare = raw_prepare, .done = raw_done, .hurry = raw_hurry, .ctx = b};
 	int r;
 
 	if (want != BLOCK_AIO_THREADS && want != BLOCK_AIO_SYNC) {

@@ -139,6 +139,20 @@ static void loop_unlock(struct loop *loop)
 		pthread_mutex_unlock(loop->outer);
 }
 
+bool loop_enter(struct loop *loop)
+{
+	const struct loop_gate *g = loop->gate;
+
+	if (!loop->outer || (g && atomic_load_explicit(&g->wanted, memory_order_relaxed)))
+		return false;
+	return pthread_mutex_trylock(loop->outer) == 0;
+}
+
+void loop_leave(struct loop *loop)
+{
+	loop_unlock(loop);
+}
+
 /* Own descriptors are told apart in epoll_event.data by the address of their member. */
 static int watch_own(struct loop *loop, int *fd)
 {

@@ -70,6 +70,13 @@ int loop_run(struct loop *loop) MUST_CHECK;
 int loop_run_once(struct loop *loop, int timeout_ms) MUST_CHECK;
 /** loop_stop() - make loop_run() return after the current callback. Any thread, signal-safe. */
 void loop_stop(struct loop *loop);
+/**
+ * loop_enter() - another thread does the work of a callback: takes the outer lock if it is free
+ * Return: false: somebody has it, the loop waits for it, or there is none: have a callback called
+ * instead. True: loop_leave() when done.
+ */
+bool loop_enter(struct loop *loop) MUST_CHECK;
+void loop_leave(struct loop *loop);
 /** loop_heartbeat() - CLOCK_MONOTONIC ns of the last turn, for the watchdog. Any thread. */
 ns_t loop_heartbeat(const struct loop *loop);
 

@@ -9,6 +9,8 @@
 
 #include "block_fixture.h"
 
+#include <pthread.h>
+
 /* --- model --- */
 
 static uint64_t rng_next(uint64_t *rng)
@@ -606,6 +608,97 @@ static void test_discard_frees(void **state)
 	free(buf);
 }
 
+struct foreign {
+	struct op op;
+	pthread_mutex_t *outer;
+	pthread_t caller;
+	bool locked;
+};
+
+static void foreign_done(struct block_req *req, int result)
+{
+	struct foreign *x = CONTAINER_OF(req, struct foreign, op.req);
+
+	x->caller = pthread_self();
+	x->locked = pthread_mutex_trylock(x->outer) == EBUSY;
+	x->op.result = result;
+	x->op.done = true;
+}
+
+static bool is_done(struct foreign *x)
+{
+	bool done;
+
+	pthread_mutex_lock(x->outer);
+	done = x->op.done;
+	pthread_mutex_unlock(x->outer);
+	return done;
+}
+
+/* Large writes end on the thread that wrote them, with the lock; small ones and those that find the
+ * lock taken on the loop's. Closing meanwhile waits for all. */
+static void test_done_elsewhere(void **state)
+{
+	enum { BIG = 128 * 1024, TURNS = 100 };
+	struct fixture *f = *state;
+	pthread_mutex_t outer = PTHREAD_MUTEX_INITIALIZER;
+	uint8_t *buf = xcalloc(1, BIG);
+	struct iovec iov = {buf, BIG};
+	struct foreign x, last[4];
+	unsigned elsewhere = 0;
+	struct block *b;
+
+	loop_free(f->loop);
+	assert_int_equal(loop_new(&outer, &f->loop, NULL), 0);
+	pthread_mutex_lock(&outer);
+	b = open_image(f, NULL);
+	pthread_mutex_unlock(&outer);
+	for (unsigned i = 0; i < TURNS; i++) {
+		bool small = i % 10 == 9;
+
+		memset(buf, (int)i, BIG);
+		x = (struct foreign){.outer = &outer};
+		iov.iov_len = small ? SECTOR : BIG;
+		x.op.req = (struct block_req){.op = BLOCK_WRITE,
+					      .off = i % 8 * (uint64_t)BIG,
+					      .len = iov.iov_len,
+					      .iov = &iov,
+					      .niov = 1,
+					      .done = foreign_done};
+		pthread_mutex_lock(&outer);
+		block_submit(b, &x.op.req);
+		pthread_mutex_unlock(&outer);
+		for (unsigned k = 0; !small && k < 50 && !is_done(&x); k++)
+			usleep(200);
+		while (!is_done(&x))
+			assert_int_equal(loop_run_once(f->loop, 2), 0);
+		assert_int_equal(x.op.result, 0);
+		assert_true(x.locked);
+		if (small)
+			assert_true(pthread_equal(x.caller, pthread_self()));
+		elsewhere += !pthread_equal(x.caller, pthread_self());
+	}
+	if (f->aio != BLOCK_AIO_URING)
+		assert_true(elsewhere > 0);
+	iov.iov_len = BIG;
+	pthread_mutex_lock(&outer);
+	for (unsigned i = 0; i < ARRAY_SIZE(last); i++) {
+		last[i] = (struct foreign){.outer = &outer};
+		last[i].op.req = (struct block_req){.op = BLOCK_WRITE,
+						    .off = i * (uint64_t)BIG,
+						    .len = BIG,
+						    .iov = &iov,
+						    .niov = 1,
+						    .done = foreign_done};
+		block_submit(b, &last[i].op.req);
+	}
+	block_close(b);
+	pthread_mutex_unlock(&outer);
+	for (unsigned i = 0; i < ARRAY_SIZE(last); i++)
+		assert_true(last[i].op.done && last[i].op.result == 0);
+	free(buf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -624,6 +717,7 @@ int main(void)
 		BOTH(test_gather),
 		BOTH(test_truncated_live),
 		BOTH(test_discard_frees),
+		BOTH(test_done_elsewhere),
 	};
 
 	return cmocka_run_group_tests_name("block", tests, NULL, NULL);
