@@ -517,6 +517,21 @@ dma_tests:
 pages:	db 0x81, 0x55, 0x82, 0xaa, 0x83, 0x12, 0x87, 0x00, 0x89, 0x34, 0x8a, 0x56, 0x8b, 0x78
 pages_end:
 
+; C, H, R and N of each sector of track [next], head 0, at ES:0; DI: bytes
+track_ids:
+	mov di, 0
+	mov bl, 1
+.ids:	mov al, [next]
+	mov ah, 0
+	stosw
+	mov al, bl
+	mov ah, 2
+	stosw
+	inc bl
+	cmp bl, [spt]
+	jbe .ids
+	ret
+
 ; ---- WRITE DATA, FORMAT TRACK
 
 write_tests:
@@ -578,17 +593,7 @@ write_tests:
 	CMD 0x0f, 0, [next]
 	call wait_irq
 	SENSE "seek", 0x20, [next]
-	mov di, 0
-	mov bl, 1
-.ids:	mov al, [next]
-	mov ah, 0
-	stosw
-	mov al, bl
-	mov ah, 2
-	stosw
-	inc bl
-	cmp bl, [spt]
-	jbe .ids
+	call track_ids
 	mov [spare], di
 	DMA 0x48, 0, [spare]
 	mov byte [irqs], 0
@@ -703,17 +708,7 @@ fifo_tests:
 	CMD 0x0f, 0, [next]
 	call wait_irq
 	SENSE "seek", 0x20, [next]
-	mov di, 0
-	mov bl, 1
-.ids:	mov al, [next]
-	mov ah, 0
-	stosw
-	mov al, bl
-	mov ah, 2
-	stosw
-	inc bl
-	cmp bl, [spt]
-	jbe .ids
+	call track_ids
 	mov byte [irqs], 0
 	CMD 0x4d, 0, 2, [spt], 0x50, 0x99
 	mov cx, di
