@@ -19,7 +19,7 @@ import sys
 import time
 
 from boot import BOOT_SECONDS, need, run, write
-from guest import Guest, check, images, main, work_dir
+from guest import CONTROLS, Guest, check, images, main, work_dir
 
 OVMF = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 SECURE_OVMF = "/usr/share/OVMF/OVMF_CODE_4M.ms.fd"
@@ -57,7 +57,7 @@ def plain(g, pattern, seconds):
     while time.monotonic() < end:
         with g.cond:
             text = "\n".join(t for _, t in g.lines) + g.rest
-        seen = re.sub(r"\x1b\[[0-9;?=]*[A-Za-z]", "", text)
+        seen = CONTROLS.sub("", text)
         found = re.search(pattern, seen)
         if found:
             return found

@@ -118,6 +118,9 @@ def copy_sparse(src, dst):
     subprocess.run(["cp", "--sparse=always", "--reflink=auto", src, dst], check=True)
 
 
+CONTROLS = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]")  # ECMA-48, 5.4: control sequences
+
+
 class Guest:
     """`bothy run` with @options; the serial port is its standard input and output, a pipe or,
     with @tty, a terminal of its own (file descriptor self.tty is the terminal's side)."""
@@ -196,17 +199,18 @@ class Guest:
                 self.cond.wait(min(left, 0.5))
 
     def expect(self, pattern, seconds=120, prompt=False):
-        """The next line that matches, as (time, match); @prompt: an unfinished one will do."""
+        """The next line that matches, without what moves the cursor (a BIOS' serial console may do
+        so within a word), as (time, match); @prompt: an unfinished one will do."""
         regex = re.compile(pattern)
 
         def found():
             while self.read_to < len(self.lines):
                 when, text = self.lines[self.read_to]
                 self.read_to += 1
-                m = regex.search(text)
+                m = regex.search(CONTROLS.sub("", text))
                 if m:
                     return when, m
-            m = prompt and regex.search(self.rest)
+            m = prompt and regex.search(CONTROLS.sub("", self.rest))
             return (time.monotonic(), m) if m else None
 
         return self._wait(found, seconds, f"'{pattern}' on the serial port")
