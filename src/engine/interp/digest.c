@@ -147,6 +147,7 @@ bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct 
 		struct uop *u, struct uop_cold *cold, bool *ret_ends)
 {
 	int vector = insn_unavailable(ic->v, key, in);
+	void *thunk;
 
 	*ret_ends = false;
 	cold->flags = in->flags;
@@ -177,17 +178,21 @@ bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct 
 		u->fn = uop_fninit;
 		return true;
 	}
-	u->thunk = in->flags & INSN_MEM ? uop_lazy_mem : (mem_fn)(uintptr_t)uop_lazy;
+	thunk = thunk_known(&ic->thunks, in);
+	if (thunk)
+		u->thunk = (mem_fn)(uintptr_t)thunk;
+	else
+		u->thunk = in->flags & INSN_MEM ? uop_lazy_mem : (mem_fn)(uintptr_t)uop_lazy;
 	if (in->flags & (INSN_FPU | INSN_MMX) || (in->map == MAP_1 && in->opcode == 0x9b))
 		u->fn = uop_x87;
 	else if (in->flags & INSN_MEM)
 		u->fn = mem_handler(key, in);
 	else
-		u->fn = uop_lazy;
+		u->fn = (uop_fn)(uintptr_t)u->thunk;
 	return true;
 }
 
-/* ---- thunks are made when they are first called ---- */
+/* ---- thunks that are not known are made when they are first called ---- */
 
 mem_fn uop_thunk(struct vcpu *v, const struct uop *u)
 {
@@ -208,6 +213,7 @@ mem_fn uop_thunk(struct vcpu *v, const struct uop *u)
 		icpu(v)->flush_wanted = true;
 		return thunk;
 	}
+	thunk_note(&icpu(v)->thunks, &in, (void *)(uintptr_t)thunk);
 	to->thunk = thunk;
 	if (u->fn == uop_lazy)
 		to->fn = (uop_fn)(uintptr_t)thunk;

@@ -112,35 +112,39 @@ struct instance {
 };
 #define INSTANCE_PAGE 0xffffu
 
+/* What runs a block comes last, beside its first uops: blocks lie all over the pool, and whoever
+ * looks for one or runs one should have few cache lines to wait for. */
 struct block {
+	/* second page of BLOCK_TWO_PAGES */
+	const uint8_t *page2;
+	struct interp_page *meta2;
+	uint64_t gen2;
+	uint8_t *bytes;
+	struct instance *inst; /* NULL: it is never moved */
+	uint64_t paged;        /* translator: instructions that find their slot by page number */
+	uint32_t runs;         /* of engine/lockstep */
+
+	uint32_t key;
 	struct block *hash_next;
 	uint64_t rip;
 	const uint8_t *page; /* host pointer of the page that holds the first byte */
 	struct interp_page *meta;
 	uint64_t gen; /* of the page when the bytes were read */
-	uint32_t key;
 	uint16_t n_insns, n_bytes;
 	uint16_t page_off;
 	uint8_t flags;
 	uint8_t succ_far; /* bit i: succ[i] is in another page */
-	bool rip_rel;     /* some uops have their RIP in them */
 	struct block *succ[2];
-	/* second page of BLOCK_TWO_PAGES */
-	const uint8_t *page2;
-	struct interp_page *meta2;
-	uint64_t gen2;
 	struct uop_cold *cold; /* n_insns + 1 */
-	uint8_t *bytes;
-	struct instance *inst; /* NULL: it is never moved */
 	/* of the translator (engine/translate) */
 	void *native;        /* where translated code is entered, NULL if there is none */
 	struct tr_block *tr; /* with it */
 	uint32_t heat;       /* times it was interpreted */
 	bool alone;          /* to be translated without its successors */
 	bool often;          /* translated once more because it runs so often */
-	uint64_t paged;      /* instructions that are to look for their slot by page number */
-	uint32_t runs;       /* of engine/lockstep */
-	struct uop uop[];    /* n_insns + 1: the last is the fall through */
+
+	bool rip_rel;     /* some uops have their RIP in them */
+	struct uop uop[]; /* n_insns + 1: the last is the fall through */
 };
 
 /* Code bookkeeping of a guest page, shared by all vCPUs of a VM. */
@@ -214,7 +218,16 @@ struct thunk_arena {
 	uint32_t *hash; /* unit number + 1 of a thunk's start, 0 = empty */
 	uint32_t *len;  /* bytes, by unit number */
 	uint32_t n_hash, n_used;
+	struct thunk_memo *memo; /* [THUNK_MEMOS], by hash of key */
 };
+
+/* The thunk of an instruction, named by its bytes without those that say where its memory operand
+ * is, which thunks do not depend on. */
+struct thunk_memo {
+	uint64_t key[2];
+	void *thunk; /* NULL: none */
+};
+#define THUNK_MEMOS 8192u
 
 int thunk_arena_init(struct thunk_arena *a, size_t size, struct error *err) MUST_CHECK;
 void thunk_arena_done(struct thunk_arena *a);
@@ -223,6 +236,10 @@ void thunk_arena_reset(struct thunk_arena *a);
  * arena is full, the copy lasts until the next call. */
 void *thunk_add(struct thunk_arena *a, const uint8_t *code, unsigned len, uint8_t flags,
 		bool *ret_lasting);
+/** thunk_known() - the thunk that thunk_note() was told of for an instruction like @in, or NULL. */
+void *thunk_known(const struct thunk_arena *a, const struct insn *in);
+/** thunk_note() - @thunk, which lasts, is that of @in. */
+void thunk_note(struct thunk_arena *a, const struct insn *in, void *thunk);
 /** thunk_at() - THUNK_ bits of the thunk that contains @pc, 0 if none. Async-signal-safe. */
 uint8_t thunk_at(const struct thunk_arena *a, uintptr_t pc);
 

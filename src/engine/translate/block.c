@@ -710,7 +710,7 @@ static void grow(const struct translator *t, size_t *used, size_t n)
 
 	*used += n;
 	if (from / CODE_MAP_PIECE != *used / CODE_MAP_PIECE)
-		code_map_join(&t->map, used == &t->used ? *used : from);
+		code_map_join(&t->map, *used);
 }
 
 static void keep_code(struct xlat *x)
