@@ -567,6 +567,7 @@ void xlat_groups_done(struct xlat *x)
 
 /* In the code of the stub. */
 struct rest {
+	const struct tr_block *tb; /* whose code it is */
 	int32_t jump; /* offset from here of a jump with a rel32, to what is next or to the rest */
 	uint8_t insn, vec, failed, pad_;
 };
@@ -574,7 +575,7 @@ struct rest {
 
 void xlat_group_failed(struct xlat *x, const struct stub *s)
 {
-	struct rest r = {.insn = s->insn, .vec = s->vec};
+	struct rest r = {.tb = x->tb, .insn = s->insn, .vec = s->vec};
 	struct emit *m = &x->m;
 	unsigned jump = m->n;
 
@@ -629,15 +630,16 @@ static uop_fn handler(const struct block *b, unsigned i)
 int tr_rest(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uint32_t fl)
 {
 	struct translator *t = icpu(v)->tr;
-	const struct tr_block *tb = tr_find(t, (uintptr_t)place);
 	uint8_t *rw = t->map.rw + ((const uint8_t *)place - t->map.rx);
+	const struct tr_block *tb;
 	const struct tr_parts *parts;
 	const struct block *b;
 	struct rest r;
 	unsigned p = 0, i, most;
 
-	check(tb && tb->parts && tr_in_code(t, (size_t)(rw - t->map.rw), sizeof(r)));
+	check(tr_in_code(t, (size_t)(rw - t->map.rw), sizeof(r)));
 	memcpy(&r, rw, sizeof(r));
+	tb = r.tb;
 	parts = tb->parts;
 	most = t->hot == 1 ? 1 : FAILED_MOST;
 	if (r.failed < most) {
