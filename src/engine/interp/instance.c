@@ -149,7 +149,7 @@ static void move(struct vcpu *v, struct instance *i, uint64_t base)
 		x87_resolve(v); /* while its instruction has the RIP that it ran at */
 	for (const struct instance_list *l = i->blocks; l; l = l->next) {
 		for (unsigned k = 0; k < l->n; k++)
-			__builtin_prefetch(l->p[k], 1);
+			__builtin_prefetch(&((struct block *)l->p[k])->rip, 1);
 		for (unsigned k = 0; k < l->n; k++)
 			block_shift(l->p[k], delta);
 		ic->moved += l->n;

@@ -23,6 +23,8 @@
 #include "engine/interp/interp.h"
 
 #define POOL_HUGE   (64 * MIB)
+#define CPU_ALIGN   (2 * MIB)
+#define CPU_BYTES   align_up(sizeof(struct interp_cpu), CPU_ALIGN)
 #define THUNK_SIZE  (4 * MIB)
 #define PAGES_MOST  (1ull << 28) /* 1 TiB of guest RAM; the table is reserved, not allocated */
 #define PAGES_LEAST (1ull << 24)
@@ -272,7 +274,7 @@ static void interp_vcpu_done(struct vcpu *v)
 	for (unsigned i = 0; i < BUDGETS; i++)
 		budget_give_back(&ic->ivm->budget[i], &ic->share[i], 0);
 	free(ic->draft);
-	free(ic->own);
+	munmap(ic, CPU_BYTES);
 	v->engine = NULL;
 }
 
@@ -284,18 +286,30 @@ static void *map_zeroed(size_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* Zeroes at an address that large pages begin at. Fresh pages take memory only where they are used.
+ */
+static void *map_aligned(size_t size)
+{
+	uint8_t *p = map_zeroed(size + CPU_ALIGN), *at;
+
+	if (!p)
+		return NULL;
+	at = (uint8_t *)align_up((uintptr_t)p, CPU_ALIGN);
+	if (at > p)
+		munmap(p, (size_t)(at - p));
+	munmap(at + size, (size_t)(p + CPU_ALIGN - at));
+	return at;
+}
+
 static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *err)
 {
-	/* not cleared by hand: fresh pages of its tables take memory only where they are used */
-	void *own = calloc(1, sizeof(struct interp_cpu) + 64), *pool;
-	struct interp_cpu *ic;
+	struct interp_cpu *ic = map_aligned(CPU_BYTES);
 	size_t pool_size;
+	void *pool;
 	int r;
 
-	if (!own)
+	if (!ic)
 		return error_set(err, -ENOMEM, "interp: no memory for vCPU %u", v->index);
-	ic = (struct interp_cpu *)align_up((uintptr_t)own, 64);
-	ic->own = own;
 	v->engine = ic;
 	ic->v = v;
 	ic->ivm = vm->engine;
@@ -317,8 +331,10 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 	pool = map_zeroed(pool_size);
 	if (pool) {
 		/* blocks of large programs are all over it; small guests are wanted small */
-		if (pool_size >= POOL_HUGE)
+		if (pool_size >= POOL_HUGE) {
 			(void)madvise(pool, pool_size, MADV_HUGEPAGE);
+			(void)madvise(ic, CPU_BYTES, MADV_HUGEPAGE); /* the hash tables */
+		}
 		ic->pool = pool;
 		ic->pool_size = pool_size;
 		check(block_pool_room(ic, 1)); /* of the share that is always there */

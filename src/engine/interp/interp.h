@@ -123,28 +123,27 @@ struct block {
 	struct instance *inst; /* NULL: it is never moved */
 	uint64_t paged;        /* translator: instructions that find their slot by page number */
 	uint32_t runs;         /* of engine/lockstep */
+	bool rip_rel;          /* some uops have their RIP in them */
+	/* of the translator (engine/translate), as are heat, native and tr */
+	bool alone; /* to be translated without its successors */
+	bool often; /* translated once more because it runs so often */
 
-	uint32_t key;
 	struct block *hash_next;
 	uint64_t rip;
 	const uint8_t *page; /* host pointer of the page that holds the first byte */
 	struct interp_page *meta;
 	uint64_t gen; /* of the page when the bytes were read */
+	uint32_t key;
 	uint16_t n_insns, n_bytes;
 	uint16_t page_off;
 	uint8_t flags;
 	uint8_t succ_far; /* bit i: succ[i] is in another page */
+	uint32_t heat;    /* times it was interpreted */
 	struct block *succ[2];
 	struct uop_cold *cold; /* n_insns + 1 */
-	/* of the translator (engine/translate) */
-	void *native;        /* where translated code is entered, NULL if there is none */
-	struct tr_block *tr; /* with it */
-	uint32_t heat;       /* times it was interpreted */
-	bool alone;          /* to be translated without its successors */
-	bool often;          /* translated once more because it runs so often */
-
-	bool rip_rel;     /* some uops have their RIP in them */
-	struct uop uop[]; /* n_insns + 1: the last is the fall through */
+	void *native;          /* where translated code is entered, NULL if there is none */
+	struct tr_block *tr;   /* with it */
+	struct uop uop[];      /* n_insns + 1: the last is the fall through */
 };
 
 /* Code bookkeeping of a guest page, shared by all vCPUs of a VM. */
@@ -251,8 +250,6 @@ uint8_t thunk_at(const struct thunk_arena *a, uintptr_t pc);
 struct interp_cpu {
 	/* addressed by thunks */
 	mem_fn stored_slow;
-
-	void *own; /* what calloc() gave, below this struct */
 
 	struct vcpu *v;
 	struct interp_vm *ivm;

@@ -702,8 +702,8 @@ static bool enlist(struct xlat *x)
 	return !i || instance_list_add(x->ic, &i->tr, x->tb);
 }
 
-/* The code cache is used up to *used + @n. What runs all the time is in large pages from its start,
- * the rest once they are full. */
+/* The code cache is used up to *used + @n; in large pages, but for the first of what is rarely run:
+ * small guests need no more. */
 static void grow(const struct translator *t, size_t *used, size_t n)
 {
 	size_t from = *used;

@@ -384,7 +384,7 @@ static void fetch_all(const struct translator *t, const struct instance_list *l)
 	for (unsigned k = 0; k < l->n; k++) {
 		const struct tr_block *tb = l->p[k];
 
-		fetch(tb->b, 64);
+		fetch(&tb->b->rip, 64);
 		fetch(tb->relocs, tb->relocs ? 64 : 0);
 		fetch(tb->exit, tb->n_out ? tb->n_exits * sizeof(*tb->exit) : 0);
 		fetch(tb->in, tb->in ? sizeof(*tb->in) : 0);
