@@ -124,7 +124,7 @@ struct x86_slot {
 };
 enum {
 	X86_SLOTS_STACK = 8,   /* the first of the following: for extents of up to 64 bytes */
-	X86_SLOTS_SMALL = 256, /* of places in the code, for accesses of up to 8 bytes */
+	X86_SLOTS_SMALL = 512, /* of places in the code, for accesses of up to 8 bytes */
 	X86_SLOTS_BIG = 64,    /* the same for accesses of up to 64 bytes */
 	X86_SLOTS_HASH = 1024, /* found by page number: one table for either size */
 	X86_SLOT_HASH_SMALL = X86_SLOTS_SMALL + X86_SLOTS_BIG,

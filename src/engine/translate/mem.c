@@ -11,10 +11,10 @@
  * One comparison is tag, page crossing and range at once, because lim leaves room for the widest
  * access of the slot's class. Then comes the guest's own instruction, on [delta + guest registers]
  * (nothing is added to the latency of an address in one register), for loads from other addresses
- * on [address + delta], else on a host pointer. The stack, FS, GS, known addresses and each place
- * in a loop have slots of their own; places that follow one pointer share it. All other places find
- * their slot by page number: three instructions more and the latency of a load, but few misses,
- * however large the program.
+ * on [address + delta], else on a host pointer. The stack, FS, GS, known addresses, tables
+ * at known addresses and each place in a loop have slots of their own; places that follow one
+ * pointer share it. All other places find their slot by page number: three instructions more and
+ *the latency of a load, but few misses, however large the program.
  *
  * A miss goes to a routine that is native code too (slot.c): it looks the page up in the soft TLB
  * and fills the slot. What that cannot do (a TLB miss, MMIO, a crossing, a page with code) is the
@@ -97,22 +97,43 @@ bool xlat_disp_fits(const struct ea *a, int64_t more)
 
 /* ---- slots ---- */
 
+/*
+ * Is it an element of a table at a known address, which LEA has put into a register or which is the
+ * displacement? Most are small, so that what the address is added to hardly matters. Jump tables
+ * are such, and the constant arrays of parsers and interpreters.
+ */
+static bool is_table(const struct xlat *x, const struct ea *a, uint64_t *ret_lin)
+{
+	const int64_t far = 1 << 20; /* no structure's field */
+	uint64_t start = 0;
+
+	if (a->base == X86_RSP || a->seg != NO_REG)
+		return false;
+	if (a->base != NO_REG)
+		start = x->table_of[a->base];
+	if (!start && a->index != NO_REG && a->scale == 0)
+		start = x->table_of[a->index];
+	*ret_lin = start + (uint64_t)a->disp;
+	return start || a->disp >= far || a->disp <= -far;
+}
+
 /* Slots of each class: the stack, FS, GS, known addresses by page, everything else in turn. The
  * stack has several, by where the code is: a caller and what it calls are often on two pages. */
 enum { SLOT_FS = X86_SLOTS_STACK, SLOT_GS, SLOT_KNOWN };
 
 static unsigned slot_number(struct xlat *x, const struct ea *a, unsigned n)
 {
-	unsigned known = n / 4, turn = n - SLOT_KNOWN - known, r = a->base;
-	uint64_t page = (uint64_t)a->disp >> 12;
+	unsigned known = n / 2, turn = n - SLOT_KNOWN - known, r = a->base;
+	uint64_t lin = (uint64_t)a->disp;
 	uint32_t near;
 
 	if (a->seg == X86_FS || a->seg == X86_GS)
 		return a->seg == X86_FS ? SLOT_FS : SLOT_GS;
 	if (a->base == X86_RSP)
 		return (unsigned)(x->b->rip >> 9 ^ x->b->rip >> 12) % X86_SLOTS_STACK;
-	if (a->base == NO_REG && a->index == NO_REG) /* in a segment: its page as good as known */
-		return SLOT_KNOWN + (unsigned)((page * 0x9e3779b97f4a7c15ull) >> 32) % known;
+	/* in a segment: its page as good as known */
+	if ((a->base == NO_REG && a->index == NO_REG) || is_table(x, a, &lin))
+		return SLOT_KNOWN + (unsigned)(((lin >> 12) * 0x9e3779b97f4a7c15ull) >> 32) % known;
 	if (r == NO_REG)
 		r = a->index;
 	if (x->slot_of[r] == 0)
@@ -157,6 +178,11 @@ void xlat_slots_forget(struct xlat *x, const struct insn *in)
 {
 	uint32_t gone = in->gpr_written;
 
+	for (unsigned g = 0; g < 16; g++)
+		if (gone >> g & 1)
+			x->table_of[g] = 0;
+	if (in->special == SP_LEA && in->flags & INSN_RIP_REL && in->opsize == 8)
+		x->table_of[in->reg] = (uint64_t)xlat_ea(x, in).disp;
 	/* a pointer that moves a little stays in its range, mostly */
 	if (in->special == SP_LEA && in->base == in->reg)
 		return;
@@ -309,9 +335,11 @@ static void put_page_hit(struct emit *m, size_t table, enum tr_want want, unsign
  */
 bool xlat_wants_page(const struct xlat *x, const struct ea *a)
 {
+	uint64_t lin;
+
 	if (x->part[0]->paged >> x->i & 1)
 		return true;
-	if (a->seg != NO_REG || is_known(a))
+	if (a->seg != NO_REG || is_known(a) || is_table(x, a, &lin))
 		return false;
 	return a->base == X86_RSP ? x->stack_pages : !x->loop && !x->own;
 }

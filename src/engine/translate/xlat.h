@@ -137,20 +137,21 @@ struct xlat {
 	bool x87;          /* x87 registers are the guest's from here on */
 	uint8_t x87_due;   /* x87 instruction whose place is not stored yet, + 1; 0 = none */
 	bool is64;
-	bool loop;            /* it may jump to its own start */
-	bool own;             /* it runs often: accesses have slots of their own */
-	bool stack_pages;     /* those to the stack find theirs by page number */
-	bool counts;          /* its runs are counted */
-	uint32_t slot_of[16]; /* what the slot of accesses through a GPR is chosen by, 0 = none */
-	uint16_t slot;        /* of the last check */
-	bool ungrouped;       /* no groups here, nor values put aside */
-	bool keeps_groups;    /* whatever S2 is for is kept in vcpu.slots.group[], too */
-	bool lost_group;      /* that should have been so */
-	bool rest;            /* code of the rest of a block (group.c): nobody returns there */
-	bool calls;           /* a call that comes back is in it, or in what is gathered so far */
-	bool rests;           /* something but groups goes to tr_rest() when it fails */
-	uint8_t s2_group;     /* S2 is what this group needs, + 1; 0 = something else */
-	uint8_t s1_group;     /* the same of S1, but that nothing else needs it (fold.c) */
+	bool loop;             /* it may jump to its own start */
+	bool own;              /* it runs often: accesses have slots of their own */
+	bool stack_pages;      /* those to the stack find theirs by page number */
+	bool counts;           /* its runs are counted */
+	uint64_t table_of[16]; /* the RIP-relative address that LEA has put into a GPR, 0 = none */
+	uint32_t slot_of[16];  /* what the slot of accesses through a GPR is chosen by, 0 = none */
+	uint16_t slot;         /* of the last check */
+	bool ungrouped;        /* no groups here, nor values put aside */
+	bool keeps_groups;     /* whatever S2 is for is kept in vcpu.slots.group[], too */
+	bool lost_group;       /* that should have been so */
+	bool rest;             /* code of the rest of a block (group.c): nobody returns there */
+	bool calls;            /* a call that comes back is in it, or in what is gathered so far */
+	bool rests;            /* something but groups goes to tr_rest() when it fails */
+	uint8_t s2_group;      /* S2 is what this group needs, + 1; 0 = something else */
+	uint8_t s1_group;      /* the same of S1, but that nothing else needs it (fold.c) */
 	unsigned first_group, n_groups; /* those in between may be used */
 	struct group group[X86_GROUPS];
 	int sp_moved; /* by pushes and pops, not added to RSP yet: the next instruction does */
