@@ -16,13 +16,20 @@ const struct engine_ops *const *engine_list(void)
 	return engines;
 }
 
-/* "lockstep:N" is an engine with a number that is its own (engine_number()). */
+/* "lockstep:N" is an engine with a number that is its own (engine_number()), "translate:verify" one
+ * that is asked for more (engine_verifies()). */
 static bool is_named(const char *name, const char *engine)
 {
 	size_t n = strlen(engine);
 
 	return !strncmp(name, engine, n) &&
-	       (!name[n] || (engine_number(name) && !strcmp(engine, "lockstep")));
+	       (!name[n] || (engine_number(name) && !strcmp(engine, "lockstep")) ||
+		(engine_verifies(name) && !strcmp(engine, "translate")));
+}
+
+bool engine_verifies(const char *name)
+{
+	return name && !strcmp(name, "translate:verify");
 }
 
 unsigned engine_number(const char *name)

@@ -31,7 +31,8 @@ struct engine_vm {
 	void *engine;           /* the engine's own per-VM data */
 	uint64_t memory;        /* bytes for decoded blocks and translated code; 0: by guest RAM */
 	bool translate_at_once; /* tests: translate each block when it is first entered */
-	bool exact; /* blocks return to the run loop, instructions are counted there: insn_limit */
+	bool exact;  /* blocks return to the run loop, instructions are counted there: insn_limit */
+	bool verify; /* translate: look at all code before it runs (translate/verify.c) */
 	unsigned compare_every; /* lockstep: after its first runs, compare each n-th of a block */
 };
 
@@ -62,5 +63,7 @@ const struct engine_ops *engine_pick(const char *name, struct engine_caps *ret_c
 bool engine_known(const char *name);
 /** engine_number() - N of "lockstep:N" (engine_vm.compare_every), else 0. */
 unsigned engine_number(const char *name);
+/** engine_verifies() - is @name "translate:verify" (engine_vm.verify)? */
+bool engine_verifies(const char *name);
 
 #endif

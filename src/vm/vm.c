@@ -450,6 +450,7 @@ static int build_cpus(struct vm *vm, const struct vm_config *cfg, struct error *
 	vm->engine = (struct engine_vm){.ops = ops,
 					.compare_every = engine_number(cfg->engine),
 					.memory = cfg->engine_memory,
+					.verify = engine_verifies(cfg->engine),
 					.exact = cfg->deterministic,
 					.mem = vm->mem,
 					.bus = &vm->bus,

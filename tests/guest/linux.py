@@ -11,6 +11,7 @@ Debian's stock kernels under bothy: what they do, and what they cost the host.
   linux.py BOTHY clock MACHINE [SECONDS]              guest clock against host clock
   linux.py BOTHY work PART [WORD ...]                 work whose results are known (tests/guest/work)
   linux.py BOTHY lockstep ARCH MACHINE EVERY          translator against interpreter, each block
+  linux.py BOTHY verify ARCH MACHINE                  all translated code looked at, 2 processors
 
 Each prints what it measured; limits are those of docs/guarantees.md.
 """
@@ -204,7 +205,22 @@ def lockstep(bothy, arch, machine, every):
         check("blocks were compared", bool(said))
 
 
-CASES = {f.__name__: f for f in (selftest, smp, debian, idle, memory, clock, work, lockstep)}
+def verify(bothy, arch, machine):
+    with boot(bothy, machine, "--net", "none", "--engine", "translate:verify", "-v", "-c", "2",
+              memory="256M", arch=arch) as g:
+        g.to_shell(1200)
+        sums, _ = g.shell("for i in 1 2 3; do seq 1 2000 | sort -rn | sha256sum; done | sort -u | "
+                          "wc -l", 600)
+        check(f"equal input gives equal sums ({sums} distinct, want 1)", sums == "1")
+        g.type("poweroff -f")
+        check("status 0 after power off", g.wait(600) == 0)
+        said = [line.strip() for line in g.errors if "code verified" in line]
+        print("\n".join(said))
+        check("code was looked at", bool(said))
+        check("none of it was bad", not any("bad" in line for line in g.errors))
+
+
+CASES = {f.__name__: f for f in (selftest, smp, debian, idle, memory, clock, work, lockstep, verify)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[2] not in CASES:

@@ -205,6 +205,7 @@ struct diff_guest *diff_guest_new(const char *engine, bool exits, bool leave, bo
 	cpu_set_add(&g->cpus, &g->v);
 	g->vm = (struct engine_vm){.ops = engine_pick(engine, &caps, err),
 				   .translate_at_once = at_once,
+				   .verify = engine_verifies(engine),
 				   .mem = g->mem,
 				   .bus = &g->bus,
 				   .cpus = &g->cpus};

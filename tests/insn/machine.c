@@ -237,6 +237,7 @@ struct im *im_new(unsigned bits, unsigned cpl, const char *model)
 	or_die(cpu_set_init(&m->cpus, &m->bus, &err), &err);
 	m->vm = (struct engine_vm){.ops = pick_engine(),
 				   .translate_at_once = true,
+				   .verify = engine_verifies(getenv("BOTHY_TEST_ENGINE")),
 				   .mem = m->mem,
 				   .bus = &m->bus,
 				   .cpus = &m->cpus};

@@ -4,6 +4,7 @@
  * vCPU can always have, what they have in common, and who is asked to drop what it has.
  */
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../unit/cm.h"

@@ -49,14 +49,14 @@
 
 void block_flush_all(struct interp_cpu *ic)
 {
+	if (ic->hooks)
+		ic->hooks->flush(ic->v);
 	memset(ic->jump, 0, sizeof(ic->jump));
 	memset(ic->hash, 0, sizeof(ic->hash));
 	memset(ic->instance, 0, sizeof(ic->instance));
 	ic->pool_used = 0;
 	ic->link = NULL;
 	thunk_arena_reset(&ic->thunks);
-	if (ic->hooks)
-		ic->hooks->flush(ic->v);
 	/* back to the host: what filled it once need not do so again */
 	(void)madvise(ic->pool, ic->pool_taken, MADV_DONTNEED);
 	ic->pool_taken = BUDGET_PIECE;

@@ -168,7 +168,7 @@ struct interp_hooks {
 	void (*revalidated)(struct block *b);
 	/* all blocks of @i have just been moved by @delta: its code is to follow */
 	void (*moved)(struct vcpu *v, struct instance *i, uint64_t delta);
-	/* all blocks are dropped */
+	/* all blocks are about to be dropped */
 	void (*flush)(struct vcpu *v);
 	/* pages of ic->stale[] were written: their blocks must not be entered any more */
 	void (*stale)(struct vcpu *v);

@@ -833,6 +833,8 @@ bool xlat_code(struct xlat *x)
 		x->ic->flush_wanted = true;
 		return false;
 	}
+	if (!tr_verify_new(x))
+		return false;
 	keep_code(x);
 	return true;
 }
@@ -917,6 +919,8 @@ static enum outcome translate(struct xlat *x, struct vcpu *v, struct block *b, b
 		return NOT_WORTH_IT;
 	if (!keep_lists(x) || ((x->n_groups || x->rests) && !keep_parts(x)) || !enlist(x))
 		return NO_ROOM;
+	if (!tr_verify_new(x))
+		return NOT_WORTH_IT;
 	publish(x);
 	take_over(x, before);
 	return DONE;

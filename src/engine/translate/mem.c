@@ -664,7 +664,7 @@ int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uin
 		x.t = t;
 		x.is64 = p.is64;
 		put_by_page(&x, &p, rx);
-		if (!xlat_keep_relocs(&x, tb))
+		if (!tr_verify_added(icpu(v), tb, x.rx, x.m.n, &p, rx) || !xlat_keep_relocs(&x, tb))
 			return tr_resume(v, NULL, tab, fl);
 		tr_forget_reloc(tb, (size_t)(site - t->map.rw), 5);
 		check(tr_in_code(t, (size_t)(site - t->map.rw), 5));

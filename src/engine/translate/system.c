@@ -54,7 +54,7 @@ int tr_fault(struct vcpu *v)
 }
 
 /* A handler that goes elsewhere, or whose instruction does. */
-static int tr_transfer(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
+int tr_transfer(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
 	int r = uop_block(u)->cold[u->n].fn(v, u, tab, fl);
 

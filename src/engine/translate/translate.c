@@ -21,10 +21,13 @@
 
 #define DATA_SIZE (TR_MAPPINGS * sizeof(struct tr_mapping))
 /* What is there from the start: fixed routines are in the first piece. */
-#define FIRST_PIECE      ((size_t)CODE_MAP_PIECE)
-#define CODE_KEPT        (FIRST_PIECE + DATA_SIZE)
-#define RAS_BYTES        (2 * (TR_RAS_EACH + TR_RAS_ABOVE))
-#define HOT              16u
+#define FIRST_PIECE ((size_t)CODE_MAP_PIECE)
+#define CODE_KEPT   (FIRST_PIECE + DATA_SIZE)
+#define RAS_BYTES   (2 * (TR_RAS_EACH + TR_RAS_ABOVE))
+#define HOT         16u
+#ifndef TR_VERIFY /* meson.build: builds with sanitizers look at all code */
+#define TR_VERIFY 0
+#endif
 #define HWCAP2_FSGSBASE_ 2u /* asm/hwcap2.h: HWCAP2_FSGSBASE */
 
 static void clear_jumps(struct translator *t)
@@ -164,6 +167,7 @@ static void on_flush(struct vcpu *v)
 	struct translator *t = icpu(v)->tr;
 
 	x87_resolve(v);
+	tr_verify_end(icpu(v));
 	drop_code(icpu(v));
 	memset(t->page, 0, sizeof(t->page));
 	t->last_exit = NULL;
@@ -317,6 +321,7 @@ static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct er
 	t->smp = ic->ivm->smp;
 	t->jump = ic->v->jump;
 	t->hot = vm->translate_at_once ? 1 : HOT;
+	t->verify = vm->verify || TR_VERIFY;
 	clear_jumps(t);
 	ic->tr = t;
 	ic->hooks = &hooks;
@@ -365,6 +370,7 @@ static void translate_vcpu_done(struct vcpu *v)
 	struct interp_cpu *ic = icpu(v);
 
 	if (ic) {
+		tr_verify_end(ic);
 		/* other vCPUs read the notes with this lock held */
 		pthread_mutex_lock(&ic->ivm->code_lock);
 		atomic_store(&v->slots.noting, (uint8_t)X86_NOTED_UNUSED);
@@ -401,6 +407,10 @@ static int translate_run(struct engine_vm *vm, struct vcpu *v, struct vcpu_exit 
 	begin_run(ic);
 	r = engine_interp.run(vm, v, ret_exit);
 	atomic_store_explicit(&ic->parked, true, memory_order_release);
+	if (UNLIKELY(ic->tr->n_bad)) {
+		ret_exit->reason = VCPU_EXIT_ERROR;
+		error_set(&ret_exit->error, -EFAULT, "translate: bad code: %s", ic->tr->verdict);
+	}
 	return r;
 }
 

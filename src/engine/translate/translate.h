@@ -219,6 +219,8 @@ static inline unsigned tr_room(unsigned kind)
 	return tr_is_stack(kind) || kind == SLOT_BIG ? 63 : 7;
 }
 
+#define TR_VERDICT 256u /* bytes of text */
+
 struct translator {
 	struct code_map map;
 	/* Code, then data it addresses by RIP: struct tr_mapping[TR_MAPPINGS] */
@@ -272,6 +274,11 @@ struct translator {
 		uint32_t rx, cold; /* of blocks[], as offsets in the code map */
 	} * at;
 	struct x86_jump *jump; /* [X86_JUMPS], in struct vcpu */
+	/* verify.c: whether it is asked for; code looked at, found bad; what was said of the last
+	 */
+	bool verify;
+	uint64_t n_verified, n_bad;
+	char verdict[TR_VERDICT];
 };
 
 static inline size_t tr_word(unsigned w)
@@ -423,9 +430,30 @@ int tr_rest(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uint32
  * page number. */
 int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uint32_t fl);
 /* system.c */
+/** tr_transfer() - the handler of an instruction that goes elsewhere. Does not come back. */
+int tr_transfer(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl);
 /** tr_fault() - deliver the exception that a handler has recorded; TR_GOTO to its handler's code,
  * or what the run loop is to be told. Called by native code. */
 int tr_fault(struct vcpu *v);
+
+/* verify.c */
+/** tr_verify_block() - is the code of @tb harmless? Else false, with text. vCPU's thread.
+ * @cold_size: bytes of code from tb->cold on. */
+bool tr_verify_block(struct interp_cpu *ic, const struct tr_block *tb, uint32_t cold_size,
+		     char *ret_text, size_t text_size);
+/** tr_verify_piece() - the same of code at @rx that stands for the check at @place of @tb. */
+bool tr_verify_piece(struct interp_cpu *ic, const struct tr_block *tb, const uint8_t *rx,
+		     uint32_t size, const struct tr_place *p, const uint8_t *place, char *ret_text,
+		     size_t text_size);
+/** tr_verify_all() - how many blocks are not; the text of one of them. vCPU's thread, outside of
+ * native code. */
+unsigned tr_verify_all(struct interp_cpu *ic, char *ret_text, size_t text_size);
+/** tr_verify_end() - all code is about to be dropped: if that is asked for, look at all of it
+ * again, linked and patched as it is now. vCPU's thread. */
+void tr_verify_end(struct interp_cpu *ic);
+/** tr_verify_added() - tr_verify_piece() if that is asked for; false: it must not be used. */
+bool tr_verify_added(struct interp_cpu *ic, const struct tr_block *tb, const uint8_t *rx,
+		     uint32_t size, const struct tr_place *p, const uint8_t *place);
 
 /* light.c: what its functions return */
 enum {

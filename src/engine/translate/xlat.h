@@ -421,6 +421,11 @@ void xlat_gather(struct xlat *x, struct block *b);
 /** xlat_join() - one block with the instructions of all parts. NULL: no room. */
 struct block *xlat_join(struct xlat *x);
 
+/* verify.c */
+/** tr_verify_new() - before the block, which is complete, is entered: is its code harmless, if that
+ * is asked for? False: it must not be used. */
+bool tr_verify_new(struct xlat *x);
+
 /* ---- Head of a block (head.c) ---- */
 
 /** xlat_head_type() - TR_TYPE_ of a block: what its first instruction that has to do with flags
