@@ -93,7 +93,7 @@ static void test_admin(void **state)
 	} rows[] = {
 		/* clang-format off */
 		{0x06, 0, 1, 0, 0, 516, 1, "figure 247: NN"},
-		{0x06, 0, 1, 0, 0, 76, 0x0600, "figure 247: CMIC, MDTS of 256 KiB, CNTLID"},
+		{0x06, 0, 1, 0, 0, 76, 0x0800, "figure 247: CMIC, MDTS of 1 MiB, CNTLID"},
 		{0x06, 0, 1, 0, 0, 80, 0x00010400, "figure 247: VER"},
 		{0x06, 0, 1, 0, 0, 512, 0x4466, "figure 247: SQES, CQES"},
 		{0x06, 0, 1, 0, 0, 4, 0x69726573, "figure 247: serial number"},
@@ -194,7 +194,7 @@ static void test_io(void **state)
 	assert_int_equal(run3(g, 1, 2, 1, BUF, 0, 0xffffffff, 0xffffffff, 0), 0x4080);
 	assert_int_equal(run3(g, 1, 2, 2, BUF, 0, 0, 0, 0), 0x400b);
 	assert_int_equal(run3(g, 1, 0x33, 1, BUF, 0, 0, 0, 0), 0x4001);
-	assert_int_equal(run3(g, 1, 2, 1, BUF, LIST, 0, 0, 512), 0x4002); /* MDTS */
+	assert_int_equal(run3(g, 1, 2, 1, BUF, LIST, 0, 0, 2048), 0x4002); /* MDTS */
 	/* 6.16, 6.7 */
 	assert_int_equal(run3(g, 1, 8, 1, 0, 0, 16, 0, 15), 0);
 	assert_int_equal(g->b->data[16 * 512], 0);

@@ -22,7 +22,7 @@
 #define NVME_EVENTS        4u                    /* Asynchronous Event Requests held */
 #define NVME_ERRORS        16u                   /* entries of the error log */
 #define NVME_FEATURES      16u                   /* feature values kept: 01h to 0fh */
-#define NVME_TRANSFER_MAX  (256u * 1024u)        /* bytes of one command (MDTS): see nvme_admin.c */
+#define NVME_TRANSFER_MAX  (1024u * 1024u)       /* bytes of one command (MDTS): see nvme_admin.c */
 #define NVME_SEGS          (NVME_TRANSFER_MAX / 4096u + 4u)
 #define NVME_RANGE_BUFFERS 4u   /* Dataset Management commands under way */
 #define NVME_RANGES        256u /* of one of them */

@@ -144,9 +144,8 @@ static void identify_controller(const struct nvme *n, uint8_t *b)
 	put_string(b + 4, n->serial, 20);
 	put_string(b + 24, "BOTHY NVMe", 40);
 	put_string(b + 64, "1.0", 8);
-	/* MDTS: 256 KiB. The driver works on the end of one part of a large transfer while the
-	 * next is moved. */
-	b[77] = 6;
+	/* MDTS: 1 MiB. Threads that write parts of one file by turns wait for each other. */
+	b[77] = 8;
 	st_le32(b + 80, 0x00010400);
 	b[111] = 1;               /* I/O controller */
 	st_le16(b + 256, 0x0002); /* OACS: format */
