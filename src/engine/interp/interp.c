@@ -30,7 +30,7 @@
 #define LEAKS_LOOKED_FOR 1
 #endif
 #endif
-#if LEAKS_LOOKED_FOR
+#ifdef LEAKS_LOOKED_FOR
 #include <sanitizer/lsan_interface.h>
 #endif
 
@@ -274,7 +274,7 @@ static void forget_cpu(struct interp_cpu *ic)
 /* What @ic points at is not lost. */
 static void leak_root(struct interp_cpu *ic, bool is)
 {
-#if LEAKS_LOOKED_FOR
+#ifdef LEAKS_LOOKED_FOR
 	if (is)
 		__lsan_register_root_region(ic, CPU_BYTES);
 	else
