@@ -153,6 +153,14 @@ void x86_stop_leave(struct vcpu *v)
 	pthread_mutex_unlock(&users_lock);
 }
 
+/* The thread of @o has gone without leaving: it accesses nothing any more. */
+static void count_gone(struct cpu_stop *s, struct vcpu *o)
+{
+	o->stop_seen = atomic_load(&s->seq);
+	atomic_fetch_sub(&s->left, 1);
+	atomic_fetch_sub(&s->inside, 1);
+}
+
 static void call_one(struct cpu_stop *s, struct vcpu *o)
 {
 	long r;
@@ -160,10 +168,8 @@ static void call_one(struct cpu_stop *s, struct vcpu *o)
 	do
 		r = syscall(SYS_tgkill, getpid(), o->stop_tid, STOP_SIGNAL);
 	while (r < 0 && errno == EAGAIN && !sched_yield());
-	if (r < 0) { /* the thread has gone without leaving: it accesses nothing any more */
-		atomic_fetch_sub(&s->left, 1);
-		atomic_fetch_sub(&s->inside, 1);
-	}
+	if (r < 0)
+		count_gone(s, o);
 #ifdef __SANITIZE_THREAD__
 	/* its run-time library keeps signals back until the thread calls the C library */
 	vcpu_request(o, VCPU_REQ_KICK);
@@ -192,6 +198,27 @@ static void rest(struct cpu_stop *s)
 	nanosleep(&t, NULL);
 }
 
+/* Until *@word is not @seen any more or 10 ms have gone by: true. */
+static bool is_long(_Atomic uint32_t *word, uint32_t seen)
+{
+	struct timespec t = {.tv_nsec = 10000000};
+
+	return syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, &t, NULL, 0) < 0 &&
+	       errno == ETIMEDOUT;
+}
+
+/* A thread that ended after it was called, before it answered. */
+static void look_for_gone(struct cpu_stop *s, struct cpu_set *set, struct vcpu *v)
+{
+	for (unsigned i = 0; i < set->n; i++) {
+		struct vcpu *o = set->cpu[i];
+
+		if (is_elsewhere(o, v) && syscall(SYS_tgkill, getpid(), o->stop_tid, 0) < 0 &&
+		    errno == ESRCH && o->stop_seen != atomic_load(&s->seq))
+			count_gone(s, o);
+	}
+}
+
 void x86_stop_others(struct vcpu *v)
 {
 	struct cpu_set *set = v->cpus;
@@ -215,7 +242,8 @@ void x86_stop_others(struct vcpu *v)
 		if (is_elsewhere(set->cpu[i], v))
 			call_one(s, set->cpu[i]);
 	while ((left = atomic_load(&s->left)))
-		futex(&s->left, FUTEX_WAIT_PRIVATE, left);
+		if (is_long(&s->left, left))
+			look_for_gone(s, set, v);
 }
 
 static uint64_t rest_for(uint64_t took)
