@@ -242,8 +242,10 @@ void cli_help(const struct cli_command *cmd)
 			snprintf(letter, sizeof(letter), "-%c, ", o->letter);
 		n = printf("  %s--%s%s%s", letter, o->name, o->arg ? " " : "",
 			   o->arg ? o->arg : "");
-		if (n >= TEXT)
-			n = printf("\n") - 1;
+		if (n >= TEXT) { /* its text begins below it */
+			putchar('\n');
+			n = 0;
+		}
 		printf("%*s", TEXT - n, "");
 		print_wrapped(o->help, TEXT, width);
 	}

@@ -782,7 +782,7 @@ static int settle_firmware(struct run_config *rc)
 			       "--kernel starts a kernel directly; leave --firmware out, "
 			       "or --kernel");
 	/* a firmware that was asked for is something to start: its menu, set-up or shell */
-	if (!c->kernel && !c->n_disks && (!rc->firmware || !strcmp(fw, "auto")) &&
+	if (!c->kernel && !c->n_disks && !strcmp(fw, "auto") &&
 	    !(c->boot_order && strchr(c->boot_order, 'n')))
 		return cli_die(EXIT_USAGE,
 			       "nothing to start: name the FILE of a disk, CD or diskette image, "

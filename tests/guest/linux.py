@@ -191,15 +191,19 @@ def work(bothy, part, *words):
     check(f"{len(got)} lines, {len(differ)} differ from the host's (want 0)", not differ)
 
 
+def works_and_ends(g, seconds):
+    g.to_shell(seconds)
+    sums, _ = g.shell("for i in 1 2 3; do seq 1 2000 | sort -rn | sha256sum; done | sort -u | "
+                      "wc -l", 600)
+    check(f"equal input gives equal sums ({sums} distinct, want 1)", sums == "1")
+    g.type("poweroff -f")
+    check("status 0 after power off", g.wait(600) == 0)
+
+
 def lockstep(bothy, arch, machine, every):
     with boot(bothy, machine, "--net", "none", "--engine", f"lockstep:{every}", "-v",
               memory="256M", arch=arch) as g:
-        g.to_shell(3000)
-        sums, _ = g.shell("for i in 1 2 3; do seq 1 2000 | sort -rn | sha256sum; done | sort -u | "
-                          "wc -l", 600)
-        check(f"equal input gives equal sums ({sums} distinct, want 1)", sums == "1")
-        g.type("poweroff -f")
-        check("status 0 after power off", g.wait(600) == 0)
+        works_and_ends(g, 3000)
         said = [line for line in g.errors if "blocks compared" in line]
         print(said[0].strip() if said else "no figures")
         check("blocks were compared", bool(said))
@@ -208,12 +212,7 @@ def lockstep(bothy, arch, machine, every):
 def verify(bothy, arch, machine):
     with boot(bothy, machine, "--net", "none", "--engine", "translate:verify", "-v", "-c", "2",
               memory="256M", arch=arch) as g:
-        g.to_shell(1200)
-        sums, _ = g.shell("for i in 1 2 3; do seq 1 2000 | sort -rn | sha256sum; done | sort -u | "
-                          "wc -l", 600)
-        check(f"equal input gives equal sums ({sums} distinct, want 1)", sums == "1")
-        g.type("poweroff -f")
-        check("status 0 after power off", g.wait(600) == 0)
+        works_and_ends(g, 1200)
         said = [line.strip() for line in g.errors if "code verified" in line]
         print("\n".join(said))
         check("code was looked at", bool(said))

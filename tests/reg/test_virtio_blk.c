@@ -344,6 +344,17 @@ static void test_in_flight(void **state)
 	}
 }
 
+/* Four requests have ended, two wait for host space. */
+static void six_under_way(struct rig *g)
+{
+	g->b->no_space = true;
+	for (unsigned i = 0; i < 6; i++)
+		put(g, 0, i, i & 1 ? T_OUT : T_IN, i, 512);
+	vdrv_kick(g->v, 0);
+	fake_block_run(g->b, 4, false);
+	assert_int_equal(g->b->n_parked, 2);
+}
+
 /* Reset with requests in flight: they end before it returns, nothing is touched after it. */
 static void test_reset_in_flight(void **state)
 {
@@ -352,12 +363,7 @@ static void test_reset_in_flight(void **state)
 		struct rig *g = rig_new(packed, 1, false);
 
 		vdrv_up(g->v, all | (packed ? BIT(VIRTIO_F_RING_PACKED) : 0), 1, 16);
-		g->b->no_space = true;
-		for (unsigned i = 0; i < 6; i++)
-			put(g, 0, i, i & 1 ? T_OUT : T_IN, i, 512);
-		vdrv_kick(g->v, 0);
-		fake_block_run(g->b, 4, false);
-		assert_int_equal(g->b->n_parked, 2);
+		six_under_way(g);
 		vdrv_set_status(g->v, 0);
 		assert_int_equal(g->b->n_parked + g->b->n_queued, 0);
 		g->b->no_space = false;
@@ -377,12 +383,7 @@ static void test_pulled(void **state)
 
 	(void)state;
 	vdrv_up(g->v, all, 1, 16);
-	g->b->no_space = true;
-	for (unsigned i = 0; i < 6; i++)
-		put(g, 0, i, i & 1 ? T_OUT : T_IN, i, 512);
-	vdrv_kick(g->v, 0);
-	fake_block_run(g->b, 4, false);
-	assert_int_equal(g->b->n_parked, 2);
+	six_under_way(g);
 	vdrv_isr(g->v);
 	for (unsigned i = 0; i < 7; i++) {
 		uint16_t id;

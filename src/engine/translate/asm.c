@@ -102,3 +102,10 @@ void tr_jump_to(struct emit *m, uint8_t op, const uint8_t *rx, const uint8_t *to
 	emit8(m, op);
 	emit32(m, (uint32_t)(to - (rx + m->n + 4)));
 }
+
+void tr_cmp_request(struct emit *m)
+{
+	EMIT(m, 0x65, 0x83, 0x3c, 0x25); /* cmp dword gs:[], imm8 */
+	emit32(m, (uint32_t)offsetof(struct vcpu, request));
+	emit8(m, 0);
+}

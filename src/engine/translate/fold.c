@@ -17,7 +17,6 @@
  */
 #include "engine/translate/xlat.h"
 
-#define NEAR_ZERO XLAT_NEAR_ZERO
 /* Computing a sum must pay. */
 #define TURNS_LEAST 4u
 
@@ -56,7 +55,7 @@ static bool fits(const struct xlat *x, const struct group *g, unsigned i, const 
 	bool known = a->base == NO_REG && a->index == NO_REG;
 
 	if (!keeps_version(x, a->base, c->base) || !keeps_version(x, a->index, c->index) ||
-	    off > NEAR_ZERO / 2 || off < -(int64_t)(NEAR_ZERO / 2))
+	    off > XLAT_NEAR_ZERO / 2 || off < -(int64_t)(XLAT_NEAR_ZERO / 2))
 		return false;
 	return known ? g->mover == NO_REG
 		     : g->mover == NO_REG || (g->mover == a->base && g->mover_scale == 0) ||
@@ -144,9 +143,9 @@ static void put_guard(struct xlat *x, const struct group *g)
 {
 	struct emit *m = &x->m;
 
-	tr_mem(m, false, 0x8d, S1, tr_host[g->mover], NO_REG, 0, NEAR_ZERO);
+	tr_mem(m, false, 0x8d, S1, tr_host[g->mover], NO_REG, 0, XLAT_NEAR_ZERO);
 	EMIT(m, 0x41, 0x81, 0xfa); /* cmp r10d, */
-	emit32(m, 2 * NEAR_ZERO);
+	emit32(m, 2 * XLAT_NEAR_ZERO);
 	EMIT(m, 0x0f, 0x82); /* jb again */
 	emit32(m, x->loop_plan.again - (m->n + 4));
 }

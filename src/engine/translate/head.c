@@ -91,20 +91,12 @@ static void jne_stub(struct xlat *x, unsigned kind)
 	xlat_stub(x, kind);
 }
 
-/* cmp dword gs:[request], 0 */
-static void put_request(struct emit *m)
-{
-	EMIT(m, 0x65, 0x83, 0x3c, 0x25);
-	emit32(m, (uint32_t)offsetof(struct vcpu, request));
-	emit8(m, 0);
-}
-
 /* Out of line: a request, or mode and mapping may be what they were all the same. */
 void xlat_find_mapped(struct xlat *x, const struct stub *s)
 {
 	struct emit *m = &x->m;
 
-	put_request(m);
+	tr_cmp_request(m);
 	EMIT(m, 0x0f, 0x85); /* jne leave */
 	emit32(m, (uint32_t)(x->tb->leave[0] - (x->rx + m->n + 4)));
 	tr_imm64(m, S2, (uintptr_t)x->b->inst->mapping);
@@ -120,7 +112,7 @@ void xlat_find_mapped(struct xlat *x, const struct stub *s)
 
 static void put_poll(struct xlat *x, unsigned kind)
 {
-	put_request(&x->m);
+	tr_cmp_request(&x->m);
 	jne_stub(x, kind);
 }
 

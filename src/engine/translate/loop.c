@@ -222,9 +222,7 @@ void xlat_loop_again(struct xlat *x)
 	}
 	x->e = false;
 	x->m_ok = true;
-	EMIT(m, 0x65, 0x81, 0x3c, 0x25); /* cmp dword gs:[request], 0 */
-	emit32(m, (uint32_t)offsetof(struct vcpu, request));
-	emit32(m, 0);
+	tr_cmp_request(m);
 	EMIT(m, 0x0f, 0x85); /* jne */
 	emit32(m, 0);
 	xlat_stub(x, STUB_LEAVE);
@@ -362,9 +360,7 @@ static void put_extend(struct xlat *x)
 	unsigned s1 = x->s1_group;
 	bool first = true, ok = true;
 
-	EMIT(m, 0x65, 0x81, 0x3c, 0x25); /* cmp dword gs:[request], 0 */
-	emit32(m, (uint32_t)offsetof(struct vcpu, request));
-	emit32(m, 0);
+	tr_cmp_request(m);
 	jcc_to(m, CC_NE, l->again);
 	for (unsigned i = x->first_group; i < l->n_groups && ok; i++)
 		ok = x->group[i].dead || put_group_turns(x, &x->group[i], &first);

@@ -14,7 +14,7 @@
  * on [address + delta], else on a host pointer. The stack, FS, GS, known addresses, tables
  * at known addresses and each place in a loop have slots of their own; places that follow one
  * pointer share it. All other places find their slot by page number: three instructions more and
- *the latency of a load, but few misses, however large the program.
+ * the latency of a load, but few misses, however large the program.
  *
  * A miss goes to a routine that is native code too (slot.c): it looks the page up in the soft TLB
  * and fills the slot. What that cannot do (a TLB miss, MMIO, a crossing, a page with code) is the

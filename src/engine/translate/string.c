@@ -297,9 +297,7 @@ static void put_routine(struct routine *r, unsigned down)
 	emit32(m, 0);
 	truncate(r, false);
 	loop = m->n;
-	EMIT(m, 0x65, 0x83, 0x3c, 0x25); /* cmp dword gs:[request], 0 */
-	emit32(m, (uint32_t)offsetof(struct vcpu, request));
-	emit8(m, 0);
+	tr_cmp_request(m);
 	jcc_slow(r, CC_NE);
 	if (has_source(r->op))
 		source(r);

@@ -340,6 +340,8 @@ void tr_mem(struct emit *m, bool w, uint8_t op, unsigned reg, unsigned base, uns
 /** tr_rr() - op rm, reg. */
 void tr_rr(struct emit *m, bool w, uint8_t op, unsigned reg, unsigned rm);
 void tr_imm64(struct emit *m, unsigned reg, uint64_t imm);
+/** tr_cmp_request() - compare the vCPU's requests with 0: NE = there are some. Writes EFLAGS. */
+void tr_cmp_request(struct emit *m);
 /** tr_flags_save/restore() - EFLAGS to and from W_FL. Save clobbers S1, restore nothing. */
 void tr_flags_save(struct emit *m);
 void tr_flags_restore(struct emit *m);
