@@ -232,6 +232,38 @@ void virtio_resume(struct virtio_dev *vd)
 	}
 }
 
+static struct virtio_dev *to_virtio(struct dev *d)
+{
+	return CONTAINER_OF(d, struct virtio_dev, dev);
+}
+
+void virtio_dev_unrealize(struct dev *d)
+{
+	virtio_done(to_virtio(d));
+}
+
+void virtio_dev_reset(struct dev *d, enum dev_reset kind)
+{
+	(void)kind;
+	virtio_reset(to_virtio(d));
+}
+
+int virtio_dev_quiesce(struct dev *d)
+{
+	virtio_quiesce(to_virtio(d));
+	return 0;
+}
+
+void virtio_dev_resume(struct dev *d)
+{
+	virtio_resume(to_virtio(d));
+}
+
+int virtio_dev_loaded(struct dev *d, struct error *err)
+{
+	return virtio_loaded(to_virtio(d), err);
+}
+
 /* ---- for transports ---- */
 
 int virtio_attach(struct virtio_dev *vd, const struct virtio_transport *tr, struct error *err)

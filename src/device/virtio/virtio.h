@@ -129,6 +129,13 @@ void virtio_done(struct virtio_dev *vd);
 void virtio_quiesce(struct virtio_dev *vd);
 void virtio_resume(struct virtio_dev *vd);
 int virtio_loaded(struct virtio_dev *vd, struct error *err) MUST_CHECK;
+/** virtio_dev_*() - whole dev_class callbacks, for devices that have nothing to add to
+ * virtio_done(), virtio_reset() and the three above. @d: the `dev` of a struct virtio_dev. */
+void virtio_dev_unrealize(struct dev *d);
+void virtio_dev_reset(struct dev *d, enum dev_reset kind);
+int virtio_dev_quiesce(struct dev *d);
+void virtio_dev_resume(struct dev *d);
+int virtio_dev_loaded(struct dev *d, struct error *err) MUST_CHECK;
 
 /** virtio_has() - was feature @bit negotiated? */
 static inline bool virtio_has(const struct virtio_dev *vd, unsigned bit)

@@ -297,38 +297,11 @@ static const struct virtio_class virtio_balloon_vc = {
 
 /* ---- lifecycle ---- */
 
-static void virtio_balloon_unrealize(struct dev *d)
-{
-	virtio_done(&CONTAINER_OF(d, struct virtio_balloon, vd.dev)->vd);
-}
-
 static int virtio_balloon_realize(struct dev *d, struct error *err)
 {
 	struct virtio_balloon *b = CONTAINER_OF(d, struct virtio_balloon, vd.dev);
 
 	return virtio_init(&b->vd, &virtio_balloon_vc, &b->s.v, b->s.q, QUEUES, QUEUE_SIZE, err);
-}
-
-static void virtio_balloon_reset(struct dev *d, enum dev_reset kind)
-{
-	(void)kind;
-	virtio_reset(&CONTAINER_OF(d, struct virtio_balloon, vd.dev)->vd);
-}
-
-static int virtio_balloon_quiesce(struct dev *d)
-{
-	virtio_quiesce(&CONTAINER_OF(d, struct virtio_balloon, vd.dev)->vd);
-	return 0;
-}
-
-static void virtio_balloon_resume(struct dev *d)
-{
-	virtio_resume(&CONTAINER_OF(d, struct virtio_balloon, vd.dev)->vd);
-}
-
-static int virtio_balloon_loaded(struct dev *d, struct error *err)
-{
-	return virtio_loaded(&CONTAINER_OF(d, struct virtio_balloon, vd.dev)->vd, err);
 }
 
 const struct dev_class virtio_balloon_class = {
@@ -339,9 +312,9 @@ const struct dev_class virtio_balloon_class = {
 	.regs_offset = offsetof(struct virtio_balloon, s),
 	.state = &virtio_balloon_state,
 	.realize = virtio_balloon_realize,
-	.unrealize = virtio_balloon_unrealize,
-	.reset = virtio_balloon_reset,
-	.quiesce = virtio_balloon_quiesce,
-	.resume = virtio_balloon_resume,
-	.loaded = virtio_balloon_loaded,
+	.unrealize = virtio_dev_unrealize,
+	.reset = virtio_dev_reset,
+	.quiesce = virtio_dev_quiesce,
+	.resume = virtio_dev_resume,
+	.loaded = virtio_dev_loaded,
 };

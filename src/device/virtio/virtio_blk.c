@@ -376,12 +376,6 @@ static int virtio_blk_realize(struct dev *d, struct error *err)
 			   err);
 }
 
-static void virtio_blk_reset(struct dev *d, enum dev_reset kind)
-{
-	(void)kind;
-	virtio_reset(&CONTAINER_OF(d, struct virtio_blk, vd.dev)->vd);
-}
-
 static int virtio_blk_quiesce(struct dev *d)
 {
 	struct virtio_blk *blk = CONTAINER_OF(d, struct virtio_blk, vd.dev);
@@ -389,16 +383,6 @@ static int virtio_blk_quiesce(struct dev *d)
 	virtio_quiesce(&blk->vd);
 	block_drain(blk->block);
 	return 0;
-}
-
-static void virtio_blk_resume(struct dev *d)
-{
-	virtio_resume(&CONTAINER_OF(d, struct virtio_blk, vd.dev)->vd);
-}
-
-static int virtio_blk_loaded(struct dev *d, struct error *err)
-{
-	return virtio_loaded(&CONTAINER_OF(d, struct virtio_blk, vd.dev)->vd, err);
 }
 
 const struct dev_class virtio_blk_class = {
@@ -410,8 +394,8 @@ const struct dev_class virtio_blk_class = {
 	.state = &virtio_blk_state,
 	.realize = virtio_blk_realize,
 	.unrealize = virtio_blk_unrealize,
-	.reset = virtio_blk_reset,
+	.reset = virtio_dev_reset,
 	.quiesce = virtio_blk_quiesce,
-	.resume = virtio_blk_resume,
-	.loaded = virtio_blk_loaded,
+	.resume = virtio_dev_resume,
+	.loaded = virtio_dev_loaded,
 };

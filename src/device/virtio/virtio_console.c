@@ -283,12 +283,6 @@ static void virtio_console_reset(struct dev *d, enum dev_reset kind)
 	virtio_reset(&con->vd);
 }
 
-static int virtio_console_quiesce(struct dev *d)
-{
-	virtio_quiesce(&CONTAINER_OF(d, struct virtio_console, vd.dev)->vd);
-	return 0;
-}
-
 static void virtio_console_resume(struct dev *d)
 {
 	struct virtio_console *con = CONTAINER_OF(d, struct virtio_console, vd.dev);
@@ -296,11 +290,6 @@ static void virtio_console_resume(struct dev *d)
 	virtio_resume(&con->vd);
 	if (con->chr)
 		chr_poll_input(con->chr);
-}
-
-static int virtio_console_loaded(struct dev *d, struct error *err)
-{
-	return virtio_loaded(&CONTAINER_OF(d, struct virtio_console, vd.dev)->vd, err);
 }
 
 const struct dev_class virtio_console_class = {
@@ -313,7 +302,7 @@ const struct dev_class virtio_console_class = {
 	.realize = virtio_console_realize,
 	.unrealize = virtio_console_unrealize,
 	.reset = virtio_console_reset,
-	.quiesce = virtio_console_quiesce,
+	.quiesce = virtio_dev_quiesce,
 	.resume = virtio_console_resume,
-	.loaded = virtio_console_loaded,
+	.loaded = virtio_dev_loaded,
 };

@@ -618,22 +618,6 @@ static void virtio_gpu_unrealize(struct dev *d)
 	g->line = NULL;
 }
 
-static void virtio_gpu_reset(struct dev *d, enum dev_reset kind)
-{
-	virtio_reset(&to_gpu(d)->vd);
-}
-
-static int virtio_gpu_quiesce(struct dev *d)
-{
-	virtio_quiesce(&to_gpu(d)->vd);
-	return 0;
-}
-
-static void virtio_gpu_resume(struct dev *d)
-{
-	virtio_resume(&to_gpu(d)->vd);
-}
-
 static int virtio_gpu_loaded(struct dev *d, struct error *err)
 {
 	struct virtio_gpu *g = to_gpu(d);
@@ -709,8 +693,8 @@ const struct dev_class virtio_gpu_class = {
 	.state = &virtio_gpu_state,
 	.realize = virtio_gpu_realize,
 	.unrealize = virtio_gpu_unrealize,
-	.reset = virtio_gpu_reset,
-	.quiesce = virtio_gpu_quiesce,
-	.resume = virtio_gpu_resume,
+	.reset = virtio_dev_reset,
+	.quiesce = virtio_dev_quiesce,
+	.resume = virtio_dev_resume,
 	.loaded = virtio_gpu_loaded,
 };

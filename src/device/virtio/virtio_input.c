@@ -309,22 +309,6 @@ static void virtio_input_unrealize(struct dev *d)
 	virtio_done(&vi->vd);
 }
 
-static void virtio_input_reset(struct dev *d, enum dev_reset kind)
-{
-	virtio_reset(&to_input(d)->vd);
-}
-
-static int virtio_input_quiesce(struct dev *d)
-{
-	virtio_quiesce(&to_input(d)->vd);
-	return 0;
-}
-
-static void virtio_input_resume(struct dev *d)
-{
-	virtio_resume(&to_input(d)->vd);
-}
-
 static int virtio_input_loaded(struct dev *d, struct error *err)
 {
 	struct virtio_input *vi = to_input(d);
@@ -361,8 +345,8 @@ const struct dev_class virtio_input_class = {
 	.state = &virtio_input_state,
 	.realize = virtio_input_realize,
 	.unrealize = virtio_input_unrealize,
-	.reset = virtio_input_reset,
-	.quiesce = virtio_input_quiesce,
-	.resume = virtio_input_resume,
+	.reset = virtio_dev_reset,
+	.quiesce = virtio_dev_quiesce,
+	.resume = virtio_dev_resume,
 	.loaded = virtio_input_loaded,
 };

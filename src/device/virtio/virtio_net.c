@@ -384,18 +384,6 @@ static int virtio_net_realize(struct dev *d, struct error *err)
 	return 0;
 }
 
-static void virtio_net_reset(struct dev *d, enum dev_reset kind)
-{
-	(void)kind;
-	virtio_reset(&CONTAINER_OF(d, struct virtio_net, vd.dev)->vd);
-}
-
-static int virtio_net_quiesce(struct dev *d)
-{
-	virtio_quiesce(&CONTAINER_OF(d, struct virtio_net, vd.dev)->vd);
-	return 0;
-}
-
 static void virtio_net_resume(struct dev *d)
 {
 	struct virtio_net *n = CONTAINER_OF(d, struct virtio_net, vd.dev);
@@ -424,8 +412,8 @@ const struct dev_class virtio_net_class = {
 	.state = &virtio_net_state,
 	.realize = virtio_net_realize,
 	.unrealize = virtio_net_unrealize,
-	.reset = virtio_net_reset,
-	.quiesce = virtio_net_quiesce,
+	.reset = virtio_dev_reset,
+	.quiesce = virtio_dev_quiesce,
 	.resume = virtio_net_resume,
 	.loaded = virtio_net_loaded,
 };

@@ -60,11 +60,6 @@ static const struct virtio_class virtio_rng_vc = {
 	.queue_run = queue_run,
 };
 
-static void virtio_rng_unrealize(struct dev *d)
-{
-	virtio_done(&CONTAINER_OF(d, struct virtio_rng, vd.dev)->vd);
-}
-
 static int virtio_rng_realize(struct dev *d, struct error *err)
 {
 	struct virtio_rng *rng = CONTAINER_OF(d, struct virtio_rng, vd.dev);
@@ -72,28 +67,6 @@ static int virtio_rng_realize(struct dev *d, struct error *err)
 	if (!rng->fill)
 		rng->fill = fill_from_host;
 	return virtio_init(&rng->vd, &virtio_rng_vc, &rng->s.v, rng->s.q, 1, QUEUE_SIZE, err);
-}
-
-static void virtio_rng_reset(struct dev *d, enum dev_reset kind)
-{
-	(void)kind;
-	virtio_reset(&CONTAINER_OF(d, struct virtio_rng, vd.dev)->vd);
-}
-
-static int virtio_rng_quiesce(struct dev *d)
-{
-	virtio_quiesce(&CONTAINER_OF(d, struct virtio_rng, vd.dev)->vd);
-	return 0;
-}
-
-static void virtio_rng_resume(struct dev *d)
-{
-	virtio_resume(&CONTAINER_OF(d, struct virtio_rng, vd.dev)->vd);
-}
-
-static int virtio_rng_loaded(struct dev *d, struct error *err)
-{
-	return virtio_loaded(&CONTAINER_OF(d, struct virtio_rng, vd.dev)->vd, err);
 }
 
 const struct dev_class virtio_rng_class = {
@@ -104,9 +77,9 @@ const struct dev_class virtio_rng_class = {
 	.regs_offset = offsetof(struct virtio_rng, s),
 	.state = &virtio_rng_state,
 	.realize = virtio_rng_realize,
-	.unrealize = virtio_rng_unrealize,
-	.reset = virtio_rng_reset,
-	.quiesce = virtio_rng_quiesce,
-	.resume = virtio_rng_resume,
-	.loaded = virtio_rng_loaded,
+	.unrealize = virtio_dev_unrealize,
+	.reset = virtio_dev_reset,
+	.quiesce = virtio_dev_quiesce,
+	.resume = virtio_dev_resume,
+	.loaded = virtio_dev_loaded,
 };

@@ -512,12 +512,6 @@ static int virtio_scsi_realize(struct dev *d, struct error *err)
 			   QUEUE_SIZE, err);
 }
 
-static void virtio_scsi_reset(struct dev *d, enum dev_reset kind)
-{
-	(void)kind;
-	virtio_reset(&CONTAINER_OF(d, struct virtio_scsi, vd.dev)->vd);
-}
-
 static int virtio_scsi_quiesce(struct dev *d)
 {
 	struct virtio_scsi *vs = CONTAINER_OF(d, struct virtio_scsi, vd.dev);
@@ -529,16 +523,6 @@ static int virtio_scsi_quiesce(struct dev *d)
 	return 0;
 }
 
-static void virtio_scsi_resume(struct dev *d)
-{
-	virtio_resume(&CONTAINER_OF(d, struct virtio_scsi, vd.dev)->vd);
-}
-
-static int virtio_scsi_loaded(struct dev *d, struct error *err)
-{
-	return virtio_loaded(&CONTAINER_OF(d, struct virtio_scsi, vd.dev)->vd, err);
-}
-
 const struct dev_class virtio_scsi_class = {
 	.name = "virtio-scsi",
 	.summary = "virtio SCSI host",
@@ -548,8 +532,8 @@ const struct dev_class virtio_scsi_class = {
 	.state = &virtio_scsi_state,
 	.realize = virtio_scsi_realize,
 	.unrealize = virtio_scsi_unrealize,
-	.reset = virtio_scsi_reset,
+	.reset = virtio_dev_reset,
 	.quiesce = virtio_scsi_quiesce,
-	.resume = virtio_scsi_resume,
-	.loaded = virtio_scsi_loaded,
+	.resume = virtio_dev_resume,
+	.loaded = virtio_dev_loaded,
 };
