@@ -193,6 +193,13 @@ static inline unsigned seg_dpl(const struct x86_seg *s)
 int x86_desc_find(struct vcpu *v, uint16_t sel, struct x86_desc *ret, bool *ret_found) MUST_CHECK;
 /** x86_desc_read() - like find, but outside the table raises @vector(sel). */
 int x86_desc_read(struct vcpu *v, uint16_t sel, uint8_t vector, struct x86_desc *ret) MUST_CHECK;
+/** x86_stack_seg(), x86_data_seg() - load *@ret from the descriptor of @sel, which isn't null, as
+ * SS or as a data segment for privilege @cpl, and mark it accessed. What is wrong with it raises
+ * @vector(sel), an absent one #SS or #NP; then *@ret stays. SDM vol. 3, 5.6, 5.7, 7.3. */
+int x86_stack_seg(struct vcpu *v, uint16_t sel, unsigned cpl, uint8_t vector,
+		  struct x86_seg *ret) MUST_CHECK;
+int x86_data_seg(struct vcpu *v, uint16_t sel, unsigned cpl, uint8_t vector,
+		 struct x86_seg *ret) MUST_CHECK;
 /** x86_desc_read_upper() - second half of a 16-byte descriptor; outside: @vector(sel). */
 int x86_desc_read_upper(struct vcpu *v, uint16_t sel, uint8_t vector,
 			struct x86_desc *d) MUST_CHECK;

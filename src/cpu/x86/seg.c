@@ -192,10 +192,42 @@ void x86_load_seg_real(struct vcpu *v, enum x86_sreg seg, uint16_t sel)
 	x86_update_mode(v);
 }
 
-static int load_ss(struct vcpu *v, uint16_t sel)
+int x86_stack_seg(struct vcpu *v, uint16_t sel, unsigned cpl, uint8_t vector, struct x86_seg *ret)
 {
 	struct x86_desc d;
 
+	if (x86_desc_read(v, sel, vector, &d))
+		return X86_FAULT;
+	if ((sel & 3u) != cpl || desc_dpl(&d) != cpl || !desc_is_writable(&d))
+		return x86_raise_sel(v, vector, sel);
+	if (!desc_p(&d))
+		return x86_raise_sel(v, X86_SSF, sel);
+	if (x86_desc_accessed(v, &d))
+		return X86_FAULT;
+	x86_seg_set(ret, sel, &d);
+	return X86_OK;
+}
+
+int x86_data_seg(struct vcpu *v, uint16_t sel, unsigned cpl, uint8_t vector, struct x86_seg *ret)
+{
+	struct x86_desc d;
+
+	if (x86_desc_read(v, sel, vector, &d))
+		return X86_FAULT;
+	if (!desc_s(&d) || (desc_is_code(&d) && !(desc_type(&d) & TYPE_R)))
+		return x86_raise_sel(v, vector, sel);
+	if (!desc_is_conforming(&d) && (desc_dpl(&d) < cpl || desc_dpl(&d) < (sel & 3u)))
+		return x86_raise_sel(v, vector, sel);
+	if (!desc_p(&d))
+		return x86_raise_sel(v, X86_NP, sel);
+	if (x86_desc_accessed(v, &d))
+		return X86_FAULT;
+	x86_seg_set(ret, sel, &d);
+	return X86_OK;
+}
+
+static int load_ss(struct vcpu *v, uint16_t sel)
+{
 	if (sel_null(sel)) {
 		if (!x86_is_64(v) || v->cpl == 3 || (sel & 3) != v->cpl)
 			return x86_gp0(v);
@@ -203,37 +235,14 @@ static int load_ss(struct vcpu *v, uint16_t sel)
 		v->s.seg[X86_SS].attr |= (uint32_t)v->cpl << X86_ATTR_DPL_SHIFT;
 		return X86_OK;
 	}
-	if (x86_desc_read(v, sel, X86_GP, &d))
-		return X86_FAULT;
-	if ((sel & 3) != v->cpl || !desc_is_writable(&d) || desc_dpl(&d) != v->cpl)
-		return x86_raise_sel(v, X86_GP, sel);
-	if (!desc_p(&d))
-		return x86_raise_sel(v, X86_SSF, sel);
-	if (x86_desc_accessed(v, &d))
-		return X86_FAULT;
-	x86_seg_set(&v->s.seg[X86_SS], sel, &d);
-	return X86_OK;
+	return x86_stack_seg(v, sel, v->cpl, X86_GP, &v->s.seg[X86_SS]);
 }
 
 static int load_data(struct vcpu *v, enum x86_sreg seg, uint16_t sel)
 {
-	struct x86_desc d;
-
-	if (sel_null(sel)) {
-		x86_seg_null(&v->s.seg[seg], sel);
-		return X86_OK;
-	}
-	if (x86_desc_read(v, sel, X86_GP, &d))
-		return X86_FAULT;
-	if (!desc_s(&d) || (desc_is_code(&d) && !(desc_type(&d) & TYPE_R)))
-		return x86_raise_sel(v, X86_GP, sel);
-	if (!desc_is_conforming(&d) && ((sel & 3u) > desc_dpl(&d) || v->cpl > desc_dpl(&d)))
-		return x86_raise_sel(v, X86_GP, sel);
-	if (!desc_p(&d))
-		return x86_raise_sel(v, X86_NP, sel);
-	if (x86_desc_accessed(v, &d))
-		return X86_FAULT;
-	x86_seg_set(&v->s.seg[seg], sel, &d);
+	if (!sel_null(sel))
+		return x86_data_seg(v, sel, v->cpl, X86_GP, &v->s.seg[seg]);
+	x86_seg_null(&v->s.seg[seg], sel);
 	return X86_OK;
 }
 
@@ -546,7 +555,6 @@ static int inner_stack_64(struct vcpu *v, unsigned dpl, unsigned ist, struct x86
 
 int x86_inner_stack(struct vcpu *v, unsigned dpl, unsigned ist, struct x86_stack *ret)
 {
-	struct x86_desc d;
 	uint16_t ss = 0;
 
 	if (x86_lma(v))
@@ -555,16 +563,9 @@ int x86_inner_stack(struct vcpu *v, unsigned dpl, unsigned ist, struct x86_stack
 		return X86_FAULT;
 	if (sel_null(ss))
 		return x86_raise_err(v, X86_TS, 0);
-	if (x86_desc_read(v, ss, X86_TS, &d))
-		return X86_FAULT;
-	if ((ss & 3u) != dpl || desc_dpl(&d) != dpl || !desc_is_writable(&d))
-		return x86_raise_sel(v, X86_TS, ss);
-	if (!desc_p(&d))
-		return x86_raise_sel(v, X86_SSF, ss);
-	if (x86_desc_accessed(v, &d))
-		return X86_FAULT;
 	ret->ss = (struct x86_seg){0};
-	x86_seg_set(&ret->ss, ss, &d);
+	if (x86_stack_seg(v, ss, dpl, X86_TS, &ret->ss))
+		return X86_FAULT;
 	ret->is64 = false;
 	ret->table = (uint8_t)x86_table_for(v, dpl);
 	ret->err = ss & 0xfffc;
@@ -592,8 +593,6 @@ int x86_return_cs(struct vcpu *v, uint16_t sel, struct x86_desc *ret)
 
 int x86_return_ss(struct vcpu *v, uint16_t sel, unsigned rpl, bool to64, struct x86_seg *ret)
 {
-	struct x86_desc d;
-
 	*ret = (struct x86_seg){0};
 	if (sel_null(sel)) {
 		if (!to64 || rpl == 3 || (sel & 3u) != rpl)
@@ -602,16 +601,7 @@ int x86_return_ss(struct vcpu *v, uint16_t sel, unsigned rpl, bool to64, struct 
 		ret->attr |= rpl << X86_ATTR_DPL_SHIFT;
 		return X86_OK;
 	}
-	if (x86_desc_read(v, sel, X86_GP, &d))
-		return X86_FAULT;
-	if ((sel & 3u) != rpl || !desc_is_writable(&d) || desc_dpl(&d) != rpl)
-		return x86_raise_sel(v, X86_GP, sel);
-	if (!desc_p(&d))
-		return x86_raise_sel(v, X86_SSF, sel);
-	if (x86_desc_accessed(v, &d))
-		return X86_FAULT;
-	x86_seg_set(ret, sel, &d);
-	return X86_OK;
+	return x86_stack_seg(v, sel, rpl, X86_GP, ret);
 }
 
 int x86_code_off(struct vcpu *v, const struct x86_desc *d, uint64_t *off)

@@ -105,44 +105,6 @@ static int load_task_cs(struct vcpu *v, uint16_t sel)
 	return X86_OK;
 }
 
-static int load_task_ss(struct vcpu *v, uint16_t sel, unsigned cpl)
-{
-	struct x86_desc d;
-
-	if (sel_null(sel))
-		return x86_raise_sel(v, X86_TS, sel);
-	if (x86_desc_read(v, sel, X86_TS, &d))
-		return X86_FAULT;
-	if ((sel & 3u) != cpl || desc_dpl(&d) != cpl || !desc_is_writable(&d))
-		return x86_raise_sel(v, X86_TS, sel);
-	if (!desc_p(&d))
-		return x86_raise_sel(v, X86_SSF, sel);
-	if (x86_desc_accessed(v, &d))
-		return X86_FAULT;
-	x86_seg_set(&v->s.seg[X86_SS], sel, &d);
-	return X86_OK;
-}
-
-static int load_task_data(struct vcpu *v, enum x86_sreg seg, uint16_t sel, unsigned cpl)
-{
-	struct x86_desc d;
-
-	if (sel_null(sel))
-		return X86_OK;
-	if (x86_desc_read(v, sel, X86_TS, &d))
-		return X86_FAULT;
-	if (!desc_s(&d) || (desc_is_code(&d) && !(desc_type(&d) & TYPE_R)))
-		return x86_raise_sel(v, X86_TS, sel);
-	if (!desc_is_conforming(&d) && (desc_dpl(&d) < cpl || desc_dpl(&d) < (sel & 3u)))
-		return x86_raise_sel(v, X86_TS, sel);
-	if (!desc_p(&d))
-		return x86_raise_sel(v, X86_NP, sel);
-	if (x86_desc_accessed(v, &d))
-		return X86_FAULT;
-	x86_seg_set(&v->s.seg[seg], sel, &d);
-	return X86_OK;
-}
-
 /* Step 13 on: the new task's descriptors. */
 static int load_task_segs(struct vcpu *v, const struct task *t)
 {
@@ -152,11 +114,16 @@ static int load_task_segs(struct vcpu *v, const struct task *t)
 		return X86_FAULT;
 	if (v->s.rflags & X86_VM)
 		return X86_OK; /* done at the commit */
-	if (load_task_cs(v, t->seg[X86_CS]) || load_task_ss(v, t->seg[X86_SS], cpl))
+	if (load_task_cs(v, t->seg[X86_CS]))
+		return X86_FAULT;
+	if (sel_null(t->seg[X86_SS]))
+		return x86_raise_sel(v, X86_TS, t->seg[X86_SS]);
+	if (x86_stack_seg(v, t->seg[X86_SS], cpl, X86_TS, &v->s.seg[X86_SS]))
 		return X86_FAULT;
 	x86_update_mode(v);
 	for (unsigned i = 0; i < X86_SREG_COUNT; i++)
-		if (i != X86_CS && i != X86_SS && load_task_data(v, i, t->seg[i], cpl))
+		if (i != X86_CS && i != X86_SS && !sel_null(t->seg[i]) &&
+		    x86_data_seg(v, t->seg[i], cpl, X86_TS, &v->s.seg[i]))
 			return X86_FAULT;
 	return X86_OK;
 }
