@@ -223,6 +223,74 @@ static void test_port61(void **state)
 }
 /* clang-format on */
 
+/* One program of counter 2: what is written at which tick. */
+struct write {
+	unsigned tick;
+	uint16_t port;
+	uint8_t val;
+};
+
+enum { TICKS = 240 };
+
+/* OUT of counter 2 summed over each stretch between two writes: tick by tick through port 61h if
+ * @step, else at once. */
+static unsigned out2_sums(const struct write *w, unsigned n, bool step, uint64_t *ret_sum)
+{
+	struct harness *h = harness_new();
+	struct i8254 *pit = pit_new(h);
+	unsigned at = 0, sums = 0;
+	ns_t now = 0;
+
+	for (unsigned t = 0; t <= TICKS; t++) {
+		ns_t to = ticks_to_ns(t, I8254_HZ);
+
+		harness_step(h, to - now);
+		now = to;
+		if (at < n && w[at].tick == t) {
+			ret_sum[++sums] = 0;
+			if (!step && at)
+				ret_sum[sums - 1] = i8254_out2_ticks(pit, w[at - 1].tick, t);
+			for (; at < n && w[at].tick == t; at++)
+				outb(h, w[at].port, w[at].val);
+		}
+		if (step && sums && t < TICKS)
+			ret_sum[sums] += (inb(h, 0x61) >> 5) & 1;
+	}
+	if (!step)
+		ret_sum[sums] = i8254_out2_ticks(pit, w[n - 1].tick, TICKS);
+	harness_free(h);
+	return sums;
+}
+
+/* What the loudspeaker hears is what a program that reads port 61h at every tick sees. */
+static void test_out2_ticks(void **state)
+{
+	for (unsigned mode = 0; mode < 6; mode++) {
+		for (unsigned count = 2; count < 12; count++) {
+			const struct write w[] = {
+				{1, 0x61, 1},
+				{1, 0x43, (uint8_t)(0x90 | mode << 1)},
+				{1, 0x42, (uint8_t)count},
+				{20, 0x61, 0}, /* GATE falls, and rises: a trigger */
+				{33, 0x61, 1},
+				{80, 0x42, (uint8_t)(count + 3)}, /* from the next cycle on */
+				{101, 0x42, (uint8_t)(19 - count)},
+				{150, 0x61, 0},
+				{151, 0x61, 1},
+			};
+			uint64_t one[ARRAY_SIZE(w) + 1] = {0}, all[ARRAY_SIZE(w) + 1] = {0};
+			unsigned n = out2_sums(w, ARRAY_SIZE(w), true, one);
+
+			assert_int_equal(out2_sums(w, ARRAY_SIZE(w), false, all), n);
+			for (unsigned i = 1; i <= n; i++)
+				if (one[i] != all[i])
+					fail_msg("mode %u, count %u, stretch %u: %u, one by one %u",
+						 mode, count, i, (unsigned)all[i],
+						 (unsigned)one[i]);
+		}
+	}
+}
+
 static void test_legacy(void **state)
 {
 	struct harness *h = harness_new();
@@ -334,13 +402,13 @@ static void test_restore(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mode0),        cmocka_unit_test(test_mode0_gate),
-		cmocka_unit_test(test_mode1),        cmocka_unit_test(test_mode2),
-		cmocka_unit_test(test_mode2_gate),   cmocka_unit_test(test_mode3),
-		cmocka_unit_test(test_mode4_5),      cmocka_unit_test(test_read),
-		cmocka_unit_test(test_port61),       cmocka_unit_test(test_legacy),
-		cmocka_unit_test(test_restore),      cmocka_unit_test(test_backlog),
-		cmocka_unit_test(test_backlog_ends),
+		cmocka_unit_test(test_mode0),      cmocka_unit_test(test_mode0_gate),
+		cmocka_unit_test(test_mode1),      cmocka_unit_test(test_mode2),
+		cmocka_unit_test(test_mode2_gate), cmocka_unit_test(test_mode3),
+		cmocka_unit_test(test_mode4_5),    cmocka_unit_test(test_read),
+		cmocka_unit_test(test_port61),     cmocka_unit_test(test_legacy),
+		cmocka_unit_test(test_out2_ticks), cmocka_unit_test(test_restore),
+		cmocka_unit_test(test_backlog),    cmocka_unit_test(test_backlog_ends),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,6 +192,22 @@ static uint64_t ch_cycle_end(const struct i8254_channel *c, uint64_t t)
 	return base + e - in + half;
 }
 
+/* OUT stays what it is at tick @t, at least, until this later one. */
+static uint64_t ch_steady(const struct i8254_channel *c, uint64_t t)
+{
+	uint64_t e = ch_elapsed(c, t);
+
+	if (!c->loaded || !c->n || c->frozen)
+		return UINT64_MAX;
+	if (t < c->start)
+		return c->start;
+	switch (c->mode) {
+	case 2: e %= c->n; return t + (e == c->n - 1 ? 1 : c->n - 1 - e);
+	case 3: return ch_cycle_end(c, t);
+	default: return e < c->n ? t + (c->n - e) : e == c->n ? t + 1 : UINT64_MAX;
+	}
+}
+
 /* A complete count has been written during tick @t. */
 static void ch_count_written(struct i8254_channel *c, uint64_t t)
 {
@@ -506,10 +522,21 @@ static void port61_write(struct dev *d, uint64_t off, unsigned size, uint64_t va
 	speaker_switched(&pit->speaker);
 }
 
-bool i8254_out2(struct i8254 *pit, uint64_t t)
+uint64_t i8254_out2_ticks(struct i8254 *pit, uint64_t from, uint64_t to)
 {
-	ch_sync(&pit->s.ch[2], t);
-	return ch_out(&pit->s.ch[2], t);
+	struct i8254_channel *c = &pit->s.ch[2];
+	uint64_t high = 0, next;
+
+	for (uint64_t t = from; t < to; t = next) {
+		ch_sync(c, t);
+		next = MIN(ch_steady(c, t), to);
+		if (c->pending && c->switch_at > t)
+			next = MIN(next, c->switch_at);
+		next = MAX(next, t + 1);
+		if (ch_out(c, t))
+			high += next - t;
+	}
+	return high;
 }
 
 void i8254_set_legacy(void *ctx, unsigned pin, bool level)

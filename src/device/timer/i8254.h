@@ -61,7 +61,8 @@ extern const struct dev_class i8254_class;
  * @ctx: the struct i8254. Bus lock held. Source: IA-PC HPET 1.0a, 2.3.5. */
 void i8254_set_legacy(void *ctx, unsigned pin, bool level);
 
-/** i8254_out2() - OUT of counter 2 at tick @t; not earlier than its last change. Bus lock held. */
-bool i8254_out2(struct i8254 *pit, uint64_t t);
+/** i8254_out2_ticks() - at how many of the ticks [@from, @to) OUT of counter 2 is high. Not earlier
+ * than its last change. Costs a step for each change. Bus lock held. */
+uint64_t i8254_out2_ticks(struct i8254 *pit, uint64_t from, uint64_t to);
 
 #endif

@@ -30,12 +30,11 @@ static uint64_t tick_of(const struct speaker *s, uint64_t sample)
 /* One sample: mean of the input over ticks [@from, @to), without its slow part. */
 static int16_t sample(struct speaker *s, uint64_t from, uint64_t to)
 {
-	unsigned on = 0;
+	uint64_t on = 0;
 	float in;
 
 	if (s->pit->s.port61 & P61_SPEAKER)
-		for (uint64_t t = from; t < to; t++)
-			on += i8254_out2(s->pit, t);
+		on = i8254_out2_ticks(s->pit, from, to);
 	in = to > from ? (float)on / (float)(to - from) : 0;
 	s->dc += (in - s->dc) * 0.005f;
 	return (int16_t)((in - s->dc) * 2 * LOUDNESS);
