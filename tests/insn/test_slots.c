@@ -632,6 +632,244 @@ static void test_two_spaces(void **state)
 	im_free(m);
 }
 
+/* ---- pages of a program in a row (cpu/x86/window.c) ---- */
+
+#define ROW 16u /* pages from IM_DATA */
+
+struct row {
+	struct im *m;
+	uint64_t gpa[ROW];
+};
+
+static void row_map(struct row *r, unsigned i, uint64_t gpa, uint64_t flags)
+{
+	r->gpa[i] = gpa;
+	st_le64(im_host(r->m, PTE(IM_DATA + i * 0x1000)), gpa | flags);
+}
+
+static uint8_t *row_byte(const struct row *r, unsigned at)
+{
+	return (uint8_t *)im_host(r->m, r->gpa[at / 4096]) + at % 4096;
+}
+
+static uint64_t row_get(const struct row *r, unsigned at, unsigned size)
+{
+	uint64_t v = 0;
+
+	while (size--)
+		v = v << 8 | *row_byte(r, at + size);
+	return v;
+}
+
+/*
+ * L: add rax, [rdi]; mov rdx, [rdi + 0xffc]; xor r8, rdx; rol r8, 5; mov [rdi + 0xffd], ecx; add
+ * rdi, 0x1000; dec ecx; jnz L: loads and stores that cross into each next page. What that does is
+ * compared with the same done byte by byte in the pages that are mapped.
+ */
+static void row_walk(struct row *r)
+{
+	struct x86_state *s = &r->m->v->s;
+	uint64_t rax = 0, r8 = 0, want[ROW * 4096 / 8];
+
+	for (unsigned i = 0; i < ROW * 4096; i += 8)
+		want[i / 8] = row_get(r, i, 8);
+	for (unsigned i = 0, ecx = ROW - 1; ecx; i++, ecx--) {
+		uint8_t *p = (uint8_t *)want + i * 4096;
+
+		rax += ld_le64(p);
+		r8 ^= ld_le64(p + 0xffc);
+		r8 = r8 << 5 | r8 >> 59;
+		st_le32(p + 0xffd, ecx);
+	}
+	CODE(r->m, "\x48\x03\x07\x48\x8b\x97\xfc\x0f\x00\x00\x49\x31\xd0\x49\xc1\xc0\x05"
+		   "\x89\x8f\xfd\x0f\x00\x00\x48\x81\xc7\x00\x10\x00\x00\xff\xc9\x75\xde");
+	s->gpr[X86_RAX] = s->gpr[X86_R8] = 0;
+	s->gpr[X86_RCX] = ROW - 1;
+	s->gpr[X86_RDI] = IM_DATA;
+	assert_int_equal(im_run(r->m).vector, -1);
+	assert_int_equal(s->gpr[X86_RAX], rax);
+	assert_int_equal(s->gpr[X86_R8], r8);
+	for (unsigned i = 0; i < ROW * 4096; i += 8)
+		assert_int_equal(row_get(r, i, 8), want[i / 8]);
+}
+
+/* Ranges are not looked for at each miss: let @n misses of loads pass. */
+static void row_miss(struct row *r, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		/* mov eax, [rdi] */
+		CODE(r->m, "\x8b\x07");
+		r->m->v->s.gpr[X86_RDI] = IM_DATA + (ROW - 1 - i) * 0x1000;
+		assert_int_equal(im_run(r->m).vector, -1);
+	}
+}
+
+/*
+ * rep movsb to the next byte: each byte is the first one (SDM vol. 2, REP: one after another), also
+ * where loads find the page in guest RAM, because there is no range of it yet, and stores in a
+ * window. mov eax, [rsi]; mov [rdi], eax; L: mov [rsi], dl; mov rcx, r9; rep movsb; mov rdi, r10;
+ * mov rsi, r11; inc edx; dec r8d; jnz L
+ */
+static void row_spread(struct row *r, unsigned from, unsigned n, unsigned misses)
+{
+	struct x86_state *s = &r->m->v->s;
+
+	x86_tlb_flush(r->m->v);
+	row_miss(r, misses);
+	CODE(r->m, "\x8b\x06\x89\x07\x88\x16\x4c\x89\xc9\xf3\xa4\x4c\x89\xd7\x4c\x89\xde\xff\xc2"
+		   "\x41\xff\xc8\x75\xec");
+	s->gpr[X86_RSI] = s->gpr[X86_R11] = IM_DATA + from;
+	s->gpr[X86_RDI] = s->gpr[X86_R10] = IM_DATA + from + 1;
+	s->gpr[X86_R9] = n;
+	s->gpr[X86_R8] = 20;
+	s->gpr[X86_RDX] = 1;
+	assert_int_equal(im_run(r->m).vector, -1);
+	for (unsigned i = 0; i <= n; i++)
+		assert_int_equal(*row_byte(r, from + i), 20);
+}
+
+static struct im_end row_store(struct row *r, unsigned page, unsigned val)
+{
+	/* mov [rdi], al */
+	CODE(r->m, "\x88\x07");
+	r->m->v->s.gpr[X86_RDI] = IM_DATA + page * 0x1000;
+	r->m->v->s.gpr[X86_RAX] = val;
+	return im_run(r->m);
+}
+
+/*
+ * Page 3 is mapped elsewhere and read-only, without INVLPG: a store may still go to the old page,
+ * or fault, but not to the new one, which a range for loads has had to look at in between.
+ */
+static void row_stale(struct row *r)
+{
+	uint8_t *other = im_host(r->m, OTHER + 0x25000);
+	uint64_t gpa[ROW];
+
+	memcpy(gpa, r->gpa, sizeof(gpa));
+	*other = 0x55;
+	x86_tlb_flush(r->m->v);
+	row_walk(r);
+	for (unsigned i = 12; i < ROW; i++) {
+		row_map(r, i, 0, 0);
+		x86_tlb_flush_page(r->m->v, IM_DATA + i * 0x1000);
+	}
+	for (unsigned page = 8; page > 2; page--)
+		assert_int_equal(row_store(r, page, 1).vector, -1);
+	row_map(r, 3, OTHER + 0x25000, AD | 5);
+	for (unsigned i = 12; i < ROW; i++)
+		row_map(r, i, gpa[i], AD | 7);
+	row_miss(r, 4);
+	(void)row_store(r, 3, 2);
+	assert_int_equal(*other, 0x55);
+	im_reset(r->m);
+	row_map(r, 3, gpa[3], AD | 7);
+	x86_tlb_flush(r->m->v);
+}
+
+/* Page 9 is the code of a function, too: mov [rdi + 0x9011], ecx changes the number it returns. */
+static void row_code(struct row *r)
+{
+	struct x86_state *s = &r->m->v->s;
+	uint64_t gpa = r->gpa[9];
+
+	row_map(r, 9, r->m->code + 0x1000, AD | 7);
+	x86_tlb_flush(r->m->v);
+	for (unsigned page = 8; page > 2; page--)
+		assert_int_equal(row_store(r, page, 1).vector, -1);
+	/* mov eax, 0; ret */
+	memcpy(im_host(r->m, r->m->code + 0x1010), "\xb8\x00\x00\x00\x00\xc3", 6);
+	/* L: mov [rdi + 0x9011], ecx; call f; add r8, rax; mov [rdi + 0xa000], ecx; dec ecx; jnz L
+	 */
+	CODE(r->m, "\x89\x8f\x11\x90\x00\x00\xe8\x05\x10\x00\x00\x49\x01\xc0"
+		   "\x89\x8f\x00\xa0\x00\x00\xff\xc9\x75\xe8");
+	s->gpr[X86_R8] = 0;
+	s->gpr[X86_RCX] = 100;
+	s->gpr[X86_RDI] = IM_DATA;
+	assert_int_equal(im_run(r->m).vector, -1);
+	assert_int_equal(s->gpr[X86_R8], 5050);
+	row_map(r, 9, gpa, AD | 7);
+	x86_tlb_flush_page(r->m->v, IM_DATA + 0x9000);
+}
+
+/* mov [rdi + 0x6ffd], ecx, whose second page is read-only or not there: nothing is stored. */
+static void row_fault(struct row *r, uint64_t flags, uint32_t error)
+{
+	struct x86_state *s = &r->m->v->s;
+	uint64_t before = row_get(r, 0x6ff8, 8), gpa = r->gpa[7];
+	struct im_end e;
+
+	row_map(r, 7, gpa, flags);
+	x86_tlb_flush_page(r->m->v, IM_DATA + 0x7000);
+	CODE(r->m, "\x89\x8f\xfd\x6f\x00\x00");
+	s->gpr[X86_RCX] = 0x12345678;
+	s->gpr[X86_RDI] = IM_DATA;
+	e = im_run(r->m);
+	assert_int_equal(e.vector, X86_PFV);
+	assert_int_equal(e.error, error);
+	assert_int_equal(s->cr2, IM_DATA + 0x7000);
+	assert_int_equal(row_get(r, 0x6ff8, 8), before);
+	im_reset(r->m);
+	row_map(r, 7, gpa, AD | 7);
+	x86_tlb_flush_page(r->m->v, IM_DATA + 0x7000);
+}
+
+/* Pages that windows have. */
+static unsigned pages_mapped(const struct x86_windows *ws)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < X86_WINDOWS; i++)
+		for (unsigned k = 0; k < X86_WINDOW_PAGES; k++)
+			n += ws->w[i].frame[k] != 0;
+	return n;
+}
+
+static void test_row(void **state)
+{
+	struct row r = {.m = im_new(64, 3, NULL)};
+	const struct x86_windows *ws = r.m->v->slots.windows;
+
+	for (unsigned i = 0; i < ROW; i++)
+		row_map(&r, i, OTHER + i * 5 % ROW * 0x1000, 7);
+	for (unsigned i = 0; i < ROW * 4096; i++)
+		*row_byte(&r, i) = (uint8_t)(i * 7 + i / 4096);
+	x86_tlb_flush(r.m->v);
+	for (unsigned i = 0; i < 3; i++)
+		row_walk(&r);
+	if (ws)
+		assert_true(pages_mapped(ws) >= ROW);
+	row_map(&r, 3, OTHER + 0x20000, 7);
+	x86_tlb_flush_page(r.m->v, IM_DATA + 0x3000);
+	row_walk(&r);
+	row_walk(&r);
+	row_map(&r, 4, OTHER + 0x21000, 7);
+	row_map(&r, 3, OTHER + 0x22000, 7);
+	x86_tlb_flush(r.m->v);
+	row_walk(&r);
+	row_walk(&r);
+	row_map(&r, 5, r.gpa[6], AD | 7);
+	row_map(&r, 6, OTHER + 0x23000, AD | 7);
+	x86_tlb_flush_page(r.m->v, IM_DATA + 0x5000);
+	x86_tlb_flush_page(r.m->v, IM_DATA + 0x6000);
+	row_walk(&r);
+	row_walk(&r);
+	row_fault(&r, AD | 5, 7);
+	row_walk(&r);
+	row_fault(&r, 0, 6);
+	row_walk(&r);
+	row_code(&r);
+	row_walk(&r);
+	row_stale(&r);
+	row_walk(&r);
+	for (unsigned i = 0; i < 8; i++) {
+		row_spread(&r, 0x1f00, 0x80, i);
+		row_spread(&r, 0x1f00, 0x6000, i);
+	}
+	row_walk(&r);
+	im_free(r.m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -643,7 +881,7 @@ int main(void)
 		cmocka_unit_test(test_many_pages),     cmocka_unit_test(test_displaced),
 		cmocka_unit_test(test_neighbours),     cmocka_unit_test(test_fault_invalidates),
 		cmocka_unit_test(test_sweeps),         cmocka_unit_test(test_two_spaces),
-		cmocka_unit_test(test_neighbour_code),
+		cmocka_unit_test(test_neighbour_code), cmocka_unit_test(test_row),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

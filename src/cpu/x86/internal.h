@@ -71,6 +71,29 @@ void x86_tlb_forget(struct vcpu *v);
  * has not yet), as far as the page tables go? */
 bool x86_tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access,
 		   const struct x86_walk *w, const struct mem_ref *ref);
+/* A walk to a leaf that needs no bit set and whose tables are in the RAM run used last. */
+struct x86_leaf {
+	const uint8_t *table; /* a page of entries, one of which is the leaf */
+	unsigned entry;       /* bytes of one: 4 or 8 */
+	uint64_t val;
+	unsigned shift;  /* of the page's size */
+	uint64_t rights; /* W and U of all levels; NX of any */
+};
+/** x86_leaf_find() - the short page walk for @lin. False: it is no such leaf. */
+bool x86_leaf_find(const struct vcpu *v, gva_t lin, struct x86_leaf *ret);
+static inline uint64_t x86_leaf_entry(const struct x86_leaf *l, unsigned i)
+{
+	const void *p = l->table + i * l->entry;
+
+	return l->entry == 8 ? __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED)
+			     : __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
+}
+static inline gpa_t x86_leaf_gpa(const struct vcpu *v, const struct x86_leaf *l, gva_t lin)
+{
+	uint64_t in_page = BIT(l->shift) - 1;
+
+	return (l->val & v->tlb->frame_mask & ~in_page) | (lin & in_page);
+}
 /** x86_page_watched() - has the page a data break point or a watch point? x86_lapic_page() - is it
  * the local APIC's? */
 bool x86_page_watched(const struct vcpu *v, gva_t page);

@@ -189,6 +189,14 @@ bool x86_set_cr3_fast(struct vcpu *v, uint64_t val);
  * entry is @e. For stores the page must be without code. NULL: it is that page alone. */
 const struct x86_range *x86_range_make(struct vcpu *v, unsigned set, struct x86_tlb_entry *e,
 				       gva_t lin);
+/**
+ * x86_window_range() - a range of a window for slots of set @set that has the page of @lin. @fresh:
+ * of a new one, if need be; it takes 3 us a page. NULL: there is none, or it would be of one page.
+ * x86_windows_of() - bits: windows with ranges that may have the page with the code byte at @code.
+ * vCPU thread.
+ */
+const struct x86_range *x86_window_range(struct vcpu *v, unsigned set, gva_t lin, bool fresh);
+uint32_t x86_windows_of(const struct vcpu *v, uint64_t code);
 
 struct x86_tlb *x86_tlb_new(void);
 void x86_tlb_free(struct x86_tlb *tlb);

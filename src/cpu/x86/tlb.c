@@ -176,9 +176,21 @@ static void slots_drop(struct vcpu *v, gva_t lin)
 		class_drop(v, 1, lin);
 }
 
+/* Is host address @host in one of the windows @which (bits)? */
+static bool in_window(const struct x86_slots *t, uint64_t host, uint32_t which)
+{
+	uint64_t off;
+
+	if (LIKELY(!which))
+		return false;
+	off = host - (uintptr_t)t->windows->host;
+	return off < X86_WINDOWS * X86_WINDOW_SIZE && which >> off / X86_WINDOW_SIZE & 1;
+}
+
 /* As class_drop(), for the page whose code byte is at @code. */
 static void class_drop_code(struct vcpu *v, unsigned class, uint64_t code)
 {
+	uint32_t windows = class ? 0 : x86_windows_of(v, code);
 	struct x86_slots *t = &v->slots;
 	unsigned keep = 0;
 
@@ -192,7 +204,7 @@ static void class_drop_code(struct vcpu *v, unsigned class, uint64_t code)
 		struct x86_range *r =
 			&t->range[class * X86_SLOT_SUPER | X86_SLOT_WRITE][__builtin_ctz(left)];
 
-		if (code - r->code < r->len >> MEM_PAGE_SHIFT)
+		if (code - r->code < r->len >> MEM_PAGE_SHIFT || in_window(t, r->host, windows))
 			r->len = 0;
 	}
 	for (unsigned i = 0; i < t->n_filled[class]; i++) {
@@ -201,7 +213,8 @@ static void class_drop_code(struct vcpu *v, unsigned class, uint64_t code)
 
 		/* lim is short of the end by up to 63 bytes, which are in the last page */
 		if (n / X86_SLOTS & X86_SLOT_WRITE &&
-		    code - (&t->code[0][0])[n] <= (s->lim + 63) >> MEM_PAGE_SHIFT) {
+		    (code - (&t->code[0][0])[n] <= (s->lim + 63) >> MEM_PAGE_SHIFT ||
+		     in_window(t, s->host, windows))) {
 			s->lim = 0;
 			(&t->listed[0][0])[n] = 0;
 			continue;
@@ -668,27 +681,10 @@ struct x86_tlb_entry *x86_tlb_cached(struct vcpu *v, unsigned table, gva_t lin, 
 
 /* ---- the short page walk ---- */
 
-/* A walk to a leaf that needs no bit set and whose tables are in the RAM run used last. */
-struct leaf {
-	const uint8_t *table; /* a page of entries, one of which is the leaf */
-	unsigned entry;       /* bytes of one: 4 or 8 */
-	uint64_t val;
-	unsigned shift;  /* of the page's size */
-	uint64_t rights; /* W and U of all levels; NX of any */
-};
-
-static inline uint64_t leaf_entry(const struct leaf *l, unsigned i)
-{
-	const void *p = l->table + i * l->entry;
-
-	return l->entry == 8 ? __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED)
-			     : __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
-}
-
 /* From the table at @at on, whose entries map 1 << @shift bytes each; @large: those that may be
  * pages. */
 static inline bool leaf_walk(const struct x86_tlb *t, gva_t lin, uint64_t at, unsigned shift,
-			     uint64_t rsvd, uint64_t large, struct leaf *ret)
+			     uint64_t rsvd, uint64_t large, struct x86_leaf *ret)
 {
 	unsigned bits = ret->entry == 8 ? 9 : 10;
 	uint64_t rights = PTE_W | PTE_U, e;
@@ -697,7 +693,7 @@ static inline bool leaf_walk(const struct x86_tlb *t, gva_t lin, uint64_t at, un
 		if (at - t->run.start >= t->run.len)
 			return false;
 		ret->table = t->run.host + (at - t->run.start);
-		e = leaf_entry(ret, lin >> shift & (BIT(bits) - 1));
+		e = x86_leaf_entry(ret, lin >> shift & (BIT(bits) - 1));
 		if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || e & rsvd)
 			return false;
 		rights = (rights & e & (PTE_W | PTE_U)) | ((rights | e) & PTE_NX);
@@ -717,7 +713,7 @@ static inline bool leaf_walk(const struct x86_tlb *t, gva_t lin, uint64_t at, un
 }
 
 /* With 32-bit entries or PAE, outside long mode. */
-static bool leaf_find_32(const struct vcpu *v, gva_t lin, struct leaf *ret)
+static bool leaf_find_32(const struct vcpu *v, gva_t lin, struct x86_leaf *ret)
 {
 	const struct x86_tlb *t = v->tlb;
 	uint64_t rsvd = BIT(63) - 1 - 0xfff - t->frame_mask, pdpte = v->s.pdpte[lin >> 30 & 3];
@@ -735,7 +731,7 @@ static bool leaf_find_32(const struct vcpu *v, gva_t lin, struct leaf *ret)
 	return pdpte & PTE_P && leaf_walk(t, lin, pdpte & t->frame_mask, 21, rsvd, BIT(21), ret);
 }
 
-static bool leaf_find(const struct vcpu *v, gva_t lin, struct leaf *ret)
+bool x86_leaf_find(const struct vcpu *v, gva_t lin, struct x86_leaf *ret)
 {
 	const struct x86_tlb *t = v->tlb;
 	uint64_t rsvd = BIT(52) - 1 - 0xfff - t->frame_mask;
@@ -753,26 +749,19 @@ static bool leaf_find(const struct vcpu *v, gva_t lin, struct leaf *ret)
 			 BIT(21) | (t->has_1g ? BIT(30) : 0), ret);
 }
 
-static gpa_t leaf_gpa(const struct vcpu *v, const struct leaf *l, gva_t lin)
-{
-	uint64_t in_page = BIT(l->shift) - 1;
-
-	return (l->val & v->tlb->frame_mask & ~in_page) | (lin & in_page);
-}
-
 static struct x86_tlb_entry *walk(struct vcpu *v, unsigned table, gva_t lin, unsigned access)
 {
 	struct x86_tlb *t = v->tlb;
 	bool user, writable;
 	struct x86_tlb_entry *e;
 	struct x86_walk w;
-	struct leaf l;
+	struct x86_leaf l;
 	uint64_t tag;
 	gpa_t gpa;
 
-	if (table == X86_TLB_ALIGN || !leaf_find(v, lin, &l))
+	if (table == X86_TLB_ALIGN || !x86_leaf_find(v, lin, &l))
 		return NULL;
-	gpa = leaf_gpa(v, &l, lin);
+	gpa = x86_leaf_gpa(v, &l, lin);
 	user = l.rights & PTE_U;
 	writable = l.rights & PTE_W;
 	if (gpa - t->run.start >= t->run.len || x86_lapic_page(v, gpa) ||
@@ -812,135 +801,4 @@ struct x86_tlb_entry *x86_tlb_find(struct vcpu *v, unsigned table, gva_t lin, un
 	e = walk(v, table, lin, access);
 	v->tlb->no_walk = e ? TAG_NONE : PAGE(lin);
 	return e;
-}
-
-/* ---- ranges ---- */
-
-#define PIECES_USER 24u /* of 4 KiB pages, which come and go */
-
-/* Entries on one side of @i that go on as @l does. */
-static unsigned alike(const struct leaf *l, unsigned i, int step, uint64_t care, unsigned most)
-{
-	uint64_t want = l->val, by = BIT(l->shift);
-	unsigned n = 0;
-
-	for (;; n++) {
-		i += (unsigned)step;
-		want += step > 0 ? by : -by;
-		if (n == most || i >= MEM_PAGE_SIZE / l->entry || (leaf_entry(l, i) ^ want) & care)
-			return n;
-	}
-}
-
-/* Pages before and after that of @e which the page tables map on alike. */
-static void neighbours(struct vcpu *v, const struct x86_tlb_entry *e, gva_t lin, bool write,
-		       uint64_t *before, uint64_t *after, bool *large)
-{
-	const struct x86_tlb *t = v->tlb;
-	uint64_t care = ~(uint64_t)(7 << 9 | PTE_W | PTE_D) & ~(0x7ffull << 52), end;
-	gpa_t page = PAGE(e->gpa), lapic = v->s.lapic.base & 0xffffff000ull, start;
-	unsigned i, lo, hi, most;
-	struct leaf l;
-
-	*before = e->before;
-	*after = e->after;
-	*large = e->before || e->after;
-	if (e->block != t->run.block || !leaf_find(v, lin, &l) || l.shift > 22 ||
-	    PAGE(leaf_gpa(v, &l, lin)) != page)
-		return;
-	if (write) {
-		care |= PTE_W | PTE_D;
-		if (!(l.val & PTE_D) || !(l.rights & PTE_W))
-			return;
-	}
-	*large = l.shift > 12;
-	/* 32-bit kernels drop their ranges so often (INVLPG of each page they look into) that
-	 * looking further than a large page itself costs more than it saves */
-	if (!(v->s.efer & X86_EFER_LMA) && !(l.rights & PTE_U))
-		return;
-	i = (unsigned)(lin >> l.shift) & (MEM_PAGE_SIZE / l.entry - 1);
-	most = l.shift > 12 || lin >> 47 ? 511 : PIECES_USER;
-	hi = alike(&l, i, 1, care, most);
-	if (!hi && most == PIECES_USER)
-		return; /* the newest of pages that come one by one: not a range for each */
-	lo = alike(&l, i, -1, care, most);
-	start = page & ~(BIT(l.shift) - 1);
-	end = start + ((hi + 1ull) << l.shift);
-	start -= (uint64_t)lo << l.shift;
-	start = MAX(start, align_up(t->run.start, MEM_PAGE_SIZE));
-	end = MIN(end, t->run.start + t->run.len);
-	if (start > page || end < page + MEM_PAGE_SIZE || (lapic >= start && lapic < end))
-		return;
-	*before = (page - start) >> MEM_PAGE_SHIFT;
-	*after = ((end - page) >> MEM_PAGE_SHIFT) - 1;
-}
-
-/* Pages without code on one side of @code, at most @most; they are looked at in eights. */
-static uint64_t clear_of_code(const _Atomic uint8_t *code, int step, uint64_t most)
-{
-	const uint64_t *w = (const uint64_t *)((uintptr_t)code & ~7ull);
-	uint64_t in = (uintptr_t)code & 7;
-	uint64_t word = __atomic_load_n(w, __ATOMIC_RELAXED), n;
-
-	if (step > 0) {
-		word = in == 7 ? 0 : word >> (in + 1) * 8;
-		n = word ? (uint64_t)__builtin_ctzll(word) / 8 : 7 - in;
-	} else {
-		word = in == 0 ? 0 : word << (8 - in) * 8;
-		n = word ? (uint64_t)__builtin_clzll(word) / 8 : in;
-	}
-	if (word)
-		return MIN(n, most);
-	while (n < most) {
-		w += step;
-		word = __atomic_load_n(w, __ATOMIC_RELAXED);
-		if (word) {
-			n += (uint64_t)(step > 0 ? __builtin_ctzll(word) : __builtin_clzll(word)) /
-			     8;
-			break;
-		}
-		n += 8;
-	}
-	return MIN(n, most);
-}
-
-#define CODE_FAR 4096u /* pages looked at for code on either side */
-#define BIG      64u   /* pages of a range that is kept apart from smaller ones */
-
-const struct x86_range *x86_range_make(struct vcpu *v, unsigned set, struct x86_tlb_entry *e,
-				       gva_t lin)
-{
-	struct x86_slots *s = &v->slots;
-	bool write = set & X86_SLOT_WRITE, large;
-	uint64_t before, after, page = PAGE(lin);
-	struct x86_range *r;
-
-	/* each page has to be noted: x86_note_store() */
-	if (write && atomic_load_explicit(&s->noting, memory_order_relaxed) == X86_NOTED_ALL)
-		return NULL;
-	neighbours(v, e, lin, write, &before, &after, &large);
-	/* none goes over 4 GiB, so that 32-bit code can have it */
-	if (page < 4 * GIB)
-		after = MIN(after, (4 * GIB - 1 - page) >> MEM_PAGE_SHIFT);
-	else
-		before = MIN(before, (page - 4 * GIB) >> MEM_PAGE_SHIFT);
-	if (write && before | after) {
-		before = clear_of_code(e->code, -1, MIN(before, CODE_FAR));
-		after = clear_of_code(e->code, 1, MIN(after, CODE_FAR));
-	}
-	if (!(before | after))
-		return NULL;
-	r = s->range[set];
-	if (before + after >= BIG)
-		r += X86_RANGES_SMALL + s->range_turn[set][0]++ % (X86_RANGES - X86_RANGES_SMALL);
-	else
-		r += s->range_turn[set][1]++ % X86_RANGES_SMALL;
-	*r = (struct x86_range){.base = PAGE(lin) - (before << MEM_PAGE_SHIFT),
-				.len = (before + after + 1) << MEM_PAGE_SHIFT,
-				.host = (uintptr_t)e->host - (before << MEM_PAGE_SHIFT),
-				.code = (uintptr_t)e->code - before,
-				.large = large};
-	s->ranges[set & X86_SLOT_SUPER ? 1 : 0] |= (write ? 1u << X86_RANGES : 1u)
-						   << (r - s->range[set]);
-	return r;
 }

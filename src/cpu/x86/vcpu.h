@@ -161,6 +161,31 @@ enum {
 };
 enum { X86_LISTED = 1, X86_LISTED_LARGE = 2, X86_LOOKS = 8 };
 
+/*
+ * Windows (window.c): pages of a program, mapped once more so that they follow each other in the
+ * host's address space as they do in the program's.
+ */
+#define X86_WINDOW_PAGES 512u
+#define X86_WINDOW_SIZE  (X86_WINDOW_PAGES * 4096ull)
+enum { X86_WINDOWS = 16 };
+struct x86_window {
+	uint64_t lin;                        /* linear address / X86_WINDOW_SIZE */
+	const uint8_t *table;                /* the page table, which maps as much */
+	uint32_t period;                     /* slots.period in which a range was made of it last */
+	uint32_t used;                       /* windows.turn then */
+	uint64_t out[X86_WINDOW_PAGES / 64]; /* bits: pages in ranges of that period */
+	uint32_t frame[X86_WINDOW_PAGES];    /* what is mapped there: page in the block + 1 */
+};
+struct x86_windows {
+	uint8_t *host;           /* X86_WINDOWS one after another */
+	struct ram_block *block; /* that all pages are of; NULL: not known yet */
+	uint32_t turn;
+	uint32_t credit; /* pages that may be mapped */
+	uint64_t since;  /* TSC when that was counted */
+	bool eager;      /* tests: use windows wherever possible */
+	struct x86_window w[X86_WINDOWS];
+};
+
 typedef _Atomic uint32_t x86_noted[2];
 enum x86_noting {
 	X86_NOTED_UNUSED, /* slots were never filled */
@@ -177,6 +202,7 @@ struct x86_slots {
 	 */
 	x86_noted *noted; /* the engine's */
 	uint64_t n_noted;
+	struct x86_windows *windows; /* the engine's; NULL: none */
 	_Atomic uint32_t period[2];
 	_Atomic uint8_t noting; /* enum x86_noting */
 	/* slots that may not be empty, by number over all sets: user, supervisor */

@@ -169,6 +169,37 @@ static const struct x86_range *range_for(struct vcpu *v, unsigned set, gva_t lin
 	return r;
 }
 
+/* A range of a window (cpu/x86/window.c) for *@r, if that has more. Which ranges there are
+ * changes. */
+static bool widen(struct vcpu *v, unsigned set, gva_t lin, struct x86_range *r)
+{
+	const struct x86_range *w = r->large ? NULL : x86_window_range(v, set, lin, true);
+	bool more;
+
+	if (!w)
+		return false;
+	*hint_of(&v->slots, set, lin) = (uint8_t)(w - v->slots.range[set]);
+	more = w->len > r->len;
+	*r = *w;
+	return more;
+}
+
+/* Slot @n has what it can have of @range. A place that misses all the time gets a window, or is to
+ * look by page number if that does not help. */
+static struct tr_filled fill_from(struct vcpu *v, unsigned n, gva_t lin,
+				  const struct x86_range *range)
+{
+	struct x86_slots *t = &v->slots;
+	enum tr_how how = TR_FILLED;
+	struct x86_range r = *range;
+
+	if (too_hot(t, n) && !widen(v, n / X86_SLOTS, lin, &r))
+		how = TR_FILLED_HOT;
+	list(t, n, n / X86_SLOTS & X86_SLOT_SUPER ? 1 : 0, r.large);
+	put_second(t, n, lin, &r);
+	return (struct tr_filled){put(t, n, lin, &r), how};
+}
+
 /* The page of @lin, which has the entry @e, and what goes on like it. */
 static struct tr_filled keep(struct vcpu *v, unsigned n, gva_t lin, struct x86_tlb_entry *e)
 {
@@ -185,9 +216,7 @@ static struct tr_filled keep(struct vcpu *v, unsigned n, gva_t lin, struct x86_t
 		t->local |= !(e->gpa & 0xfff);
 		t->low |= !(r->base >> 47);
 	}
-	list(t, n, class, r->large);
-	put_second(t, n, lin, r);
-	return (struct tr_filled){put(t, n, lin, r), too_hot(t, n) ? TR_FILLED_HOT : TR_FILLED};
+	return fill_from(v, n, lin, r);
 }
 
 static struct tr_filled missed(struct vcpu *v, gva_t lin, unsigned n)
@@ -195,14 +224,6 @@ static struct tr_filled missed(struct vcpu *v, gva_t lin, unsigned n)
 	v->word[W_MISSED] = lin;
 	v->word[W_MISSED_SLOT] = n * sizeof(struct x86_slot);
 	return (struct tr_filled){0, TR_NOT_FILLED};
-}
-
-static struct tr_filled from_range(struct x86_slots *t, unsigned n, gva_t lin,
-				   const struct x86_range *r)
-{
-	list(t, n, n / X86_SLOTS & X86_SLOT_SUPER ? 1 : 0, r->large);
-	put_second(t, n, lin, r);
-	return (struct tr_filled){put(t, n, lin, r), too_hot(t, n) ? TR_FILLED_HOT : TR_FILLED};
 }
 
 struct tr_filled tr_fill(struct vcpu *v, gva_t lin, unsigned n, unsigned what)
@@ -222,16 +243,19 @@ struct tr_filled tr_fill(struct vcpu *v, gva_t lin, unsigned n, unsigned what)
 	hint = *hint_of(t, set, lin);
 	r = hinted(t, set, hint, lin, size);
 	if (LIKELY(r != NULL))
-		return from_range(t, n, lin, r);
+		return fill_from(v, n, lin, r);
 	e = &v->tlb->e[table][(lin >> 12) & (X86_TLB_SIZE - 1)];
 	if (crosses || (write_set ? e->tag_write : e->tag_read) != (page | v->tlb->generation)) {
 		/* A search takes as long as a walk: not where most accesses are in no range, or
 		 * where the walk has just failed. */
 		r = hint < X86_RANGES && page != v->tlb->no_walk ? search(t, set, lin, size) : NULL;
 		if (r)
-			return from_range(t, n, lin, r);
-		if (crosses)
-			return missed(v, lin, n);
+			return fill_from(v, n, lin, r);
+		if (crosses) {
+			r = x86_window_range(v, set, lin, true);
+			return r && in_range(r, lin, size) ? fill_from(v, n, lin, r)
+							   : missed(v, lin, n);
+		}
 		e = (what & TR_FILL_AGAIN ? x86_tlb_cached : x86_tlb_find)(
 			v, table, lin, write_set ? X86_ACC_WRITE : X86_ACC_READ);
 	}

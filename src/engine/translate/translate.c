@@ -243,6 +243,10 @@ static void translator_free(struct translator *t)
 	if (t->slots) {
 		munmap(t->slots->noted, t->slots->n_noted * sizeof(x86_noted));
 		t->slots->n_noted = 0;
+		if (t->slots->windows)
+			munmap(t->slots->windows->host, X86_WINDOWS * X86_WINDOW_SIZE);
+		free(t->slots->windows);
+		t->slots->windows = NULL;
 	}
 	free(t->blocks);
 	free(t->at);
@@ -287,6 +291,22 @@ static int note_stores(struct engine_vm *vm, struct interp_cpu *ic, struct trans
 	return 0;
 }
 
+/* Pages of programs in a row: cpu/x86/window.c. Where there is no room, slots have one page more
+ * often. */
+static void windows_new(const struct engine_vm *vm, struct x86_slots *s)
+{
+	void *p = mmap(NULL, X86_WINDOWS * X86_WINDOW_SIZE, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return;
+	s->windows = xnew(struct x86_windows);
+	s->windows->host = p;
+	s->windows->eager = vm->translate_at_once;
+	for (unsigned i = 0; i < X86_WINDOWS; i++)
+		s->windows->w[i].lin = UINT64_MAX;
+}
+
 static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct error *err)
 {
 	struct translator *t = xnew(struct translator);
@@ -308,6 +328,7 @@ static int translator_new(struct engine_vm *vm, struct interp_cpu *ic, struct er
 		translator_free(t);
 		return r;
 	}
+	windows_new(vm, &ic->v->slots);
 	t->used_taken = FIRST_PIECE;
 	t->cold_taken = t->cold_first;
 	code_map_join(&t->map, 0);
