@@ -87,14 +87,43 @@ void *block_pool_alloc(struct interp_cpu *ic, size_t size)
 	return p;
 }
 
+/* A place in code: where its blocks are in the hash, and their mark there. */
+struct place {
+	unsigned slot, mark;
+};
+
 /* Where blocks can be moved, RIP is not part of the hash: an instance_bring() need not touch it,
  * and the same page is at few addresses at a time. */
-static unsigned hash_of(const uint8_t *code, uint64_t rip, uint32_t key)
+static struct place place_of(const uint8_t *code, uint64_t rip, uint32_t key)
 {
 	uint64_t place = key_can_move(key) ? 0 : rip * 0x9e3779b97f4a7c15ull;
 	uint64_t h = ((uintptr_t)code ^ place ^ key) * 0xff51afd7ed558ccdull;
 
-	return (unsigned)(h >> 40) & (BLOCK_HASH - 1);
+	return (struct place){(unsigned)(h >> 40) & (BLOCK_HASH - 1), (h >> 24) & 0xffff};
+}
+
+static struct place block_place(const struct block *b)
+{
+	return place_of(b->page + b->page_off, b->rip, b->key);
+}
+
+/* From the link at *@at on: the next block with @mark, to which *@at leads then; NULL: none. */
+static struct block *marked(block_link **at, unsigned mark)
+{
+	for (; **at; *at = &link_target(**at)->hash_next) {
+		if (link_mark(**at) == mark)
+			return link_target(**at);
+		if (!(**at & LINK_MORE))
+			return NULL;
+	}
+	return NULL;
+}
+
+struct block *block_older(const struct block *b)
+{
+	block_link next = b->hash_next, *at = &next;
+
+	return marked(&at, block_place(b).mark);
 }
 
 /* ---- code pages ---- */
@@ -463,21 +492,23 @@ static struct block *build_odd(struct vcpu *v, struct draft *d, uint64_t rip, ui
 
 static void insert(struct interp_cpu *ic, struct block *b)
 {
-	unsigned h = hash_of(b->page + b->page_off, b->rip, b->key);
+	struct place p = block_place(b);
 
-	b->hash_next = ic->hash[h];
-	ic->hash[h] = b;
+	b->hash_next = ic->hash[p.slot];
+	ic->hash[p.slot] = link_to(b, p.mark) | (b->hash_next ? LINK_MORE : 0);
 	if (key_can_move(b->key))
 		instance_add(ic, b);
 }
 
 void block_unhash(struct interp_cpu *ic, struct block *b)
 {
-	struct block **at = &ic->hash[hash_of(b->page + b->page_off, b->rip, b->key)];
+	struct place p = block_place(b);
+	block_link *at = &ic->hash[p.slot];
+	const struct block *o;
 
-	while (*at && *at != b)
-		at = &(*at)->hash_next;
-	if (*at)
+	while ((o = marked(&at, p.mark)) && o != b)
+		at = &link_target(*at)->hash_next;
+	if (o)
 		*at = b->hash_next;
 }
 
@@ -608,14 +639,15 @@ static void link_block(struct interp_cpu *ic, struct block *b)
  * programs like to alternate. */
 #define VERSIONS_MOST 4
 
-static struct block *lookup(struct vcpu *v, struct block **head, const struct x86_tlb_entry *e,
+static struct block *lookup(struct vcpu *v, struct place p, const struct x86_tlb_entry *e,
 			    uint64_t rip)
 {
 	struct interp_cpu *ic = icpu(v);
-	struct block **at = head, *b;
+	block_link *at = &ic->hash[p.slot];
 	unsigned stale = 0;
+	struct block *b;
 
-	while ((b = *at)) {
+	while ((b = marked(&at, p.mark))) {
 		if (b->rip == rip && b->key == ic->key && b->page == e->host) {
 			if (revalidate(v, b, e))
 				return b;
@@ -634,13 +666,16 @@ struct block *block_beside(struct vcpu *v, const struct block *from, uint64_t ri
 	struct interp_cpu *ic = icpu(v);
 	unsigned off = (unsigned)rip & 0xfff;
 	struct x86_tlb_entry *e;
+	struct place p;
+	block_link *at;
 	struct block *b;
 	bool mmio;
 	int r;
 
 	if ((rip ^ from->rip) & ~0xfffull || !block_still_mapped(v, from, rip))
 		return NULL;
-	for (b = ic->hash[hash_of(from->page + off, rip, from->key)]; b; b = b->hash_next)
+	p = place_of(from->page + off, rip, from->key);
+	for (at = &ic->hash[p.slot]; (b = marked(&at, p.mark)); at = &b->hash_next)
 		if (b->rip == rip && b->key == from->key && b->page == from->page &&
 		    !(b->flags & (BLOCK_SINGLE | BLOCK_TWO_PAGES)) && block_valid(b))
 			return b;
@@ -661,7 +696,8 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 	gva_t lin = code_lin(v, rip, key);
 	bool mmio;
 	struct x86_tlb_entry *e;
-	struct block *b, **head;
+	struct place p;
+	struct block *b;
 
 	*ret_r = X86_OK;
 	if (UNLIKELY(ic->flush_wanted))
@@ -669,7 +705,7 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 	if (UNLIKELY(atomic_load_explicit(&ic->n_stale, memory_order_acquire)))
 		ic->hooks->stale(v);
 	interp_empty_slots(ic);
-	b = ic->jump[jump_slot(rip)];
+	b = jump_get(ic, rip);
 	if (b && b->rip == rip && b->key == key && key & X86_MODE_FLAT && block_valid(b) &&
 	    block_still_mapped(v, b, rip)) {
 		link_block(ic, b);
@@ -694,10 +730,10 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 		}
 		return b;
 	}
-	head = &ic->hash[hash_of(e->host + (lin & 0xfff), rip, key)];
-	b = lookup(v, head, e, rip);
+	p = place_of(e->host + (lin & 0xfff), rip, key);
+	b = lookup(v, p, e, rip);
 	if (!b && key_can_move(key) && instance_bring(v, e, rip, key))
-		b = lookup(v, head, e, rip);
+		b = lookup(v, p, e, rip);
 	if (!b)
 		b = build(v, e, rip, key, ret_r);
 	if (!b)
@@ -708,7 +744,7 @@ struct block *block_find(struct vcpu *v, int *ret_r)
 	if (b->flags & BLOCK_TWO_PAGES && b->native)
 		ic->hooks->crossing(v, b);
 	if (!(b->flags & (BLOCK_SINGLE | BLOCK_TWO_PAGES)) && !ic->unchained)
-		ic->jump[jump_slot(rip)] = b;
+		jump_put(ic, b, rip);
 	return b;
 }
 

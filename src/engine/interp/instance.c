@@ -139,6 +139,18 @@ static void retire(struct interp_cpu *ic, struct instance *i)
 			block_unhash(ic, l->p[k]);
 }
 
+/* With what leads to it: returns and indirect jumps look there. */
+static void shift(struct interp_cpu *ic, struct block *b, uint64_t delta)
+{
+	block_link *old = &ic->jump[jump_slot(b->rip)], link = jump_link(b, b->rip);
+
+	block_shift(b, delta);
+	if (*old != link)
+		return;
+	*old = 0;
+	jump_put(ic, b, b->rip);
+}
+
 static void move(struct vcpu *v, struct instance *i, uint64_t base)
 {
 	struct interp_cpu *ic = icpu(v);
@@ -151,7 +163,7 @@ static void move(struct vcpu *v, struct instance *i, uint64_t base)
 		for (unsigned k = 0; k < l->n; k++)
 			__builtin_prefetch(&((struct block *)l->p[k])->rip, 1);
 		for (unsigned k = 0; k < l->n; k++)
-			block_shift(l->p[k], delta);
+			shift(ic, l->p[k], delta);
 		ic->moved += l->n;
 	}
 	i->before = i->base;

@@ -72,6 +72,26 @@ struct uop_cold {
 
 #define BLOCK_MAX_INSNS 64
 
+/*
+ * A block's address with a mark in the upper 16 bits, which are 0 in addresses of user space: who
+ * looks for a block need not wait for the memory of others in its place. LINK_MORE: the list that
+ * the link is part of goes on behind the block.
+ */
+typedef uint64_t block_link;
+#define LINK_MORE BIT(47)
+static inline block_link link_to(const struct block *b, unsigned mark)
+{
+	return (uintptr_t)b | (uint64_t)mark << 48;
+}
+static inline unsigned link_mark(block_link l)
+{
+	return (unsigned)(l >> 48);
+}
+static inline struct block *link_target(block_link l)
+{
+	return (struct block *)(uintptr_t)(l & (LINK_MORE - 1));
+}
+
 /* Flags of struct block. */
 enum {
 	BLOCK_SINGLE = 1,    /* never chained */
@@ -128,7 +148,7 @@ struct block {
 	bool alone; /* to be translated without its successors */
 	bool often; /* translated once more because it runs so often */
 
-	struct block *hash_next;
+	block_link hash_next;
 	uint64_t rip;
 	const uint8_t *page; /* host pointer of the page that holds the first byte */
 	struct interp_page *meta;
@@ -243,7 +263,7 @@ void thunk_note(struct thunk_arena *a, const struct insn *in, void *thunk);
 uint8_t thunk_at(const struct thunk_arena *a, uintptr_t pc);
 
 #define JUMP_CACHE    32768u
-#define BLOCK_HASH    131072u
+#define BLOCK_HASH    262144u
 #define INSTANCE_HASH 16384u
 #define STALE_MOST    32u
 
@@ -296,8 +316,8 @@ struct interp_cpu {
 	uint32_t x87_prev_misc;
 	uint16_t x87_prev_fds;
 
-	struct block *jump[JUMP_CACHE];
-	struct block *hash[BLOCK_HASH];
+	block_link jump[JUMP_CACHE]; /* jump_get(), jump_put() */
+	block_link hash[BLOCK_HASH];
 	struct instance *instance[INSTANCE_HASH];
 	uint32_t turn; /* counts what makes an instance older than others */
 	uint8_t *pool;
@@ -407,6 +427,8 @@ struct block *block_beside(struct vcpu *v, const struct block *from, uint64_t ri
 /** block_unchanged() - is a stale block's page what it was decoded from? Then it is valid again.
  * @e: TLB entry of the page. Run loop. */
 bool block_unchanged(struct interp_cpu *ic, struct block *b, const struct x86_tlb_entry *e);
+/** block_older() - one that is found after @b if that is not wanted, perhaps of the same place. */
+struct block *block_older(const struct block *b);
 /** block_unhash() - @b is not found any more. */
 void block_unhash(struct interp_cpu *ic, struct block *b);
 /** block_draft_new() - scratch for building; free() it. */
@@ -419,6 +441,22 @@ static inline bool block_valid(const struct block *b)
 static inline unsigned jump_slot(uint64_t rip)
 {
 	return (unsigned)(rip ^ rip >> 12) & (JUMP_CACHE - 1);
+}
+/** jump_link() - what stands in jump[] for @b at @rip. */
+static inline block_link jump_link(const struct block *b, uint64_t rip)
+{
+	return link_to(b, (rip >> 15 ^ rip >> 31) & 0xffff);
+}
+/** jump_get() - the block that was found at @rip last, or another (compare its RIP), or NULL. */
+static inline struct block *jump_get(const struct interp_cpu *ic, uint64_t rip)
+{
+	block_link l = ic->jump[jump_slot(rip)];
+
+	return (l ^ jump_link(NULL, rip)) >> 48 ? NULL : link_target(l);
+}
+static inline void jump_put(struct interp_cpu *ic, const struct block *b, uint64_t rip)
+{
+	ic->jump[jump_slot(rip)] = jump_link(b, rip);
 }
 void interp_code_written(struct interp_vm *ivm, struct ram_block *rb, uint64_t off, uint64_t len);
 /** interp_fetch_stale() - empty ic->stale[] into @to. Return: how many, or more than STALE_MOST for

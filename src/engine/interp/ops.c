@@ -32,7 +32,7 @@ INLINE int chain(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab,
 INLINE int jump(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
 		uint64_t rip)
 {
-	const struct block *nb = icpu(v)->jump[jump_slot(rip)];
+	const struct block *nb = jump_get(icpu(v), rip);
 
 	if (BLOCK_CHAINING && LIKELY(nb != NULL) && LIKELY(nb->rip == rip) &&
 	    LIKELY(nb->key == uop_block(u)->key) &&
@@ -71,7 +71,7 @@ static bool segment_allows(const struct vcpu *v, const struct block *b, uint64_t
 INLINE int jump_segment(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl,
 			uint64_t rip)
 {
-	const struct block *nb = icpu(v)->jump[jump_slot(rip)];
+	const struct block *nb = jump_get(icpu(v), rip);
 
 	if (BLOCK_CHAINING && LIKELY(nb != NULL) && LIKELY(nb->rip == rip) &&
 	    LIKELY(nb->key == uop_block(u)->key) &&

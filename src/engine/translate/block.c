@@ -846,7 +846,7 @@ static void take_over(struct xlat *x, struct tr_block *before)
 
 	if (before)
 		tr_redirect(before, b->tr);
-	for (struct block *old = b->hash_next; old; old = old->hash_next)
+	for (struct block *old = block_older(b); old; old = block_older(old))
 		if (old->tr && old->rip == b->rip && old->key == b->key && old->page == b->page) {
 			tr_redirect(old->tr, b->tr);
 			old->tr = NULL;

@@ -597,7 +597,7 @@ int tr_chain(struct vcpu *v, struct tr_exit *x, struct x86_tlb_entry *tab, uint3
 	    (x->far || !(x->b->succ_far & 1u << x->which)))
 		tr_link(x, nb->tr, entry_for(x, nb->tr));
 	if (x->b->flags & BLOCK_TWO_PAGES) { /* which the interpreter does not link */
-		const struct block *to = icpu(v)->jump[jump_slot(rip)];
+		const struct block *to = jump_get(icpu(v), rip);
 
 		if (to && to->rip == rip && to->key == x->b->key && to->native)
 			tr_link(x, to->tr, TR_FAR);
@@ -621,7 +621,7 @@ void tr_crossing(struct vcpu *v, const struct block *b)
 static void remember(struct vcpu *v)
 {
 	uint64_t rip = v->word[W_TARGET];
-	const struct block *nb = icpu(v)->jump[jump_slot(rip)];
+	const struct block *nb = jump_get(icpu(v), rip);
 
 	if (nb && nb->rip == rip && nb->native && nb->key & X86_MODE_FLAT)
 		icpu(v)->tr->jump[tr_jump_slot(rip)] =

@@ -28,7 +28,7 @@ void tr_renumber(struct translator *t)
 static int go(struct vcpu *v)
 {
 	struct interp_cpu *ic = icpu(v);
-	const struct block *b = ic->jump[jump_slot(v->s.rip)];
+	const struct block *b = jump_get(ic, v->s.rip);
 	const struct x86_tlb_entry *e;
 	unsigned table = v->cpl == 3 ? X86_TLB_USER : X86_TLB_SUPER;
 	uint32_t key = interp_key(v);

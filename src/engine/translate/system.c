@@ -26,7 +26,7 @@
 static int dispatch(struct vcpu *v)
 {
 	const struct interp_cpu *ic = icpu(v);
-	const struct block *b = ic->jump[jump_slot(v->s.rip)];
+	const struct block *b = jump_get(ic, v->s.rip);
 	const struct x86_tlb_entry *e;
 	uint32_t key;
 	bool mmio;
