@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Telling what a file is (image.h). Sources: El Torito 1.0 (boot record volume descriptor in sector
- * 17, boot catalog) and ECMA-119 (descriptors from sector 16); UEFI 2.10, 5.3.2 (GPT header), 5.2.2
+ * 17, boot catalog) and ECMA-119 (descriptors from sector 16); UEFI 2.10, 5.3.2, 5.3.3 (GPT), 5.2.2
  * (MBR partition type EFh), 13.3.2.1 (El Torito platform EFh) and the PC's MBR; diskette sizes
  * (device/storage/i82077.h); "The Linux/x86 Boot Protocol" (HdrS at 202h); ELF; the Multiboot
  * specifications (magic number in the first 8 or 32 KiB).
@@ -29,6 +29,11 @@
 #define HEAD      (36 * KIB) /* up to the El Torito boot record, and the Multiboot search */
 #define ISO_PVD   32768u
 #define CD_SECTOR 2048u
+#define SECTOR    512u
+
+#define GPT_HEADER      512u
+#define GPT_ENTRIES     1024u /* looked at, at most */
+#define GPT_LEGACY_BOOT 0x04  /* attributes, bit 2 */
 
 enum { PLATFORM_X86 = 0x00, PLATFORM_EFI = 0xef, TYPE_ESP = 0xef };
 
@@ -134,15 +139,74 @@ static int say(struct image *img, enum image_role role, const char *fmt, ...)
 	return 0;
 }
 
+/* Whether the partitions of a GPT say how the disk starts. Boot code in its MBR says little: some
+ * systems always put it there. */
+static void gpt_partitions(const struct look *l, bool *ret_esp, bool *ret_bios)
+{
+	/* clang-format off */
+	static const uint8_t esp[16] = {0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11,
+					0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b};
+	static const uint8_t bios[][16] = {
+		{"Hah!IdontNeedEFI"}, /* GRUB */
+		{0x9d, 0x6b, 0xbd, 0x83, 0x41, 0x7f, 0xdc, 0x11,
+		 0xbe, 0x0b, 0x00, 0x15, 0x60, 0xb8, 0x4f, 0x0f}, /* FreeBSD */
+	};
+	/* clang-format on */
+	const uint8_t *head = l->head + GPT_HEADER;
+	uint64_t lba = ld_le64(head + 72), size = ld_le32(head + 84);
+	unsigned n = MIN(ld_le32(head + 80), GPT_ENTRIES);
+
+	*ret_esp = *ret_bios = false;
+	if (l->n < GPT_HEADER + 92 || lba > l->size / SECTOR || size < 128 || size > 4096)
+		return;
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t e[128];
+
+		if (read_at(l->fd, e, sizeof(e), (off_t)(lba * SECTOR + i * size)) !=
+		    (ssize_t)sizeof(e))
+			return;
+		*ret_esp = *ret_esp || !memcmp(e, esp, sizeof(esp));
+		for (unsigned k = 0; k < ARRAY_SIZE(bios); k++)
+			*ret_bios = *ret_bios || !memcmp(e, bios[k], sizeof(bios[k]));
+		*ret_bios = *ret_bios || (e[48] & GPT_LEGACY_BOOT);
+	}
+}
+
+static int gpt_kind(const struct look *l, bool code, struct image *img)
+{
+	bool esp, bios;
+
+	gpt_partitions(l, &esp, &bios);
+	for (unsigned i = 0; i < 4; i++)
+		bios = bios || l->head[446 + 16 * i] == 0x80;
+	img->efi = !code || (esp && !bios);
+	return say(img, IMAGE_DISK, "disk with a GPT%s",
+		   !code      ? " and no BIOS boot code: it starts through EFI"
+		   : img->efi ? ", a partition for EFI and none for a BIOS: it starts through EFI"
+			      : "");
+}
+
+/* A FAT volume over the whole disk with the boot code of a formatter, which tells only that there
+ * is none. */
+static bool fat_without_code(const struct look *l)
+{
+	static const char text[] = "This is not a bootable disk";
+
+	return (has(l, 0x36, "FAT", 3) || has(l, 0x52, "FAT", 3)) && l->n >= SECTOR &&
+	       memmem(l->head, SECTOR, text, sizeof(text) - 1);
+}
+
 static int disk_kind(const struct look *l, struct image *img)
 {
 	bool code = boot_code(l), esp;
 	int parts = mbr_partitions(l, &esp);
 
-	if (has(l, 512, "EFI PART", 8)) {
-		img->efi = !code;
-		return say(img, IMAGE_DISK, "disk with a GPT%s",
-			   code ? "" : " and no BIOS boot code: it starts through EFI");
+	if (has(l, GPT_HEADER, "EFI PART", 8))
+		return gpt_kind(l, code, img);
+	if (fat_without_code(l)) {
+		img->efi = true;
+		return say(img, IMAGE_DISK,
+			   "FAT volume without BIOS boot code: it starts through EFI");
 	}
 	img->efi = parts > 0 && esp && !code;
 	if (parts > 0)

@@ -46,6 +46,26 @@ struct piece {
 		446, "\x80\0\0\0\x83\0\0\0\0\x08\0\0\0\x10\0\0", 16                                \
 	}
 
+#define CODE                                                                                       \
+	{                                                                                          \
+		0, "\x33\xc0", 2                                                                   \
+	}
+/* A GPT's header: 128 entries of 128 bytes from LBA 2; and an EFI system partition in the second.
+ */
+#define GPT                                                                                        \
+	{                                                                                          \
+		512,                                                                               \
+			"EFI PART\0\0\1\0\x5c\0\0\0\0\0\0\0\0\0\0\0"                               \
+			"\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"                         \
+			"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"                         \
+			"\2\0\0\0\0\0\0\0\x80\0\0\0\x80\0\0\0\0\0\0\0",                            \
+			92                                                                         \
+	}
+#define ESP                                                                                        \
+	{                                                                                          \
+		1024 + 128, "\x28\x73\x2a\xc1\x1f\xf8\xd2\x11\xba\x4b\0\xa0\xc9\x3e\xc9\x3b", 16   \
+	}
+
 static const struct {
 	uint64_t size;
 	struct piece piece[5];
@@ -71,6 +91,55 @@ static const struct {
 	 IMAGE_DISK,
 	 "it starts through EFI",
 	 "UEFI 5.3.2"},
+	{8 * MIB,
+	 {SIG, CODE, GPT, ESP},
+	 0,
+	 IMAGE_DISK,
+	 "none for a BIOS: it starts through EFI",
+	 "UEFI 5.3.3"},
+	{8 * MIB,
+	 {SIG, CODE, GPT, ESP, {1024 + 4096, "Hah!IdontNeedEFI", 16}},
+	 0,
+	 IMAGE_DISK,
+	 "disk with a GPT",
+	 "GRUB's BIOS boot partition"},
+	{8 * MIB,
+	 {SIG, CODE, GPT, ESP, {1024 + 256 + 48, "\4", 1}},
+	 0,
+	 IMAGE_DISK,
+	 "disk with a GPT",
+	 "UEFI 5.3.3: legacy BIOS bootable"},
+	{8 * MIB,
+	 {SIG, CODE, GPT, ESP, {446, "\x80", 1}},
+	 0,
+	 IMAGE_DISK,
+	 "disk with a GPT",
+	 "an active partition in the MBR"},
+	{8 * MIB, {SIG, CODE, GPT}, 0, IMAGE_DISK, "disk with a GPT", "no partition for EFI"},
+	{8 * MIB,
+	 {SIG,
+	  CODE,
+	  {512, "EFI PART", 8},
+	  {584, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x80", 13}},
+	 0,
+	 IMAGE_DISK,
+	 "disk with a GPT",
+	 "entries behind the end"},
+	{8 * MIB,
+	 {SIG,
+	  {0, "\xeb\x58", 2},
+	  {0x52, "FAT32   ", 8},
+	  {0x77, "This is not a bootable disk", 27}},
+	 0,
+	 IMAGE_DISK,
+	 "it starts through EFI",
+	 "what mkfs.fat writes"},
+	{8 * MIB,
+	 {SIG, {0, "\xeb\x58", 2}, {0x52, "FAT32   ", 8}},
+	 0,
+	 IMAGE_DISK,
+	 "disk with a boot sector",
+	 "a FAT volume that starts"},
 	{4 * MIB, {ISO, TORITO}, 0, IMAGE_CDROM, "El Torito", "El Torito 2.0"},
 	{4 * MIB,
 	 {ISO, TORITO, {34816 + 0x47, "\x14", 1}, {40960, "\1\xef", 2}, {40992, "\x88", 1}},
@@ -134,6 +203,13 @@ static const struct {
 	{0, {{0}}, -EINVAL, 0, "nothing a PC starts from", "empty"},
 };
 
+/* The rows' texts say whether a file starts through EFI alone. */
+static bool efi_only(const char *text)
+{
+	return strstr(text, "through EFI") || strstr(text, "one of them for EFI") ||
+	       !strcmp(text, "El Torito, for EFI");
+}
+
 static void make(const char *path, size_t row)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
@@ -165,7 +241,7 @@ static void test_detect(void **state)
 		make(path, i);
 		r = image_detect(path, &img, &err);
 		if (r != rows[i].result || !strstr(r < 0 ? err.text : img.what, rows[i].text) ||
-		    (r == 0 && img.role != rows[i].role))
+		    (r == 0 && (img.role != rows[i].role || img.efi != efi_only(rows[i].text))))
 			fail_msg("row %zu (%s): %d '%s'", i, rows[i].cite, r,
 				 r < 0 ? err.text : img.what);
 	}
