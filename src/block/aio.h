@@ -6,7 +6,7 @@
  *
  * Locks: submit, poll and free run under the outer lock. prepare() may run on a worker thread
  * without it and reads only the request and what is constant after open. done() is called from
- * aio_poll() only. hurry() is called on a worker thread, without any lock.
+ * aio_poll() only. hurry() is called on a worker thread or one that helps, without any lock.
  */
 #ifndef BLOCK_AIO_H
 #define BLOCK_AIO_H
@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 
 #include "base/err.h"
+#include "host/loop.h"
 
 struct aio;
 struct block_req;
@@ -38,6 +39,7 @@ struct aio_client {
 	/* Something large has ended: have aio_poll() called here and now? False: not possible, the
 	 * event has to be signalled. May be NULL. */
 	bool (*hurry)(void *ctx);
+	struct loop *loop; /* borrowed: whose idle threads (loop.h) may help; NULL: none */
 	void *ctx;
 };
 
@@ -48,6 +50,8 @@ struct aio_ops {
 	/* May be NULL. Between a call with @on and one without, which delivers what has ended, an
 	 * engine may leave signals out. */
 	void (*gather)(struct aio *aio, bool on);
+	/* May be NULL. Somebody is about to wait: what was submitted must begin without help. */
+	void (*hasten)(struct aio *aio);
 	void (*free)(struct aio *aio);
 };
 
@@ -82,6 +86,12 @@ static inline void aio_gather(struct aio *aio, bool on)
 {
 	if (aio->ops->gather)
 		aio->ops->gather(aio, on);
+}
+
+static inline void aio_hasten(struct aio *aio)
+{
+	if (aio->ops->hasten)
+		aio->ops->hasten(aio);
 }
 
 static inline void aio_free(struct aio *aio)

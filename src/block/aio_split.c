@@ -40,6 +40,11 @@ static void split_gather(struct aio *aio, bool on)
 	aio_gather(CONTAINER_OF(aio, struct aio_split, aio)->uring, on);
 }
 
+static void split_hasten(struct aio *aio)
+{
+	aio_hasten(CONTAINER_OF(aio, struct aio_split, aio)->threads);
+}
+
 static void split_free(struct aio *aio)
 {
 	struct aio_split *s = CONTAINER_OF(aio, struct aio_split, aio);
@@ -54,6 +59,7 @@ static const struct aio_ops split_ops = {
 	.submit = split_submit,
 	.poll = split_poll,
 	.gather = split_gather,
+	.hasten = split_hasten,
 	.free = split_free,
 };
 

@@ -317,6 +317,7 @@ void block_drain(struct block *b)
 		/* After the turn: what it finished may have started a flush that is now held. */
 		if (b->shim)
 			shim_release_all(b->shim);
+		aio_hasten(b->aio);
 		if (list_empty(&b->ready) && poll(&pfd, 1, -1) < 0 && errno != EINTR)
 			log_warn("block/%s: poll: %s", b->path, strerror(errno));
 	}

@@ -231,8 +231,11 @@ static int raw_sync(struct block *b)
 
 static int choose_aio(struct block *b, enum block_aio want, struct error *err)
 {
-	struct aio_client client = {
-		.prepare = raw_prepare, .done = raw_done, .hurry = raw_hurry, .ctx = b};
+	struct aio_client client = {.prepare = raw_prepare,
+				    .done = raw_done,
+				    .hurry = raw_hurry,
+				    .loop = b->loop,
+				    .ctx = b};
 	int r;
 
 	if (want != BLOCK_AIO_THREADS && want != BLOCK_AIO_SYNC) {

@@ -16,7 +16,8 @@
  * those always ready, and so does this loop.
  *
  * Locks: everything except the post queue, the flags and the heartbeat is guarded by the outer
- * lock; without an outer lock by being used from one thread only. post_lock is a leaf.
+ * lock; without an outer lock by being used from one thread only. post_lock is a leaf; under
+ * idle_lock, claim() may take its owner's leaf.
  */
 #include "host/loop.h"
 
@@ -72,8 +73,12 @@ struct loop {
 	pthread_mutex_t post_lock; /* guards post_* */
 	struct loop_post *post_head, **post_tail;
 
+	pthread_mutex_t idle_lock; /* guards `idle` */
+	struct list idle;          /* struct loop_idle */
+
 	_Atomic bool stop;
-	_Atomic ns_t turn_began; /* 0 while waiting */
+	_Atomic pthread_t thread; /* of loop_run() */
+	_Atomic ns_t turn_began;  /* 0 while waiting */
 };
 
 ns_t host_now_ns(void)
@@ -172,7 +177,9 @@ int loop_new(pthread_mutex_t *outer, struct loop **ret_loop, struct error *err)
 	list_init(&loop->fds);
 	list_init(&loop->dead);
 	list_init(&loop->armed);
+	list_init(&loop->idle);
 	pthread_mutex_init(&loop->post_lock, NULL);
+	pthread_mutex_init(&loop->idle_lock, NULL);
 	loop->post_tail = &loop->post_head;
 	loop->timerfd = loop->eventfd = -1;
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -233,6 +240,7 @@ void loop_free(struct loop *loop)
 	if (loop->epoll >= 0)
 		close(loop->epoll);
 	pthread_mutex_destroy(&loop->post_lock);
+	pthread_mutex_destroy(&loop->idle_lock);
 	free(loop);
 }
 
@@ -388,6 +396,43 @@ void loop_post(struct loop *loop, void (*fn)(void *ctx), void *ctx)
 		wake(loop);
 }
 
+void loop_add_idle(struct loop *loop, struct loop_idle *idle)
+{
+	pthread_mutex_lock(&loop->idle_lock);
+	list_append(&loop->idle, &idle->node);
+	pthread_mutex_unlock(&loop->idle_lock);
+}
+
+void loop_del_idle(struct loop *loop, struct loop_idle *idle)
+{
+	pthread_mutex_lock(&loop->idle_lock);
+	if (idle->node.next)
+		list_remove(&idle->node);
+	pthread_mutex_unlock(&loop->idle_lock);
+}
+
+bool loop_run_idle(struct loop *loop)
+{
+	struct loop_idle *found = NULL;
+	struct list claimed;
+
+	list_init(&claimed);
+	pthread_mutex_lock(&loop->idle_lock);
+	LIST_FOR_EACH(it, &loop->idle)
+	{
+		struct loop_idle *idle = LIST_ENTRY(it, struct loop_idle, node);
+
+		if (idle->claim(idle->ctx, &claimed)) {
+			found = idle;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&loop->idle_lock);
+	if (found)
+		found->run(found->ctx, &claimed);
+	return found;
+}
+
 static void run_posts(struct loop *loop)
 {
 	struct loop_post *p;
@@ -510,6 +555,7 @@ int loop_run(struct loop *loop)
 {
 	int r = 0;
 
+	atomic_store(&loop->thread, pthread_self());
 	while (!atomic_load(&loop->stop)) {
 		r = loop_run_once(loop, -1);
 		if (r)
@@ -523,6 +569,11 @@ void loop_stop(struct loop *loop)
 {
 	atomic_store(&loop->stop, true);
 	wake(loop);
+}
+
+bool loop_on_thread(const struct loop *loop)
+{
+	return pthread_equal(atomic_load(&loop->thread), pthread_self());
 }
 
 ns_t loop_heartbeat(const struct loop *loop)

@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "base/err.h"
+#include "base/list.h"
 
 /*
  * Lets the loop have the outer lock next. A mutex is not fair: a thread that gives it up and takes
@@ -77,6 +78,26 @@ void loop_stop(struct loop *loop);
  */
 bool loop_enter(struct loop *loop) MUST_CHECK;
 void loop_leave(struct loop *loop);
+
+/*
+ * Work that a thread with nothing else to do may take over from one that has to be woken for it.
+ * claim() takes some off its owner's list, run() does it, both on the thread that asked, without a
+ * lock; an owner that goes takes itself off the list and then waits for what was claimed.
+ */
+struct loop_idle {
+	struct list node;                               /* private */
+	bool (*claim)(void *ctx, struct list *claimed); /* short; false: nothing to do */
+	void (*run)(void *ctx, struct list *claimed);
+	void *ctx;
+};
+/** loop_add_idle(), loop_del_idle() - @idle: the owner's; deleting one that is not there is fine.
+ * Any thread. */
+void loop_add_idle(struct loop *loop, struct loop_idle *idle);
+void loop_del_idle(struct loop *loop, struct loop_idle *idle);
+/** loop_run_idle() - do some of that work: false when there is none. Any thread, without locks. */
+bool loop_run_idle(struct loop *loop);
+/** loop_on_thread() - whether the calling thread is the one that runs @loop. */
+bool loop_on_thread(const struct loop *loop);
 /** loop_heartbeat() - CLOCK_MONOTONIC ns of the last turn, for the watchdog. Any thread. */
 ns_t loop_heartbeat(const struct loop *loop);
 

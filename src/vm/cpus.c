@@ -35,14 +35,20 @@ void vm_sleep_halted(struct vm_cpu *c)
 {
 	struct vcpu *v = &c->v;
 
-	atomic_store(&c->asleep, true);
 	for (;;) {
 		uint32_t seen = atomic_load(&v->request);
 
 		if ((seen & VM_WAKE_BITS) || atomic_load(&c->vm->hold) ||
 		    atomic_load(&c->vm->ending))
 			break;
+		if (!atomic_load(&c->asleep)) {
+			/* requests are looked at once more before the thread sleeps */
+			if (!loop_run_idle(c->vm->loop))
+				atomic_store(&c->asleep, true);
+			continue;
+		}
 		futex_wait(&v->request, seen);
+		atomic_store(&c->asleep, false);
 	}
 	atomic_store(&c->asleep, false);
 }

@@ -699,6 +699,90 @@ static void test_done_elsewhere(void **state)
 	free(buf);
 }
 
+static void submit_write(struct block *b, struct foreign *x, struct iovec *iov, uint64_t off)
+{
+	x->op.done = false;
+	x->op.req = (struct block_req){.op = BLOCK_WRITE,
+				       .off = off,
+				       .len = iov->iov_len,
+				       .iov = iov,
+				       .niov = 1,
+				       .done = foreign_done};
+	pthread_mutex_lock(x->outer);
+	block_submit(b, &x->op.req);
+	pthread_mutex_unlock(x->outer);
+}
+
+/* Writes that this thread helps with, until @times of them in a row: what it submits now waits for
+ * help. Bounded by wall-clock time only, as a write that waits for the disk stops help for long. */
+static void earn_trust(struct fixture *f, struct block *b, struct foreign *x, struct iovec *iov,
+		       unsigned times)
+{
+	ns_t end = host_now_ns() + 120 * NS_PER_SEC;
+
+	for (unsigned n = 0; n < times;) {
+		submit_write(b, x, iov, 0);
+		if (loop_run_idle(f->loop)) {
+			n++;
+			while (!is_done(x)) /* a thread was at the loop's work */
+				assert_int_equal(loop_run_once(f->loop, 2), 0);
+			assert_true(x->locked);
+		}
+		while (!is_done(x))
+			assert_int_equal(loop_run_once(f->loop, 2), 0);
+		assert_int_equal(x->op.result, 0);
+		assert_true(host_now_ns() < end);
+	}
+}
+
+/* A thread that has nothing to do helps with writes; what nobody helps with ends all the same, and
+ * so does what waits for help when the image is drained. */
+static void test_help(void **state)
+{
+	enum { BIG = 128 * 1024 };
+	struct fixture *f = *state;
+	pthread_mutex_t outer = PTHREAD_MUTEX_INITIALIZER;
+	struct foreign x = {.outer = &outer};
+	uint8_t *buf = xcalloc(1, BIG), *model = xcalloc(1, IMAGE_SIZE);
+	struct iovec iov = {buf, BIG};
+	uint64_t rng = 5;
+	struct block *b;
+
+	if (f->aio == BLOCK_AIO_URING) {
+		free(buf);
+		free(model);
+		return;
+	}
+	fill_image(f->image, model, &rng);
+	loop_free(f->loop);
+	assert_int_equal(loop_new(&outer, &f->loop, NULL), 0);
+	pthread_mutex_lock(&outer);
+	b = open_image(f, NULL);
+	pthread_mutex_unlock(&outer);
+	memset(buf, 1, BIG);
+	memset(model, 1, BIG);
+	earn_trust(f, b, &x, &iov, 100);
+	memset(buf, 2, BIG);
+	memset(model + BIG, 2, BIG);
+	submit_write(b, &x, &iov, BIG);
+	while (!is_done(&x))
+		assert_int_equal(loop_run_once(f->loop, -1), 0);
+	assert_int_equal(x.op.result, 0);
+	memset(buf, 1, BIG);
+	earn_trust(f, b, &x, &iov, 200);
+	memset(buf, 3, BIG);
+	memset(model + 2 * BIG, 3, BIG);
+	submit_write(b, &x, &iov, 2 * BIG);
+	pthread_mutex_lock(&outer);
+	block_close(b);
+	assert_true(x.op.done && x.op.result == 0);
+	assert_false(loop_run_idle(f->loop));
+	pthread_mutex_unlock(&outer);
+	check_file(f->image, model);
+	free(buf);
+	free(model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -718,6 +802,7 @@ int main(void)
 		BOTH(test_truncated_live),
 		BOTH(test_discard_frees),
 		BOTH(test_done_elsewhere),
+		BOTH(test_help),
 	};
 
 	return cmocka_run_group_tests_name("block", tests, NULL, NULL);

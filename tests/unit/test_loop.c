@@ -312,6 +312,64 @@ static void test_gate(void **state)
 	loop_gate_done(&h.gate);
 }
 
+struct chores {
+	struct list todo, node[3];
+	unsigned ran;
+	pthread_t by;
+};
+
+static bool chore_claim(void *ctx, struct list *claimed)
+{
+	struct chores *c = ctx;
+	struct list *first = c->todo.next;
+
+	if (list_empty(&c->todo))
+		return false;
+	list_remove(first);
+	list_append(claimed, first);
+	return true;
+}
+
+static void chore_run(void *ctx, struct list *claimed)
+{
+	struct chores *c = ctx;
+
+	assert_ptr_equal(claimed->next, &c->node[c->ran]);
+	assert_ptr_equal(claimed->next->next, claimed);
+	c->ran++;
+	c->by = pthread_self();
+}
+
+/* A thread without work does others' on its own stack, in their order; not after they have gone. */
+static void test_idle(void **state)
+{
+	struct chores c = {0};
+	struct loop_idle none = {.claim = chore_claim, .run = chore_run}, some = none;
+	struct chores empty = {0};
+	struct loop *loop;
+
+	list_init(&c.todo);
+	list_init(&empty.todo);
+	none.ctx = &empty;
+	some.ctx = &c;
+	assert_int_equal(loop_new(NULL, &loop, NULL), 0);
+	assert_false(loop_run_idle(loop));
+	loop_del_idle(loop, &some);
+	loop_add_idle(loop, &none);
+	loop_add_idle(loop, &some);
+	assert_false(loop_run_idle(loop));
+	for (unsigned i = 0; i < 3; i++)
+		list_append(&c.todo, &c.node[i]);
+	assert_true(loop_run_idle(loop) && loop_run_idle(loop));
+	assert_int_equal(c.ran, 2);
+	assert_true(pthread_equal(c.by, pthread_self()));
+	loop_del_idle(loop, &some);
+	assert_false(loop_run_idle(loop));
+	loop_del_idle(loop, &none);
+	assert_false(loop_on_thread(loop));
+	loop_free(loop);
+}
+
 static void test_meminfo(void **state)
 {
 	assert_true(host_mem_available() > MIB);
@@ -325,6 +383,7 @@ int main(void)
 		cmocka_unit_test(test_dev_null), cmocka_unit_test(test_bad_fd),
 		cmocka_unit_test(test_timers),   cmocka_unit_test(test_posts),
 		cmocka_unit_test(test_gate),     cmocka_unit_test(test_meminfo),
+		cmocka_unit_test(test_idle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
