@@ -17,6 +17,9 @@
  *	CMP, TEST, ADD, SUB, AND, OR, XOR with an operand in memory: the value that was loaded, or
  *	stored, is put aside (xlat_put_value()).
  *
+ *	ROL and ROR by a constant leave all but CF and OF as they were. They are undone and done
+ *	again on top of the flags from before, which are a recipe or in memory.
+ *
  * Flags that leave the block by a call, a return, an indirect jump or an exit to where they are
  * wanted in memory are hardly ever looked at. There the operands are stored, and W_FL says what
  * code computes the flags from them (tr_flags_fetch()): one to three stores for what takes five
@@ -91,8 +94,11 @@ static enum kind kind_of(const struct insn *in)
 	}
 }
 
-/* In xlat.recipe and stub.recipe: on what was put aside. */
-#define RECIPE_ASIDE 0x100u
+/* In xlat.recipe and stub.recipe: on what was put aside; bits from RECIPE_ROTATE on: a rotation's
+ * number + 1, on top of a recipe or (0) of flags in memory. */
+#define RECIPE_ASIDE  0x100u
+#define RECIPE_ROTATE 16
+#define RECIPE_UNDER  0xffffu
 
 /* ---- values from memory ---- */
 
@@ -330,12 +336,50 @@ static void put_test(struct xlat *x, const struct insn *in)
 	EMIT(&x->m, byte ? 0x84 : 0x85, (uint8_t)(0xc0 | (h & 7) * 9));
 }
 
-void xlat_recipe(struct xlat *x, unsigned n)
+/* ROL or ROR of a register in a host register by a constant: *ret_dest. */
+static bool is_rotate(const struct insn *in, unsigned *ret_dest)
 {
-	const struct insn *in = &x->in[(n & ~RECIPE_ASIDE) - 1];
+	struct copy_plan p;
+	bool one = in->opcode == 0xd1;
+
+	*ret_dest = in->rm;
+	return in->special == SP_NONE && in->map == MAP_1 && in->enc == ENC_LEGACY &&
+	       (one || in->opcode == 0xc1) && (in->modrm >> 3 & 7) < 2 &&
+	       !(in->flags & (INSN_MEM | INSN_HIGH8 | INSN_LEGACY)) && in->opsize >= 4 &&
+	       (one || in->imm & (in->opsize == 8 ? 0x3f : 0x1f)) && xlat_plan(in, &p) &&
+	       !p.n_mem_gprs;
+}
+
+static void put_rotated(struct xlat *x, unsigned n)
+{
+	const struct insn *in = &x->in[(n >> RECIPE_ROTATE) - 1];
 	struct insn undo = *in;
 	struct copy_plan p;
 
+	check(xlat_plan(in, &p));
+	undo.modrm ^= 8; /* ROR for ROL and the other way round */
+	xlat_put_copy(x, &undo, &p);
+	if (n & RECIPE_UNDER) {
+		xlat_recipe(x, n & RECIPE_UNDER);
+	} else {
+		tr_flags_fetch(&x->m, x->rx, x->t->fetch);
+		tr_flags_restore(&x->m);
+	}
+	xlat_put_copy(x, in, &p);
+}
+
+void xlat_recipe(struct xlat *x, unsigned n)
+{
+	const struct insn *in;
+	struct insn undo;
+	struct copy_plan p;
+
+	if (n >> RECIPE_ROTATE) {
+		put_rotated(x, n);
+		return;
+	}
+	in = &x->in[(n & ~RECIPE_ASIDE) - 1];
+	undo = *in;
 	if (n & RECIPE_ASIDE) {
 		put_again_aside(x, in);
 		return;
@@ -448,6 +492,75 @@ static bool lasts(struct xlat *x, unsigned j, unsigned regs, bool scratch)
 	return !scratch;
 }
 
+/* Rotation @j and what its recipe is made of, the registers @regs: do those stay until the flags
+ * are written, all of them? Another rotation will ask again. */
+static bool lasts_rotated(struct xlat *x, unsigned j, unsigned regs)
+{
+	unsigned dest;
+
+	for (unsigned k = j + 1; k < x->b->n_insns; k++) {
+		const struct insn *in = &x->in[k];
+
+		if (k >= x->i && !is_simple(x, k))
+			return false;
+		if (k >= x->i && in->special == SP_NONE) {
+			if (insn_flags_needed(in))
+				return is_rotate(in, &dest);
+			if (in->rflags_written & X86_ARITH)
+				return true;
+		}
+		if (overwrites(in, regs))
+			return k >= x->i && is_last_look(x, k);
+	}
+	return false;
+}
+
+/* The same of rotation @j, which is not the first flags of the block: those from before it are a
+ * recipe. */
+static unsigned find_rotated(struct xlat *x, unsigned j)
+{
+	unsigned dest, d, under = j;
+	const struct insn *in;
+
+	if (!is_rotate(&x->in[j], &dest))
+		return 0;
+	do {
+		if (under-- == 0 || !(is_simple(x, under) || is_jump(x, under)))
+			return 0;
+		in = &x->in[under];
+	} while (in->special != SP_NONE || !(in->rflags_written & X86_ARITH) || is_rotate(in, &d));
+	if (insn_flags_needed(in) || kind_of(in) == NONE)
+		return 0;
+	for (unsigned k = under + 1; k < j; k++)
+		if (overwrites(&x->in[k], operands(in)))
+			return 0;
+	if (!lasts_rotated(x, j, operands(in) | 1u << dest))
+		return 0;
+	return (under + 1) | (j + 1) << RECIPE_ROTATE;
+}
+
+bool xlat_flags_rotate(struct xlat *x, const struct insn *in)
+{
+	unsigned under = x->m_ok ? 0 : x->recipe, dest, d, regs = 0;
+	struct copy_plan p;
+
+	if (x->e || !is_rotate(in, &dest) || under & RECIPE_ASIDE)
+		return false;
+	if (under & RECIPE_UNDER)
+		regs = operands(&x->in[(under & RECIPE_UNDER) - 1]);
+	/* of two rotations the first does not matter, unless it is to be undone */
+	if (under >> RECIPE_ROTATE &&
+	    (!is_rotate(&x->in[(under >> RECIPE_ROTATE) - 1], &d) || regs & 1u << d))
+		return false;
+	if (!lasts_rotated(x, x->i, regs | 1u << dest))
+		return false;
+	check(xlat_plan(in, &p));
+	xlat_put_copy(x, in, &p);
+	x->recipe = (under & RECIPE_UNDER) | (x->i + 1) << RECIPE_ROTATE;
+	x->m_ok = false;
+	return true;
+}
+
 /* The instruction whose flags EFLAGS hold, + 1, if it can be their recipe until they are written
  * or fetched. */
 static unsigned find_recipe(struct xlat *x)
@@ -461,7 +574,7 @@ static unsigned find_recipe(struct xlat *x)
 		in = &x->in[j];
 	} while (in->special != SP_NONE || !(in->rflags_written & X86_ARITH));
 	if (insn_flags_needed(in))
-		return 0;
+		return find_rotated(x, j);
 	if (kind_of(in) != NONE && lasts(x, j, operands(in), false))
 		return j + 1;
 	if (!(x->aside >> j & 1))
@@ -789,7 +902,7 @@ unsigned xlat_flags_find(struct xlat *x)
 	unsigned n = x->m_ok ? 0 : x->e ? find_intact(x) : x->recipe;
 	const struct insn *in;
 
-	if (!n)
+	if (!n || n >> RECIPE_ROTATE)
 		return 0;
 	in = &x->in[(n & ~RECIPE_ASIDE) - 1];
 	if (n & RECIPE_ASIDE && !(in->flags & INSN_MEM))

@@ -229,6 +229,8 @@ bool xlat_copy(struct xlat *x, const struct insn *in)
 			xlat_call_uop(x);
 		return true;
 	}
+	if (xlat_flags_rotate(x, in))
+		return true;
 	if (insn_flags_needed(in))
 		need_e(x);
 	xlat_flags_aside(x);

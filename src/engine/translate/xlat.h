@@ -223,6 +223,9 @@ void xlat_flags_compute(struct xlat *x, const struct stub *s);
 void xlat_flags_free(struct xlat *x);
 /** xlat_flags_settle() - before instruction x->i is translated. */
 void xlat_flags_settle(struct xlat *x);
+/** xlat_flags_rotate() - instruction x->i itself, if it is a rotation whose flags nobody will look
+ * at: they are a recipe then, without having been fetched. False: nothing emitted. */
+bool xlat_flags_rotate(struct xlat *x, const struct insn *in);
 /** xlat_flags_aside() - before instruction x->i, which has no memory operand, is emitted. */
 void xlat_flags_aside(struct xlat *x);
 /** xlat_put_value() - instruction x->i itself, with the memory operand in x->m.mem*, if its flags
