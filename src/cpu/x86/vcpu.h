@@ -182,7 +182,8 @@ struct x86_windows {
 	uint32_t turn;
 	uint32_t credit; /* pages that may be mapped */
 	uint64_t since;  /* TSC when that was counted */
-	bool eager;      /* tests: use windows wherever possible */
+	bool eager;      /* tests: windows wherever possible, but not each time */
+	uint32_t asked;  /* then: how often */
 	struct x86_window w[X86_WINDOWS];
 };
 
@@ -228,7 +229,8 @@ struct x86_slots {
 	uint32_t flushes, seen;
 	/* of groups of accesses: delta, or host pointer of the first byte (engine/translate) */
 	uint64_t group[X86_GROUPS];
-	bool local;   /* some supervisor slot is of a page that is not global */
+	uint64_t delta[X86_GROUPS]; /* of those of loops: the delta that group[] was made from */
+	bool local;                 /* some supervisor slot is of a page that is not global */
 	bool low;     /* some supervisor slot is in the lower half of the address space */
 	bool high[2]; /* some slot, user or supervisor, is of addresses from 4 GiB on */
 	bool hold;    /* supervisor accesses may reach user pages now: such slots are not kept */

@@ -279,6 +279,11 @@ size_t xlat_group_at(unsigned n)
 	return offsetof(struct vcpu, slots.group) + 8u * n;
 }
 
+size_t xlat_group_delta(unsigned n)
+{
+	return offsetof(struct vcpu, slots.delta) + 8u * n;
+}
+
 /* Compare the extent of @len bytes from address S1 on with @slot; jae to what is emitted next. */
 static void put_slot_check(struct emit *m, unsigned slot, unsigned len)
 {
@@ -386,6 +391,8 @@ static void put_check(struct xlat *x, struct group *g, const struct ea *a)
 		tr_gs(m, true, 0x8b, S2, xlat_slot_field(slot, offsetof(struct x86_slot, delta)));
 	}
 	s->after = m->n;
+	if (x->loop_plan.turns && !x->loop_plan.unchecked)
+		tr_gs(m, true, 0x89, S2, xlat_group_delta((unsigned)(g - x->group)));
 	if (!stays_in_s2(x, g))
 		keep(x, g);
 }

@@ -307,10 +307,49 @@ static void put_mover_turns(struct xlat *x, const struct group *g, bool *first)
 	put_least(x, step, first);
 }
 
+static bool in_memory(unsigned g)
+{
+	return g != NO_REG && tr_host[g] == NO_REG;
+}
+
+/*
+ * S1 = offset in the slot of @g of address @a, S2 = its limit; or again, if the slot has another
+ * distance than the group has been using: it may have been filled meanwhile, and a page may be at
+ * two host addresses (cpu/x86/window.c). False: not possible.
+ */
+static bool put_slot_now(struct xlat *x, const struct group *g, const struct ea *a)
+{
+	size_t delta = xlat_group_delta((unsigned)(g - x->group));
+	unsigned set = g->slot / X86_SLOTS;
+	struct emit *m = &x->m;
+
+	if (!g->by_page) {
+		tr_gs(m, true, 0x8b, S2, delta);
+		tr_gs(m, true, 0x3b, S2,
+		      xlat_slot_field(g->slot, offsetof(struct x86_slot, delta)));
+		jcc_to(m, CC_NE, x->loop_plan.again);
+		xlat_put_ea(x, S1, x->is64, a, 0, S1, S2);
+		tr_gs(m, true, 0x2b, S1, xlat_slot_field(g->slot, offsetof(struct x86_slot, base)));
+		tr_gs(m, true, 0x8b, S2, xlat_slot_field(g->slot, offsetof(struct x86_slot, lim)));
+		return true;
+	}
+	if (in_memory(a->base) && in_memory(a->index))
+		return false; /* needs S2 */
+	xlat_put_ea(x, S1, x->is64, a, 0, S1, S2);
+	xlat_page_index(x);
+	tr_gs(m, true, 0x8b, S1, delta);
+	xlat_page_field(m, 0x3b, S1, set, offsetof(struct x86_slot, delta));
+	jcc_to(m, CC_NE, x->loop_plan.again);
+	xlat_put_ea(x, S1, x->is64, a, 0, S1, S2);
+	xlat_page_field(m, 0x2b, S1, set, offsetof(struct x86_slot, base));
+	xlat_page_field(m, 0x8b, S2, set, offsetof(struct x86_slot, lim));
+	return true;
+}
+
 /*
  * The turns that the slot of @g has room for. False: not known. What is looked at is the address of
- * the turn before: if the slot has that, it has the distance that the group has been using, however
- * often it was filled meanwhile.
+ * the turn before: if the slot has that, and the distance, it is the one that the group has been
+ * using, however often it was filled meanwhile.
  */
 static bool put_group_turns(struct xlat *x, const struct group *g, bool *first)
 {
@@ -320,7 +359,6 @@ static bool put_group_turns(struct xlat *x, const struct group *g, bool *first)
 		       .scale = of->scale,
 		       .seg = NO_REG};
 	uint32_t len = (uint32_t)(g->max - g->min);
-	unsigned set = g->slot / X86_SLOTS;
 	struct emit *m = &x->m;
 	int64_t step;
 
@@ -328,17 +366,8 @@ static bool put_group_turns(struct xlat *x, const struct group *g, bool *first)
 	if (!step)
 		return true;
 	a.disp = g->min - step;
-	if (!xlat_disp_fits(&a, 0))
+	if (!xlat_disp_fits(&a, 0) || !put_slot_now(x, g, &a))
 		return false;
-	xlat_put_ea(x, S1, x->is64, &a, 0, S1, S2);
-	if (g->by_page) {
-		xlat_page_index(x);
-		xlat_page_field(m, 0x2b, S1, set, offsetof(struct x86_slot, base));
-		xlat_page_field(m, 0x8b, S2, set, offsetof(struct x86_slot, lim));
-	} else {
-		tr_gs(m, true, 0x2b, S1, xlat_slot_field(g->slot, offsetof(struct x86_slot, base)));
-		tr_gs(m, true, 0x8b, S2, xlat_slot_field(g->slot, offsetof(struct x86_slot, lim)));
-	}
 	tr_rr(m, true, 0x29, S1, S2);
 	jcc_to(m, CC_BE, x->loop_plan.again);
 	put_enough(x, step > 0 ? 5 : 7, len);

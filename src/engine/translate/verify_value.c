@@ -233,6 +233,8 @@ static bool slot_insn(struct verifier *f, struct state *s, const struct insn *in
 		set(s, in->reg, any()); /* a number like others: loop.c */
 		return true;
 	}
+	if (in->opcode == 0x3b && field == FIELD_DELTA)
+		return true; /* is it what it was? loop.c */
 	if (!has_passed)
 		return verify_report(f, "a slot is used that no check has passed");
 	if (in->opcode == 0x8b && field == FIELD_DELTA) {
@@ -276,6 +278,7 @@ static bool is_writable(uint64_t off, unsigned size)
 		{VCPU(slots.seen), 4},
 		{VCPU(slots.hold), 1},
 		{VCPU(slots.group), sizeof(((struct vcpu *)0)->slots.group)},
+		{VCPU(slots.delta), sizeof(((struct vcpu *)0)->slots.delta)},
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(part); i++)

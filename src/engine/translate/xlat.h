@@ -332,8 +332,10 @@ bool xlat_group(struct xlat *x, const struct ea *a, unsigned size, bool write, b
 bool xlat_group_next(struct xlat *x);
 /** xlat_group_load() - @reg, S1 or S2 = what xlat.s1_group or s2_group was @group for. */
 void xlat_group_load(struct xlat *x, unsigned reg, unsigned group);
-/** xlat_group_at() - where vcpu has what group @n keeps. */
+/** xlat_group_at() - where vcpu has what group @n keeps. xlat_group_delta() - if it is a loop's and
+ * its address moves: the distance it has found. */
 size_t xlat_group_at(unsigned n);
+size_t xlat_group_delta(unsigned n);
 /** xlat_find_group() - the group that is good for access @c, or NULL. */
 struct group *xlat_find_group(struct xlat *x, const struct access *c);
 /** xlat_group_failed() - the stub of a check that failed, flags in memory. */
