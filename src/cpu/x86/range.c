@@ -143,7 +143,8 @@ const struct x86_range *x86_range_make(struct vcpu *v, unsigned set, struct x86_
 				.len = (before + after + 1) << MEM_PAGE_SHIFT,
 				.host = (uintptr_t)e->host - (before << MEM_PAGE_SHIFT),
 				.code = (uintptr_t)e->code - before,
-				.large = large};
+				.large = large,
+				.local = !(e->gpa & 0xfff)};
 	s->ranges[set & X86_SLOT_SUPER ? 1 : 0] |= (write ? 1u << X86_RANGES : 1u)
 						   << (r - s->range[set]);
 	return r;

@@ -84,6 +84,41 @@ void x86_slots_flush(struct vcpu *v)
 	slots_flush(v, 1);
 }
 
+/* Supervisor slots of pages that are not global: a kernel has few, but some (Linux 6.1 cuts large
+ * pages of its map of all memory up into such, and keeps a CPU's variables there). */
+static void locals_flush(struct vcpu *v)
+{
+	struct x86_slots *t = &v->slots;
+	struct x86_range *r = t->range[X86_SLOT_SUPER];
+	struct x86_slot *all = &t->s[0][0];
+	uint8_t *listed = &t->listed[0][0];
+	unsigned keep = 0;
+
+	if (!t->local)
+		return;
+	t->local = false;
+	t->flushes++;
+	for (uint32_t left = t->ranges[1]; left; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctz(left);
+
+		if (!r[i].local)
+			continue;
+		r[i].len = 0;
+		t->ranges[1] &= ~(1u << i);
+	}
+	for (unsigned i = 0; i < t->n_filled[1]; i++) {
+		unsigned n = t->filled[1][i];
+
+		if (!(listed[n] & X86_LISTED_LOCAL)) {
+			t->filled[1][keep++] = (uint16_t)n;
+			continue;
+		}
+		all[n].lim = 0;
+		listed[n] = 0;
+	}
+	t->n_filled[1] = keep;
+}
+
 void x86_slots_flush_user(struct vcpu *v)
 {
 	slots_flush(v, 0);
@@ -340,8 +375,7 @@ static void gen_use(struct vcpu *v, bool fresh)
 	struct x86_tlb *t = v->tlb;
 
 	slots_flush(v, 0);
-	if (v->slots.local)
-		slots_flush(v, 1);
+	locals_flush(v);
 	/* Programs at random addresses fill the map; then any INVLPG would seem to concern code.
 	 * No entry of a fresh generation says yet that its page can be executed. */
 	if (UNLIKELY(t->exec_n[1] > EXEC_MOST)) {

@@ -153,13 +153,14 @@ struct x86_range {
 	uint64_t host;
 	uint64_t code; /* address of the first page's code byte */
 	bool large;    /* of large pages */
+	bool local;    /* of pages that are not global */
 };
 enum {
 	X86_RANGES = 16,      /* of each set */
 	X86_RANGES_SMALL = 4, /* of these for small ones, so that they do not displace others */
 	X86_RANGE_HINTS = 64, /* where an address was found last, by 2 MiB */
 };
-enum { X86_LISTED = 1, X86_LISTED_LARGE = 2, X86_LOOKS = 8 };
+enum { X86_LISTED = 1, X86_LISTED_LARGE = 2, X86_LISTED_LOCAL = 4, X86_LOOKS = 8 };
 
 /*
  * Windows (window.c): pages of a program, mapped once more so that they follow each other in the
@@ -216,7 +217,7 @@ struct x86_slots {
 	/* of all slots, when the last so many had been, and whether these took long */
 	uint32_t n_misses, last_misses;
 	bool busy;
-	uint8_t listed[X86_SLOT_SETS][X86_SLOTS]; /* in filled[]: X86_LISTED, and of large pages */
+	uint8_t listed[X86_SLOT_SETS][X86_SLOTS]; /* in filled[]: X86_LISTED, and of what pages */
 	struct x86_range range[X86_SLOT_SETS][X86_RANGES];
 	uint8_t range_hint[X86_SLOT_SETS][X86_RANGE_HINTS]; /* from X86_RANGES on: none */
 	uint32_t ranges[2]; /* which there are: user, supervisor; those for stores in the upper half

@@ -49,15 +49,17 @@ static bool too_hot(struct x86_slots *t, unsigned n)
 }
 
 /* Put the slot on the list of those that are not empty. */
-static void list(struct x86_slots *t, unsigned n, unsigned class, bool large)
+static void list(struct x86_slots *t, unsigned n, const struct x86_range *r)
 {
+	unsigned class = n / X86_SLOTS & X86_SLOT_SUPER ? 1 : 0;
 	uint8_t *listed = &t->listed[0][0] + n;
 
 	if (!*listed) {
 		t->filled[class][t->n_filled[class]++] = (uint16_t)n;
 		t->looks[class] += X86_LOOKS;
 	}
-	*listed = (uint8_t)(X86_LISTED | (large ? X86_LISTED_LARGE : 0));
+	*listed = (uint8_t)(X86_LISTED | (r->large ? X86_LISTED_LARGE : 0) |
+			    (r->local ? X86_LISTED_LOCAL : 0));
 }
 
 /* @len 0: for one access. Return: the access's offset. */
@@ -94,7 +96,7 @@ static void put_second(struct x86_slots *t, unsigned n, gva_t lin, const struct 
 
 	if (at < X86_SLOT_HASH_SMALL || at >= X86_SLOT_HASH_BIG || !(&t->s[0][0])[n].lim)
 		return;
-	list(t, second, n / X86_SLOTS & X86_SLOT_SUPER ? 1 : 0, r->large);
+	list(t, second, r);
 	(void)put(t, second, lin, r);
 }
 
@@ -104,7 +106,8 @@ static struct x86_range page_range(const struct x86_tlb_entry *e, gva_t lin)
 				  .len = MEM_PAGE_SIZE,
 				  .host = (uintptr_t)e->host,
 				  .code = (uintptr_t)e->code,
-				  .large = e->before | e->after};
+				  .large = e->before | e->after,
+				  .local = !(e->gpa & 0xfff)};
 }
 
 static bool in_range(const struct x86_range *r, gva_t lin, unsigned size)
@@ -195,7 +198,7 @@ static struct tr_filled fill_from(struct vcpu *v, unsigned n, gva_t lin,
 
 	if (too_hot(t, n) && !widen(v, n / X86_SLOTS, lin, &r))
 		how = TR_FILLED_HOT;
-	list(t, n, n / X86_SLOTS & X86_SLOT_SUPER ? 1 : 0, r.large);
+	list(t, n, &r);
 	put_second(t, n, lin, &r);
 	return (struct tr_filled){put(t, n, lin, &r), how};
 }
