@@ -180,6 +180,7 @@ struct tr_block {
 	uint8_t n_back;
 	struct tr_fault *fault;
 	struct tr_exit *inner; /* exits of the same instance that lead here */
+	struct tr_block *by;   /* what superseded it, of the same instance; NULL: nothing */
 	uint32_t *back; /* where calls come back to code that follows: the jne there, from rx */
 };
 
