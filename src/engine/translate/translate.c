@@ -24,7 +24,7 @@
 #define FIRST_PIECE ((size_t)CODE_MAP_PIECE)
 #define CODE_KEPT   (FIRST_PIECE + DATA_SIZE)
 #define RAS_BYTES   (2 * (TR_RAS_EACH + TR_RAS_ABOVE))
-#define HOT         16u
+#define HOT         8u
 #ifndef TR_VERIFY /* meson.build: builds with sanitizers look at all code */
 #define TR_VERIFY 0
 #endif
