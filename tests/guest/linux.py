@@ -22,7 +22,7 @@ import sys
 import time
 
 from guest import TOP, Failed, Guest, check, children, copy_sparse, debian_disk, images, main, \
-    pss, skip, work_dir, work_disk
+    plain_malloc, pss, skip, work_dir, work_disk
 
 BOOT_SECONDS = 300       # on a busy host; 12 s on an idle one
 IDLE_PERCENT = 2.0       # of one core
@@ -110,6 +110,7 @@ def idle(bothy, machine, seconds=30):
 
 
 def memory(bothy, machine):
+    plain_malloc()
     with boot(bothy, machine, "--net", "nat") as g:
         g.to_shell(BOOT_SECONDS)
         time.sleep(3)

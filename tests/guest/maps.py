@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 
-from guest import Failed, Guest, check, children, images, main, pss
+from guest import Failed, Guest, check, children, images, main, plain_malloc, pss
 
 OVERHEAD_MIB = 24.0 # beyond guest RAM and code cache; blocks of larger guests are on top of it
 CPU_MIB = 12.0      # each further vCPU: thunks and tables
@@ -93,6 +93,7 @@ def has_sanitizer(pid):
 
 
 def bound(bothy, image, memory="128", rounds="120", cpus="1", given="0"):
+    plain_malloc()
     cache, pool = budget(int(memory), int(cpus), int(given))
     limit = OVERHEAD_MIB + CPU_MIB * (int(cpus) - 1) + (0 if pool <= 8 else pool)
     options = ["--engine-memory", f"{given}M"] if given != "0" else []
