@@ -168,7 +168,10 @@ enum { X86_LISTED = 1, X86_LISTED_LARGE = 2, X86_LISTED_LOCAL = 4, X86_LOOKS = 8
  */
 #define X86_WINDOW_PAGES 512u
 #define X86_WINDOW_SIZE  (X86_WINDOW_PAGES * 4096ull)
-enum { X86_WINDOWS = 16 };
+enum {
+	X86_WINDOWS = 16,
+	X86_WINDOWS_VM = 64, /* of all vCPUs: half of the mappings that Linux lets a process have */
+};
 struct x86_window {
 	uint64_t lin;                        /* linear address / X86_WINDOW_SIZE */
 	const uint8_t *table;                /* the page table, which maps as much */
@@ -179,6 +182,7 @@ struct x86_window {
 };
 struct x86_windows {
 	uint8_t *host;           /* X86_WINDOWS one after another */
+	unsigned n;              /* of them in use */
 	struct ram_block *block; /* that all pages are of; NULL: not known yet */
 	uint32_t turn;
 	uint32_t credit; /* pages that may be mapped */

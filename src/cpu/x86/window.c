@@ -16,6 +16,9 @@
  * range (window.out) is mapped anew only after slots of user mode have been emptied, which steps
  * slots.period; nor is a window given to others before.
  *
+ * A page that does not follow its neighbour in RAM is a mapping of its own for the host's kernel,
+ * which lets a process have 65,530 (vm.max_map_count): so the vCPUs share X86_WINDOWS_VM windows.
+ *
  * Mapping a page takes 2 us and its first touch 1 us, so no more than one in WINDOW_TSC cycles is,
  * on average. The system call is made here, not by the C library, because translated code calls
  * this with the guest's vector registers in place (tlb.c).
@@ -123,7 +126,7 @@ static struct x86_window *find(struct vcpu *v, uint64_t lin, const uint8_t *tabl
 	uint32_t period = atomic_load_explicit(&v->slots.period[0], memory_order_relaxed);
 	struct x86_window *oldest = NULL;
 
-	for (struct x86_window *w = ws->w; w < ws->w + X86_WINDOWS; w++) {
+	for (struct x86_window *w = ws->w; w < ws->w + ws->n; w++) {
 		if (w->table == table && w->lin == lin / X86_WINDOW_SIZE) {
 			oldest = w;
 			any = true;
@@ -213,7 +216,7 @@ uint32_t x86_windows_of(const struct vcpu *v, uint64_t code)
 	if (!ws || !ws->turn)
 		return 0;
 	frame = code - (uintptr_t)ws->block->code + 1;
-	for (unsigned n = 0; n < X86_WINDOWS; n++) {
+	for (unsigned n = 0; n < ws->n; n++) {
 		const struct x86_window *w = &ws->w[n];
 
 		for (unsigned k = 0; w->period == period && k < X86_WINDOW_PAGES; k++)

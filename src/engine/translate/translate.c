@@ -295,6 +295,8 @@ static int note_stores(struct engine_vm *vm, struct interp_cpu *ic, struct trans
  * often. */
 static void windows_new(const struct engine_vm *vm, struct x86_slots *s)
 {
+	unsigned vcpus = vm->cpus ? MAX(vm->cpus->n, 1u) : 1;
+	unsigned n = MIN(X86_WINDOWS_VM / vcpus, (unsigned)X86_WINDOWS);
 	void *p = mmap(NULL, X86_WINDOWS * X86_WINDOW_SIZE, PROT_NONE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -302,6 +304,7 @@ static void windows_new(const struct engine_vm *vm, struct x86_slots *s)
 		return;
 	s->windows = xnew(struct x86_windows);
 	s->windows->host = p;
+	s->windows->n = n;
 	s->windows->eager = vm->translate_at_once;
 	for (unsigned i = 0; i < X86_WINDOWS; i++)
 		s->windows->w[i].lin = UINT64_MAX;
