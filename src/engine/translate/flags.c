@@ -69,7 +69,8 @@ static bool is_logic_from_memory(const struct insn *in)
 	       tr_host[in->reg] != NO_REG;
 }
 
-static enum kind kind_of(const struct insn *in)
+/* What its flags follow from, if that needs one register at most that is in memory. */
+static enum kind kind_of_any(const struct insn *in)
 {
 	struct copy_plan p;
 	bool imm = in->imm_len != 0;
@@ -79,7 +80,7 @@ static enum kind kind_of(const struct insn *in)
 
 	if (in->special != SP_NONE || in->map != MAP_1 || in->enc != ENC_LEGACY ||
 	    in->flags & (INSN_MEM | INSN_HIGH8 | INSN_LEGACY | INSN_FPU | INSN_MMX) ||
-	    !xlat_plan(in, &p) || p.n_mem_gprs || p.high8)
+	    !xlat_plan(in, &p) || p.n_mem_gprs > 1 || p.high8)
 		return NONE;
 	if (is_test(in))
 		return AGAIN;
@@ -92,6 +93,19 @@ static enum kind kind_of(const struct insn *in)
 	case 6: return TEST_RESULT;
 	default: return NONE;
 	}
+}
+
+/* Does it name a register that is in memory? Then S1 and S2 are needed to do it again. */
+static bool needs_scratch(const struct insn *in)
+{
+	struct copy_plan p;
+
+	return !(in->flags & INSN_MEM) && xlat_plan(in, &p) && p.n_mem_gprs;
+}
+
+static enum kind kind_of(const struct insn *in)
+{
+	return needs_scratch(in) ? NONE : kind_of_any(in);
 }
 
 /* In xlat.recipe and stub.recipe: on what was put aside; bits from RECIPE_ROTATE on: a rotation's
@@ -326,7 +340,7 @@ static void put_test(struct xlat *x, const struct insn *in)
 	unsigned g = in->opcode < 0x40 && (in->opcode & 7) >= 4 ? X86_RAX
 		     : to_reg                                   ? in->reg
 								: in->rm;
-	unsigned h = tr_host[g];
+	unsigned h = xlat_get(x, g, S1);
 	uint8_t rex = (uint8_t)((in->opsize == 8 ? 8 : 0) | (h >= 8 ? 5 : 0));
 
 	if (!byte && in->opsize == 2)
@@ -389,7 +403,7 @@ void xlat_recipe(struct xlat *x, unsigned n)
 		return;
 	}
 	check(n && xlat_plan(in, &p));
-	switch (kind_of(in)) {
+	switch (kind_of_any(in)) {
 	case UNDO: /* ADD for SUB and the other way round */
 		if (in->opcode < 0x40)
 			undo.opcode ^= 0x28;
@@ -549,6 +563,8 @@ bool xlat_flags_rotate(struct xlat *x, const struct insn *in)
 	if (under & RECIPE_UNDER)
 		regs = operands(&x->in[(under & RECIPE_UNDER) - 1]);
 	/* of two rotations the first does not matter, unless it is to be undone */
+	if (regs && needs_scratch(&x->in[(under & RECIPE_UNDER) - 1]))
+		return false;
 	if (under >> RECIPE_ROTATE &&
 	    (!is_rotate(&x->in[(under >> RECIPE_ROTATE) - 1], &d) || regs & 1u << d))
 		return false;
@@ -576,6 +592,8 @@ static unsigned find_recipe(struct xlat *x)
 	if (insn_flags_needed(in))
 		return find_rotated(x, j);
 	if (kind_of(in) != NONE && lasts(x, j, operands(in), false))
+		return j + 1;
+	if (kind_of_any(in) != NONE && !x->s1_group && lasts(x, j, operands(in), true))
 		return j + 1;
 	if (!(x->aside >> j & 1))
 		return 0;
@@ -905,6 +923,8 @@ unsigned xlat_flags_find(struct xlat *x)
 	if (!n || n >> RECIPE_ROTATE)
 		return 0;
 	in = &x->in[(n & ~RECIPE_ASIDE) - 1];
+	if (!(n & RECIPE_ASIDE) && needs_scratch(in))
+		return 0;
 	if (n & RECIPE_ASIDE && !(in->flags & INSN_MEM))
 		return is_alone(in) ? n : 0;
 	/* RSP may be behind */
