@@ -5,7 +5,7 @@
  *
  *   00.0 82G33 MCH · 01.0 and on: VGA, network card and other devices on bus 0 · 1c.0 to 1c.5 root
  *   ports, the first with virtio devices behind them, at least two free for hot plug · 1f.0 ICH9
- *   LPC bridge · 1f.2 AHCI
+ *   LPC bridge · 1f.2 AHCI · 1f.3 SMBus
  *
  * Interrupts: ISA lines go to the 8259s and to the IOAPIC pin of the same number (IRQ0: pin 2).
  * PIRQ[A-H]# are IOAPIC pins 16 to 23 and, through the LPC bridge's routing registers, 8259
@@ -26,6 +26,7 @@
 #include "device/intc/i8259.h"
 #include "device/intc/ioapic.h"
 #include "device/misc/cf9.h"
+#include "device/misc/ich9_smbus.h"
 #include "device/pci/ich9_lpc.h"
 #include "device/pci/q35_mch.h"
 #include "device/pci/root_port.h"
@@ -71,6 +72,15 @@ static int build_lpc(struct machine *m, struct error *err)
 	lpc->pm_ctx = m->pm;
 	lpc->smi_locked = acpi_pm_lock_smi;
 	return parts_add(m, &lpc->dev, err);
+}
+
+static int build_smbus(struct machine *m, struct error *err)
+{
+	struct ich9_smbus *smb = (struct ich9_smbus *)dev_new(&ich9_smbus_class, "smbus", &m->sv);
+
+	smb->bus = m->pci;
+	smb->ram_size = m->cfg.ram_size;
+	return parts_add(m, &smb->dev, err);
 }
 
 static int build_ports(struct machine *m, struct error *err)
@@ -119,6 +129,8 @@ static int build_bridges(struct machine *m, struct error *err)
 	if (r < 0)
 		return r;
 	r = build_lpc(m, err);
+	if (r == 0)
+		r = build_smbus(m, err);
 	return r < 0 ? r : build_ports(m, err);
 }
 

@@ -29,6 +29,7 @@
 #include "device/misc/i8237.h"
 #include "device/misc/port92.h"
 #include "device/misc/postcode.h"
+#include "device/misc/ich9_smbus.h"
 #include "device/misc/smbus.h"
 #include "device/misc/testdev.h"
 #include "device/sound/ac97.h"
@@ -623,6 +624,37 @@ static void poke_smbus(struct world *w, unsigned what)
 	smbus_moved(w->dev, what & 7, 0xb100);
 }
 
+static void wire_ich9_smbus(struct world *w, struct dev *d)
+{
+	pci_bus_init(&w->pci, &w->env->bus, route, w);
+	((struct ich9_smbus *)d)->bus = &w->pci;
+	((struct ich9_smbus *)d)->ram_size = 1536 * MIB;
+}
+
+/* Where it decodes and what it may do; or a command as a driver would give it, and its bytes. */
+static void poke_ich9_smbus(struct world *w, unsigned what)
+{
+	static const uint8_t address[4] = {0xa0, 0xa1, 0xa2, 0xa5};
+	struct bus *bus = &w->env->bus;
+
+	if (what & 1) {
+		pci_bus_config_write(&w->pci, PCI_DEVFN(0x1f, 3), PCI_BAR0, 4, 0xe0000000);
+		pci_bus_config_write(&w->pci, PCI_DEVFN(0x1f, 3), PCI_BAR0 + 16, 4, 0xb100);
+		pci_bus_config_write(&w->pci, PCI_DEVFN(0x1f, 3), PCI_COMMAND, 2, 3);
+		pci_bus_config_write(&w->pci, PCI_DEVFN(0x1f, 3), 0x40, 1,
+				     what & 6 ? 1 : (uint32_t)take(w, 1));
+		return;
+	}
+	bus_unlock(bus);
+	bus_pio_write(bus, 0xb10d, 1, what >> 1 & 3);
+	bus_pio_write(bus, 0xb104, 1, address[what >> 3 & 3]);
+	bus_pio_write(bus, 0xb103, 1, (uint32_t)take(w, 1));
+	bus_pio_write(bus, 0xb102, 1, 0x40 | (uint32_t)take(w, 1));
+	for (unsigned i = (unsigned)take(w, 1) % 40; i; i--)
+		bus_pio_write(bus, 0xb100, 1, 0x80);
+	bus_lock(bus);
+}
+
 static void poke_hotplug(struct world *w, unsigned what)
 {
 	pci_hotplug_tell(DEV(pci_hotplug), (unsigned)take(w, 1) & 31, what & 1);
@@ -675,6 +707,7 @@ static const struct target targets[] = {
 	{&acpi_pm_class,     {{0x600, 0x10}, {0xb2, 2}}, wire_pm, poke_pm},
 	{&pci_hotplug_class, {{PCI_HOTPLUG_PORT, PCI_HOTPLUG_SIZE}}, NULL, poke_hotplug},
 	{&smbus_class,       {{0xb100, SMBUS_SIZE}}, wire_smbus, poke_smbus},
+	{&ich9_smbus_class,  {{0xb100, ICH9_SMBUS_IO}, {0xe0000000, 0x20, true}}, wire_ich9_smbus, poke_ich9_smbus},
 	{&cf9_class,         {{0xcf9, 1}}, NULL, NULL},
 	{&port92_class,      {{0x92, 1}}, NULL, NULL},
 	{&postcode_class,    {{0x80, 1}}, NULL, NULL},

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """
-The SMBus of a pc under Linux's drivers: the EEPROMs of the memory modules.
+The SMBus of a machine under Linux's drivers: the EEPROMs of the memory modules.
 
-  smbus.py BOTHY      further words are options of `bothy run`
+  smbus.py BOTHY pc|q35      further words are options of `bothy run`
 """
 import os
 import sys
@@ -12,13 +12,14 @@ from boot import BOOT_SECONDS
 from guest import Guest, check, images_with, main
 
 
-def smbus(bothy, *options):
-    kernel, initrd = images_with("smbus", "i2c_piix4", "at24")
-    with Guest(bothy, "--kernel", kernel, "--initrd", initrd, "-m", "768M", "--net", "none",
-               "--append", "console=ttyS0", *options) as g:
+def smbus(bothy, machine, *options):
+    kernel, initrd = images_with("smbus", "i2c_piix4", "i2c_i801", "at24")
+    with Guest(bothy, "--machine", machine, "--kernel", kernel, "--initrd", initrd, "-m", "768M",
+               "--net", "none", "--append", "console=ttyS0", *options) as g:
         g.to_shell(BOOT_SECONDS)
-        found, _ = g.shell("dmesg | grep -o 'SMBus Host Controller at 0x[0-9a-f]*'")
-        check(f"the controller is found ({found})", "at 0xb100" in found)
+        found, _ = g.shell("cat /sys/bus/i2c/devices/i2c-0/name")
+        check(f"the controller is found ({found})",
+              ("SMBus PIIX4 adapter" if machine == "pc" else "SMBus I801 adapter") in found)
         for i, (size, rows) in enumerate((("80", "0d"), ("40", "0d"))):
             g.shell(f"[ -e /sys/bus/i2c/devices/0-005{i} ] || echo spd 0x5{i} "
                     ">/sys/bus/i2c/devices/i2c-0/new_device")
@@ -32,12 +33,17 @@ def smbus(bothy, *options):
         got, _ = g.shell("echo spd 0x52 >/sys/bus/i2c/devices/i2c-0/new_device; "
                          "od -An -tx1 /sys/bus/i2c/devices/0-0052/eeprom 2>&1 | head -1")
         check(f"there is no third ({got})", "BOTHY" not in got and "80 08" not in got)
+        bad, _ = g.shell("dmesg | grep -c -E 'i801.*(fail|timeout|lost)|piix4.*(fail|lost)'; true")
+        check(f"the drivers complain of nothing ({bad})", bad.strip() == "0")
+        if machine == "q35":
+            irq, _ = g.shell("grep -c i801_smbus /proc/interrupts; true")
+            check(f"with interrupts ({irq})", irq.strip() == "1")
         g.type("poweroff -f")
         check("status 0 after power off", g.wait(60) == 0)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
+    if len(sys.argv) < 3:
         print(__doc__)
         sys.exit(2)
     main(lambda: smbus(os.path.abspath(sys.argv[1]), *sys.argv[2:]))

@@ -154,7 +154,6 @@ static void test_testdev(void **state)
 	harness_free(h);
 }
 
-/* 82371AB 7.3; JEDEC 21-C 4.1.2.10. 1.5 GiB are two modules. */
 /* Status bits that do not exist, in a snapshot that somebody edited: they would add up with those
  * that do to values out of range. */
 static void test_bits(void **state)
@@ -186,54 +185,12 @@ static void test_bits(void **state)
 	}
 }
 
-static void test_smbus(void **state)
-{
-	/* clang-format off */
-	static const struct reg_row rows[] = {
-		{OUT8, 0xb104, 0xa0}, {OUT8, 0xb102, 0x40}, {IN8, 0xb100, 0x02, .cite = "7.3.1: quick write acknowledged: INTER"},
-		{OUT8, 0xb100, 0x02}, {IN8, 0xb100, 0, .cite = "cleared by 1"},
-		{OUT8, 0xb104, 0xa4}, {OUT8, 0xb102, 0x40}, {IN8, 0xb100, 0x04, .cite = "nobody at 52h: DEV_ERR"}, {OUT8, 0xb100, 0x1e},
-		{OUT8, 0xb104, 0xa1}, {OUT8, 0xb103, 2}, {OUT8, 0xb102, 0x48}, {IN8, 0xb105, 8, .cite = "SPD byte 2: DDR2"}, {IN8, 0xb100, 2},
-		{OUT8, 0xb103, 31}, {OUT8, 0xb102, 0x48}, {IN8, 0xb105, 0x01, .cite = "SPD byte 31: 1 GiB a rank"},
-		{OUT8, 0xb103, 3}, {OUT8, 0xb102, 0x4c}, {IN16, 0xb105, 0x0a0e, .cite = "word data: 14 rows, 10 columns"},
-		{OUT8, 0xb102, 0x44}, {IN8, 0xb105, 0x60, .cite = "receive byte: goes on at 5"},
-		{OUT8, 0xb104, 0xa3}, {OUT8, 0xb103, 31}, {OUT8, 0xb102, 0x48}, {IN8, 0xb105, 0x80, .cite = "the second: 512 MiB"},
-		{OUT8, 0xb104, 0xa0}, {OUT8, 0xb100, 0x1e}, {OUT8, 0xb102, 0x48}, {IN8, 0xb100, 0x04, .cite = "write-protected"},
-		{OUT8, 0xb100, 0x1e}, {OUT8, 0xb103, 73}, {OUT8, 0xb102, 0x44}, {OUT8, 0xb104, 0xa1}, {OUT8, 0xb102, 0x44}, {IN8, 0xb105, 'B', .cite = "send byte, receive byte"},
-		{OUT8, 0xb102, 0x02}, {IN8, 0xb100, 0x12, .cite = "KILL: FAILED"},
-	};
-	/* clang-format on */
-	struct harness *h = harness_new();
-	struct smbus *s = (struct smbus *)dev_new(&smbus_class, "smbus", &h->sv);
-
-	s->ram_size = 1536 * MIB;
-	harness_realize(h, &s->dev);
-	bus_lock(&h->bus);
-	smbus_moved(s, true, 0xb100);
-	bus_unlock(&h->bus);
-	harness_run(h, rows, ARRAY_SIZE(rows));
-	harness_check_state_roundtrip(&s->dev);
-	for (unsigned n = 0; n < s->n; n++) {
-		uint8_t sum = 0;
-
-		for (unsigned i = 0; i < 63; i++)
-			sum = (uint8_t)(sum + s->spd[n][i]);
-		assert_int_equal(sum, s->spd[n][63]);
-	}
-	bus_lock(&h->bus);
-	smbus_moved(s, false, 0xb100);
-	bus_unlock(&h->bus);
-	assert_int_equal(inb(h, 0xb100), 0xff);
-	harness_free(h);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bits),     cmocka_unit_test(test_smbus),
-		cmocka_unit_test(test_port92),   cmocka_unit_test(test_postcode),
-		cmocka_unit_test(test_debugcon), cmocka_unit_test(test_debugexit),
-		cmocka_unit_test(test_testdev),
+		cmocka_unit_test(test_bits),      cmocka_unit_test(test_port92),
+		cmocka_unit_test(test_postcode),  cmocka_unit_test(test_debugcon),
+		cmocka_unit_test(test_debugexit), cmocka_unit_test(test_testdev),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

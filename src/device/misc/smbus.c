@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SMBus host controller of the PIIX4, and on its bus the serial presence detect (SPD) EEPROMs of
- * the machine's memory modules, at 50h and on. Intel 82371AB data sheet 290562-001, 7.3; System
- * Management Bus Specification 1.1; JEDEC Standard 21-C, 4.1.2.10 (DDR2).
+ * SMBus host controller of the PIIX4, with the memory modules' EEPROMs on its bus (smbus_bus.c).
+ * Intel 82371AB data sheet 290562-001, 7.3.
  *
  *   0 status · 2 control · 3 command · 4 address · 5, 6 data · 7 block data
  *
- * A transaction is over as soon as it is started. Nobody at an address: DEV_ERR. The modules are of
- * 128 MiB to 4 GiB, the largest first; memory that four of them don't reach is not described. They
- * are write-protected: a write is not acknowledged, but for the address that a later read starts
- * at.
+ * A transaction is over as soon as it is started. What is not acknowledged: DEV_ERR.
  *
  * UNMODELLED: the interrupt (programs poll), being a slave, alerts, and that a transaction takes
  * time.
@@ -33,98 +29,29 @@ enum {
 };
 enum { STS_DONE = 0x02, STS_DEV_ERR = 0x04, STS_FAILED = 0x10, STS_ALL = 0x1e };
 enum { CNT_KILL = 0x02, CNT_START = 0x40, CNT_KEPT = 0x1d };
-enum { QUICK = 0, BYTE = 1, BYTE_DATA = 2, WORD_DATA = 3, BLOCK_DATA = 5 };
-enum { EEPROM_AT = 0x50 };
+/* Protocols there are: 7.3.3, bits 4:2; the others do nothing that is described. */
+#define PROTOCOLS 0x2fu
 
 static struct smbus *to_smbus(struct dev *d)
 {
 	return CONTAINER_OF(d, struct smbus, dev);
 }
 
-/* ------------------------------------------------------------------ modules */
-
-/* A DDR2-667 module of 2^@shift bytes. */
-static void make_spd(uint8_t *b, unsigned shift)
-{
-	static const uint8_t common[46] = {
-		[0] = 128,   [1] = 8,     [2] = 8,     [4] = 10,    [5] = 0x60,  [6] = 64,
-		[8] = 5,     [9] = 0x30,  [10] = 0x45, [12] = 0x82, [13] = 8,    [16] = 0x0c,
-		[18] = 0x38, [19] = 1,    [20] = 2,    [22] = 3,    [23] = 0x3d, [24] = 0x50,
-		[25] = 0x50, [26] = 0x60, [27] = 0x3c, [28] = 0x1e, [29] = 0x3c, [30] = 0x2d,
-		[32] = 0x20, [33] = 0x27, [34] = 0x10, [35] = 0x17, [36] = 0x3c, [37] = 0x1e,
-		[38] = 0x1e, [40] = 0x06, [41] = 0x3c, [42] = 0x7f, [43] = 0x80, [44] = 0x18,
-		[45] = 0x22};
-	unsigned banks = shift < 29 ? 2 : 3;
-
-	memcpy(b, common, sizeof(common));
-	/* rows of 8 KiB: 10 column addresses of 64 bits */
-	b[3] = (uint8_t)(shift - 13 - banks);
-	b[17] = (uint8_t)(1u << banks);
-	/* byte 31: bits 7:5 are 512, 256, 128 MiB, bits 4:0 16 GiB down to 1 GiB at bit 0 */
-	b[31] = (uint8_t)(shift >= 30 ? 1u << (shift - 30) : 1u << (shift - 22));
-	b[62] = 0x12;
-	for (unsigned i = 0; i < 63; i++)
-		b[63] = (uint8_t)(b[63] + b[i]);
-	memcpy(b + 73, "BOTHY DDR2        ", 18);
-}
-
-static void make_modules(struct smbus *s)
-{
-	uint64_t left = s->ram_size;
-
-	for (unsigned shift = 32; shift >= 27 && s->n < SMBUS_MODULES;) {
-		if (left < 1ull << shift) {
-			shift--;
-			continue;
-		}
-		make_spd(s->spd[s->n++], shift);
-		left -= 1ull << shift;
-	}
-}
-
 /* ------------------------------------------------------------------ transactions */
-
-/* False: not acknowledged. */
-static bool eeprom(struct smbus *s, unsigned n, unsigned protocol, bool read)
-{
-	const uint8_t *spd = s->spd[n];
-	uint8_t *p = &s->s.pointer[n];
-
-	if (protocol == QUICK)
-		return true;
-	if (!read) {
-		if (protocol == BYTE)
-			*p = s->s.command;
-		return protocol == BYTE;
-	}
-	if (protocol != BYTE)
-		*p = s->s.command;
-	switch (protocol) {
-	case BYTE:
-	case BYTE_DATA: s->s.data[0] = spd[(*p)++]; return true;
-	case WORD_DATA:
-		s->s.data[0] = spd[(*p)++];
-		s->s.data[1] = spd[(*p)++];
-		return true;
-	case BLOCK_DATA:
-		s->s.data[0] = spd[(*p)++]; /* the count comes from the device */
-		if (!s->s.data[0] || s->s.data[0] > SMBUS_BLOCK)
-			return false;
-		for (unsigned i = 0; i < s->s.data[0]; i++)
-			s->s.block[i] = spd[(*p)++];
-		return true;
-	default: return false;
-	}
-}
 
 static void start(struct smbus *s)
 {
-	unsigned n = (s->s.address >> 1) - EEPROM_AT;
+	struct smbus_xfer x = {.protocol = s->s.control >> 2 & 7,
+			       .address = s->s.address,
+			       .command = s->s.command,
+			       .data = {s->s.data[0], s->s.data[1]}};
+	bool ok;
 
-	if (n < s->n && eeprom(s, n, s->s.control >> 2 & 7, s->s.address & 1))
-		s->s.status |= STS_DONE;
-	else
-		s->s.status |= STS_DEV_ERR;
+	memcpy(x.block, s->s.block, sizeof(x.block));
+	ok = (PROTOCOLS >> x.protocol & 1) && smbus_bus_run(&s->bus, &x);
+	memcpy(s->s.data, x.data, sizeof(x.data));
+	memcpy(s->s.block, x.block, sizeof(x.block));
+	s->s.status |= ok ? STS_DONE : STS_DEV_ERR;
 	s->s.at = 0;
 }
 
@@ -206,7 +133,7 @@ static int smbus_realize(struct dev *d, struct error *err)
 					.read = smbus_read,
 					.write = smbus_write,
 					.ctx = s};
-	make_modules(s);
+	smbus_bus_add_modules(&s->bus, s->ram_size, s->s.pointer);
 	return 0;
 }
 
@@ -246,7 +173,7 @@ static const struct state_desc smbus_state = STATE_DESC("smbus", 1, struct smbus
 const struct dev_class smbus_class = {
 	.name = "smbus",
 	.summary = "SMBus host with memory modules",
-	.spec = "Intel 82371AB data sheet 290562-001, 7.3; JEDEC Standard 21-C, 4.1.2.10",
+	.spec = "Intel 82371AB data sheet 290562-001, 7.3",
 	.size = sizeof(struct smbus),
 	.regs_offset = offsetof(struct smbus, s),
 	.state = &smbus_state,

@@ -6,8 +6,9 @@
 #define DEVICE_MISC_SMBUS_H
 
 #include "device/dev.h"
+#include "device/misc/smbus_bus.h"
 
-enum { SMBUS_MODULES = 4, SMBUS_BLOCK = 32, SMBUS_SIZE = 16 };
+enum { SMBUS_SIZE = 16 };
 
 struct smbus_regs {
 	uint8_t status, control, command, address, data[2];
@@ -24,8 +25,7 @@ struct smbus {
 	uint64_t ram_size; /* bytes: what the modules add up to, set before realize */
 	/* private */
 	struct bus_region region;
-	unsigned n; /* modules */
-	uint8_t spd[SMBUS_MODULES][256];
+	struct smbus_bus bus;
 };
 
 extern const struct dev_class smbus_class;
