@@ -111,9 +111,10 @@ static bool other_limit(const struct insn *in, uint8_t *p)
 	       move_operand(in, p, sizeof(struct x86_slot));
 }
 
+/* loop.c compares them to find out for how many turns a check is good, which is not looked at */
 static bool other_distance(const struct insn *in, uint8_t *p)
 {
-	return is_slot(in, offsetof(struct x86_slot, delta)) &&
+	return in->opcode != 0x3b && is_slot(in, offsetof(struct x86_slot, delta)) &&
 	       move_operand(in, p, sizeof(struct x86_slot));
 }
 
