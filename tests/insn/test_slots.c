@@ -767,6 +767,36 @@ static void row_stale(struct row *r)
 	x86_tlb_flush(r->m->v);
 }
 
+/*
+ * A loop whose pointer moves steadily, and another place of it that has the same slot (by its
+ * number: mem.c) and fills it from a window, while the pointer's page was found in guest RAM: how
+ * far that goes on is not what the slot says. L: add rax, [rdi + 0x79000]; add rbx, [rsi]; xor rsi,
+ * r9; add rdi, 8; dec ecx; jnz L
+ */
+static void row_loop(struct row *r, unsigned misses)
+{
+	const unsigned n = ROW * 4096 / 8 - 16;
+	struct x86_state *s = &r->m->v->s;
+	uint64_t rax = 0, rbx = 0;
+
+	x86_tlb_flush(r->m->v);
+	row_miss(r, misses);
+	CODE(r->m, "\x48\x03\x87\x00\x90\x07\x00\x48\x03\x1e\x4c\x31\xce\x48\x83\xc7\x08"
+		   "\xff\xc9\x75\xeb");
+	s->gpr[X86_RDI] = IM_DATA - 0x79000;
+	s->gpr[X86_RSI] = IM_DATA + 0xa000;
+	s->gpr[X86_R9] = 0x7000;
+	s->gpr[X86_RAX] = s->gpr[X86_RBX] = 0;
+	s->gpr[X86_RCX] = n;
+	assert_int_equal(im_run(r->m).vector, -1);
+	for (unsigned i = 0; i < n; i++) {
+		rax += row_get(r, i * 8, 8);
+		rbx += row_get(r, i % 2 ? 0xd000 : 0xa000, 8);
+	}
+	assert_int_equal(s->gpr[X86_RAX], rax);
+	assert_int_equal(s->gpr[X86_RBX], rbx);
+}
+
 /* Page 9 is the code of a function, too: mov [rdi + 0x9011], ecx changes the number it returns. */
 static void row_code(struct row *r)
 {
@@ -860,6 +890,8 @@ static void test_row(void **state)
 	row_walk(&r);
 	row_code(&r);
 	row_walk(&r);
+	for (unsigned i = 0; i < 8; i++)
+		row_loop(&r, i);
 	row_stale(&r);
 	row_walk(&r);
 	for (unsigned i = 0; i < 8; i++) {
