@@ -292,7 +292,7 @@ struct vcpu {
 	uint32_t stop_seen;       /* the last stop it has obeyed or called; its own thread's */
 	int32_t turns[X86_TURNS]; /* of translated blocks: runs until they count as hot (engines) */
 	struct x86_slots slots;
-	struct x86_jump jump[X86_JUMPS]; /* by the low bits of RIP (engines) */
+	struct x86_jump jump[X86_JUMPS]; /* by RIP (engines) */
 };
 
 /* mode bits: everything a decoded block depends on. The first eight are the translation key. */

@@ -405,9 +405,11 @@ void tr_jump_entry(struct emit *m, bool w, uint8_t op, unsigned reg)
 void tr_lookup(struct emit *m)
 {
 	static_assert(sizeof(struct x86_jump) == 16 && X86_JUMPS == 32768,
-		      "twice the RIP in 16 bits, times 8");
-	EMIT(m, 0x47, 0x8d, 0x1c, 0x12); /* lea r11d, [r10 + r10] */
-	EMIT(m, 0x45, 0x0f, 0xb7, 0xdb); /* movzx r11d, r11w */
+		      "twice the number in 16 bits, times 8");
+	EMIT(m, 0x45, 0x69, 0xda); /* imul r11d, r10d */
+	emit32(m, TR_JUMP_FACTOR);
+	EMIT(m, 0x41, 0xc1, 0xeb, 16, 0x41, 0x81, 0xe3); /* shr r11d, 16; and r11d */
+	emit32(m, (X86_JUMPS - 1) * 2);
 	emit8(m, 0x65);
 	tr_mem(m, true, 0x3b, S1, NO_REG, S2, 3, (int32_t)offsetof(struct vcpu, jump));
 }

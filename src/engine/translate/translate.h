@@ -184,10 +184,13 @@ struct tr_block {
 	uint32_t *back; /* where calls come back to code that follows: the jne there, from rx */
 };
 
+/* Functions begin at multiples of 16: by the low bits of RIP a sixteenth of the table would be
+ * theirs, and they would displace each other. */
+#define TR_JUMP_FACTOR 0x9e3779b1u
 /* Where an indirect jump to @rip looks. */
 static inline unsigned tr_jump_slot(uint64_t rip)
 {
-	return (unsigned)rip & (X86_JUMPS - 1);
+	return (uint32_t)rip * TR_JUMP_FACTOR >> 17;
 }
 #define TR_BLOCKS   262144u
 #define TR_MAPPINGS 65536u
