@@ -146,7 +146,8 @@ static bool larger_index(const struct insn *in, uint8_t *p)
 
 static bool uncut_jump(const struct insn *in, uint8_t *p)
 {
-	if (in->map != MAP_0F || in->opcode != 0xb7 || in->reg != S2 || in->flags & INSN_MEM)
+	if (in->opcode != 0x81 || (in->modrm >> 3 & 7) != 4 || in->rm != S2 ||
+	    (uint32_t)in->imm != (X86_JUMPS - 1) * 2)
 		return false;
 	return nops(in, p);
 }
