@@ -13,7 +13,8 @@
  *
  * Requests are looked at by jumps and calls backwards and by everything that enters at TR_FAR. A
  * loop must contain one of these: jumps and calls forwards end, and a return to a return site goes
- * forwards from the call that it belongs to.
+ * forwards from the call that it belongs to. Backwards to a block that can be left in such ways
+ *only (tr_block.onward: the common part of an interpreter's instructions) nothing is looked at.
  *
  * Stale blocks are never entered: when a page with translated code is written, the entries of its
  * blocks become jumps to code that leaves (tr_stale()); at once for this vCPU's stores, at the next
@@ -726,6 +727,18 @@ static void keep_code(struct xlat *x)
 	t->blocks[t->n_blocks++] = x->tb;
 }
 
+/* struct tr_block, onward */
+static bool is_onward(const struct xlat *x)
+{
+	const struct tr_block *tb = x->tb;
+	const struct insn *last = &x->in[x->b->n_insns - 1];
+	bool on = last->special == SP_JMP_IND && !tb->n_back && x->b->key & X86_MODE_FLAT;
+
+	for (unsigned i = 0; on && i < x->n_exits; i++)
+		on = tb->exit[i].far || tb->exit[i].poll;
+	return on && !x->loop && !x->calls;
+}
+
 static void publish(struct xlat *x)
 {
 	struct translator *t = x->t;
@@ -736,6 +749,7 @@ static void publish(struct xlat *x)
 	for (unsigned i = 1; i <= b->n_insns; i++)
 		b->uop[i].fn = tr_resume;
 	b->native = x->tb->entry[TR_M];
+	x->tb->onward = is_onward(x);
 	tr_list(x->tb);
 	b->tr = x->part[0]->tr = x->tb;
 	x->part[0]->native = b->native;

@@ -582,11 +582,13 @@ int tr_far(struct vcpu *v, const struct block *b, struct x86_tlb_entry *tab, uin
 
 static enum tr_entry entry_for(const struct tr_exit *x, const struct tr_block *to)
 {
+	bool poll = x->poll && (!to->onward || x->tb->onward);
+
 	if (x->far)
 		return TR_FAR;
 	if (x->e && (to->type != TR_TYPE_M || !x->m))
-		return x->poll ? TR_E_POLL : TR_E;
-	return x->poll ? TR_M_POLL : TR_M;
+		return poll ? TR_E_POLL : TR_E;
+	return poll ? TR_M_POLL : TR_M;
 }
 
 int tr_chain(struct vcpu *v, struct tr_exit *x, struct x86_tlb_entry *tab, uint32_t fl)

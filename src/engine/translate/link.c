@@ -185,6 +185,15 @@ void tr_link(struct tr_exit *x, struct tr_block *to, enum tr_entry i)
 	lead(x, to->entry[i]);
 }
 
+/* The entry of @to for those that had entry @i of @old. */
+static enum tr_entry as_before(const struct tr_block *old, enum tr_entry i,
+			       const struct tr_block *to)
+{
+	if (!old->onward || to->onward)
+		return i;
+	return i == TR_M ? TR_M_POLL : i == TR_E ? TR_E_POLL : i;
+}
+
 /* Exits and the jump table that lead to @old lead to @to now, without the detour. */
 static void lead_all(struct tr_block *old, struct tr_block *to)
 {
@@ -192,12 +201,12 @@ static void lead_all(struct tr_block *old, struct tr_block *to)
 
 	for (struct tr_exit *x = old->in, *next; x; x = next) {
 		next = x->next;
-		tr_link(x, to, x->entry);
+		tr_link(x, to, as_before(old, x->entry, to));
 		tr_relink(x); /* its target may be elsewhere now */
 	}
 	for (struct tr_exit *x = old->inner, *next; x; x = next) {
 		next = x->next;
-		tr_link(x, to, x->entry);
+		tr_link(x, to, as_before(old, x->entry, to));
 	}
 	if (j->entry == old->entry[TR_FAR])
 		j->entry = to->entry[TR_FAR];
@@ -220,7 +229,7 @@ void tr_redirect(struct tr_block *old, struct tr_block *to)
 	if ((to->first->often || to->first->paged) && old->b->inst == to->b->inst)
 		lead_all(old, to);
 	for (unsigned i = 0; i < TR_ENTRIES; i++)
-		redirect(old, i, to->entry[i]);
+		redirect(old, i, to->entry[as_before(old, i, to)]);
 	put_backs(old, true);
 	old->dead = true;
 	old->by = old->b->inst == to->b->inst ? to : NULL;

@@ -163,6 +163,9 @@ struct tr_block {
 	uint8_t type;  /* enum tr_type */
 	bool joined;   /* b is of several blocks; not of code for the rest of one (group.c) */
 	bool dead;     /* entries jump to leave[] or to another block */
+	/* It ends in an indirect jump, and its other exits are polled: whoever goes backwards to it
+	 * need not be, unless it is such a block, too. */
+	bool onward;
 	uint8_t *entry[TR_ENTRIES]; /* in the executable view; at least 5 bytes apart */
 	uint8_t saved[TR_ENTRIES][5];
 	uint8_t *leave[2];            /* with flags in M, in E: to the run loop */
