@@ -10,7 +10,8 @@
  * others have run. Which page of RAM is mapped where is looked at each time a range is made of
  * it, and what differs is mapped anew. What a range (and a slot made from it) may have is what it
  * may have anyway: neighbours that the page table maps with the same rights and with accessed (for
- * stores: dirty) bits set. Windows are of user mode, 4 KiB pages, 64-bit entries and one vCPU.
+ * stores: dirty) bits set. Windows are of user mode, 4 KiB pages and 64-bit entries; each vCPU has
+ * its own, with several for loads only, as stores are noted by page (x86_note_store()).
  *
  * Invariant: while slots may have a page of a window, that stays as it is. So a page that is in a
  * range (window.out) is mapped anew only after slots of user mode have been emptied, which steps
@@ -179,7 +180,8 @@ const struct x86_range *x86_window_range(struct vcpu *v, unsigned set, gva_t lin
 	bool up, down;
 
 	if (!ws || set & X86_SLOT_SUPER || (!fresh && !ws->turn) ||
-	    atomic_load_explicit(&v->slots.noting, memory_order_relaxed) == X86_NOTED_ALL ||
+	    (g.write &&
+	     atomic_load_explicit(&v->slots.noting, memory_order_relaxed) == X86_NOTED_ALL) ||
 	    (ws->block && t->run.block != ws->block) || !x86_leaf_find(v, lin, &g.l) ||
 	    g.l.entry != 8 || g.l.shift != MEM_PAGE_SHIFT || !(g.l.rights & PTE_U) ||
 	    (g.write && (!(g.l.val & PTE_D) || !(g.l.rights & PTE_W))))
