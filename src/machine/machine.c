@@ -252,6 +252,7 @@ void machine_save(struct machine *m, struct state_writer *w)
 	state_save(w, "machine", &layout_state, &l);
 	LIST_FOR_EACH(it, &m->devs)
 	dev_save(LIST_ENTRY(it, struct dev, node), w);
+	parts_plug_save(m, w);
 }
 
 int machine_load(struct machine *m, struct state_reader *r, struct error *err)
@@ -278,5 +279,5 @@ int machine_load(struct machine *m, struct state_reader *r, struct error *err)
 		if (res < 0)
 			return res;
 	}
-	return 0;
+	return parts_plug_load(m, r, err);
 }

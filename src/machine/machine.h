@@ -278,6 +278,7 @@ struct machine {
 	struct machine_usb_host usb;
 	struct machine_plug plug[MACHINE_PLUGS];
 	struct vtimer pulled; /* until drivers have had their time */
+	ns_t pulled_until;
 	struct vga *vga;
 	struct display_input kbc_input; /* in cfg.display, when there is one */
 };

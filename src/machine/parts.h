@@ -96,6 +96,10 @@ void parts_serial_of(const struct machine *m, unsigned i, char *to, size_t size)
  * struct machine_plug. */
 void parts_plug(struct machine *m, const char *id, enum machine_plug_how how, unsigned unit,
 		int disk, struct dev *part);
+/** parts_plug_save() - what is under way of things that leave; parts_plug_load() - behind the
+ * devices, of a machine with the same ones. -EINVAL with text. */
+void parts_plug_save(const struct machine *m, struct state_writer *w);
+int parts_plug_load(struct machine *m, struct state_reader *r, struct error *err) MUST_CHECK;
 /** parts_plug_init() - no devices yet. parts_plug_reset() - what was pulled out goes at last. */
 void parts_plug_init(struct machine *m);
 void parts_plug_reset(struct machine *m);

@@ -91,7 +91,7 @@ int pci_setup_bus(struct pci_setup *s, struct pci_bus *pb, unsigned first, struc
 	int r = 0;
 
 	for (unsigned devfn = first; devfn < PCI_DEVFN_COUNT && r == 0; devfn++)
-		if (pb->func[devfn] && !pb->func[devfn]->hidden)
+		if (pb->func[devfn] && !pb->func[devfn]->r->hidden)
 			r = setup_function(s, pb, (uint8_t)devfn, err);
 	return r;
 }

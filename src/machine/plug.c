@@ -16,6 +16,8 @@
  * the empty slot for a while: its configuration space is gone, what was under way has ended,
  * requests fail, and a reset works. It is freed when the guest has switched the slot off, at a
  * reset, or after PULLED_SECONDS.
+ *
+ * What is on its way out is state ("plugs"), behind the devices' own. Entries go by their ids.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -368,8 +370,106 @@ static bool pull_slowly(struct machine *m, struct machine_plug *p)
 	pci_func_hide(&CONTAINER_OF(p->part[1], struct virtio_pci, dev)->f);
 	if (p->how == MACHINE_PLUG_SLOT)
 		pci_hotplug_tell(m->hotplug, p->unit, false);
-	vtimer_arm(&m->pulled, clock_now(m->sv.clock) + PULLED_SECONDS * NS_PER_SEC);
+	m->pulled_until = clock_now(m->sv.clock) + PULLED_SECONDS * NS_PER_SEC;
+	vtimer_arm(&m->pulled, m->pulled_until);
 	return true;
+}
+
+/* ------------------------------------------------------------------ state */
+
+enum { FLAG_LEAVING = 1, FLAG_PULLED = 2, FLAG_GONE = 4, FLAGS = 7 };
+
+struct plug_regs {
+	uint8_t id[MACHINE_PLUGS][MACHINE_PLUG_ID_MAX]; /* empty: no such entry */
+	uint8_t flags[MACHINE_PLUGS];
+	uint64_t until; /* guest time: machine.pulled_until */
+};
+
+static const struct state_field plug_fields[] = {
+	STATE_BYTES_OF(struct plug_regs, id),
+	STATE_ARRAY(struct plug_regs, flags, .max = FLAGS),
+	STATE_VAL(struct plug_regs, until),
+	STATE_END,
+};
+static const struct state_desc plug_state = STATE_DESC("plug", 1, struct plug_regs, plug_fields);
+
+void parts_plug_save(const struct machine *m, struct state_writer *w)
+{
+	struct plug_regs s = {.until = m->pulled_until};
+
+	for (unsigned i = 0; i < MACHINE_PLUGS; i++) {
+		const struct machine_plug *p = &m->plug[i];
+
+		if (p->how == MACHINE_PLUG_NONE)
+			continue;
+		memcpy(s.id[i], p->id, sizeof(s.id[i]));
+		s.flags[i] = (uint8_t)((p->leaving ? FLAG_LEAVING : 0) |
+				       (p->pulled ? FLAG_PULLED : 0) | (p->gone ? FLAG_GONE : 0));
+	}
+	state_save(w, "plugs", &plug_state, &s);
+}
+
+/* The device's own state says the same of whether it was pulled out. */
+static bool agrees(const struct machine_plug *p, bool pulled)
+{
+	bool slow = (p->how == MACHINE_PLUG_PORT || p->how == MACHINE_PLUG_SLOT) && p->part[0] &&
+		    p->part[0]->cls == &virtio_blk_class;
+
+	if (!slow)
+		return !pulled;
+	return CONTAINER_OF(p->part[0], struct virtio_blk, vd.dev)->s.pulled == pulled &&
+	       CONTAINER_OF(p->part[1], struct virtio_pci, dev)->s.pci.hidden == pulled;
+}
+
+static int load_plug(struct machine *m, struct machine_plug *p, uint8_t flags, struct error *err)
+{
+	if (!agrees(p, flags & FLAG_PULLED))
+		return error_set(err, -EINVAL, "the state contradicts itself about '%s'", p->id);
+	p->leaving = flags & FLAG_LEAVING;
+	p->pulled = flags & FLAG_PULLED;
+	p->gone = false;
+	if (flags & FLAG_GONE)
+		gone(m, p);
+	return 0;
+}
+
+int parts_plug_load(struct machine *m, struct state_reader *r, struct error *err)
+{
+	ns_t now = clock_now(m->sv.clock);
+	struct plug_regs s = {0};
+	unsigned here = 0, there = 0;
+	bool pulled = false;
+	int res = state_load(r, "plugs", &plug_state, &s, err);
+
+	for (unsigned i = 0; res == 0 && i < MACHINE_PLUGS; i++) {
+		int n;
+
+		here += m->plug[i].how != MACHINE_PLUG_NONE;
+		if (!s.id[i][0])
+			continue;
+		there++;
+		n = s.id[i][MACHINE_PLUG_ID_MAX - 1] ? -EINVAL
+						     : machine_find_plug(m, (char *)s.id[i]);
+		if (n < 0)
+			return error_set(err, -EINVAL,
+					 "the state has a device '%.31s' that this machine lacks",
+					 (char *)s.id[i]);
+		res = load_plug(m, &m->plug[n], s.flags[i], err);
+		pulled |= m->plug[n].pulled && !m->plug[n].gone;
+	}
+	if (res < 0)
+		return res;
+	if (here != there)
+		return error_set(err, -EINVAL,
+				 "this machine has %u removable devices, the state %u", here,
+				 there);
+	/* Not later than it could have been, whatever the state says. */
+	m->pulled_until = MIN(s.until, now + PULLED_SECONDS * NS_PER_SEC);
+	if (pulled)
+		vtimer_arm(&m->pulled, m->pulled_until);
+	else
+		vtimer_cancel(&m->pulled);
+	return 0;
 }
 
 static void eject_slot(void *ctx, unsigned slot)

@@ -3,9 +3,11 @@
  * System management mode: entry, the state save area, RSM, and what waits meanwhile. "SDM": Intel
  * SDM vol. 3, chapter 32; "APM": AMD64 APM vol. 2, 10.2.3 (the save area).
  */
+#include <errno.h>
 #include <string.h>
 
 #include "../unit/cm.h"
+#include "cpu/x86/mmu.h"
 #include "machine.h"
 
 enum { SMBASE = 0x30000, HANDLER = SMBASE + 0x8000, AREA = SMBASE + 0xfe00 };
@@ -195,6 +197,50 @@ static void test_io_restart(void **state)
 	im_free(m);
 }
 
+/* A vCPU that was saved and loaded between a port access and its SMI knows of it all the same; one
+ * without an SMI under way is rid of what an edited state says. */
+static void test_io_saved(void **state)
+{
+	/* as above */
+	static const char handler[] = "\x2e\xfe\x06\x00\x90\x2e\x80\x3e\x00\x90\x03\x73\x06"
+				      "\x2e\xc6\x06\xc8\xfe\xff" RSM;
+	struct state_writer *w = state_writer_new();
+	struct im *m = MACHINE(64, handler);
+	struct error err = {0};
+	struct state_reader *r;
+	const uint8_t *bytes;
+	struct smi_port p;
+	size_t n;
+
+	port_new(&p, m);
+	CODE(m, "\xe6\xb2\xff\xc3"); /* out b2h, al; inc ebx */
+	m->v->s.gpr[X86_RBX] = 0;
+	smi(m);
+	m->v->next_rip = m->entry + 2;
+	x86_io_smi(m->v, 0xb2, 1, 0);
+	m->v->s.rip = m->entry + 2;
+	state_save(w, "cpu0", &x86_state_desc, &m->v->s);
+	bytes = state_writer_finish(w, &n);
+	m->v->s.io_smi = (struct x86_io_smi){0};
+	assert_int_equal(state_reader_new(bytes, n, &r, &err), 0);
+	assert_int_equal(state_load(r, "cpu0", &x86_state_desc, &m->v->s, &err), 0);
+	assert_int_equal(x86_state_loaded(&m->v->s, &err), 0);
+	assert_int_equal(im_run(m).vector, -1);
+	assert_int_equal(p.n, 2);
+	assert_int_equal(m->v->s.gpr[X86_RBX], 1);
+	assert_int_equal(ld_le32(area(m, 0xc0)), 0x00b20012);
+	assert_int_equal(m->v->s.io_smi.trap, 0);
+
+	m->v->s.io_smi.trap = 0x00b20012;
+	assert_int_equal(x86_state_loaded(&m->v->s, &err), 0);
+	assert_int_equal(m->v->s.io_smi.trap, 0);
+	m->v->s.io_smi.trap = 0xffffffff;
+	assert_int_equal(x86_state_loaded(&m->v->s, &err), -EINVAL);
+	state_reader_free(r);
+	state_writer_free(w);
+	im_free(m);
+}
+
 /* SDM 32.3.2: a state that cannot be is shutdown: paging without protection. */
 static void test_bad_state(void **state)
 {
@@ -267,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_relocation),
 		cmocka_unit_test(test_halt),
 		cmocka_unit_test(test_io_restart),
+		cmocka_unit_test(test_io_saved),
 		cmocka_unit_test(test_bad_state),
 		cmocka_unit_test(test_rsm_outside),
 		cmocka_unit_test(test_nested),

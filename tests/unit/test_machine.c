@@ -13,8 +13,14 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <unistd.h>
+
 #include "base/bits.h"
+#include "block/block.h"
 #include "device/pci/pci.h"
+#include "device/pci/root_port.h"
+#include "device/virtio/virtio.h"
+#include "device/virtio/virtio_blk.h"
 #include "host/loop.h"
 #include "machine/machine.h"
 
@@ -27,7 +33,7 @@ struct box {
 	struct machine *m;
 	struct boot_cpu cpu;
 	uint8_t kernel[4096];
-	unsigned resets, inits, offs, exit_code;
+	unsigned resets, inits, offs, exit_code, unplugs;
 	bool intr;
 };
 
@@ -54,6 +60,11 @@ static void on_reset(void *ctx)
 static void on_cpu_init(void *ctx)
 {
 	((struct box *)ctx)->inits++;
+}
+
+static void on_unplug(void *ctx)
+{
+	((struct box *)ctx)->unplugs++;
 }
 
 static void on_exit_code(void *ctx, uint32_t code)
@@ -89,6 +100,7 @@ static int box_new_bios(struct box *b, enum machine_kind kind, uint64_t ram,
 				      .reset = on_reset,
 				      .cpu_init = on_cpu_init,
 				      .debug_exit = on_exit_code,
+				      .unplug = on_unplug,
 				      .ctx = b};
 	struct dev_services sv;
 	int r;
@@ -315,6 +327,158 @@ static void test_reset_and_state(void **state)
 	}
 }
 
+/* ---- what leaves ---- */
+
+/* A disk "d1" of virtio, as attached while the machine runs. */
+static struct virtio_blk *attach(struct box *b, struct block **ret_block, const char *path)
+{
+	struct block_options opt = {
+		.path = path, .format = "raw", .read_only = true, .aio = BLOCK_AIO_SYNC};
+	struct machine_disk d = {.kind = MACHINE_DISK_VIRTIO};
+	struct error err = {0};
+	struct virtio_blk *blk;
+	int n;
+
+	bus_lock(&b->bus);
+	assert_int_equal(block_open(b->loop, &opt, ret_block, &err), 0);
+	d.block = *ret_block;
+	if (machine_plug_disk(b->m, "d1", 0, &d, &err) != 0)
+		fail_msg("%s", err.text);
+	n = machine_find_plug(b->m, "d1");
+	assert_true(n >= 0);
+	blk = (struct virtio_blk *)b->m->plug[n].part[0];
+	bus_unlock(&b->bus);
+	return blk;
+}
+
+static void on_out(void *ctx, const struct machine_plug *p)
+{
+	assert_string_equal(p->id, "d1");
+	++*(unsigned *)ctx;
+}
+
+static unsigned taken_out(struct box *b)
+{
+	unsigned n = 0;
+
+	bus_lock(&b->bus);
+	machine_take_out(b->m, on_out, &n);
+	bus_unlock(&b->bus);
+	return n;
+}
+
+static uint32_t id_of(struct box *b)
+{
+	const struct machine_plug *p = &b->m->plug[machine_find_plug(b->m, "d1")];
+	uint32_t v;
+
+	bus_lock(&b->bus);
+	v = p->how == MACHINE_PLUG_PORT
+		    ? pci_bus_config_read(&b->m->port[p->unit]->bridge.bus, 0, 0, 4)
+		    : pci_bus_config_read(b->m->pci, PCI_DEVFN(p->unit, 0), 0, 4);
+	bus_unlock(&b->bus);
+	return v;
+}
+
+static int load_into(struct box *b, struct state_writer *w, struct error *err)
+{
+	struct state_reader *r;
+	const uint8_t *bytes;
+	size_t n;
+	int res;
+
+	bytes = state_writer_finish(w, &n);
+	assert_int_equal(state_reader_new(bytes, n, &r, err), 0);
+	bus_lock(&b->bus);
+	res = machine_load(b->m, r, err);
+	bus_unlock(&b->bus);
+	if (res == 0)
+		assert_int_equal(state_reader_end(r, err), 0);
+	state_reader_free(r);
+	return res;
+}
+
+static struct state_writer *saved(struct box *b)
+{
+	struct state_writer *w = state_writer_new();
+
+	bus_lock(&b->bus);
+	machine_save(b->m, w);
+	bus_unlock(&b->bus);
+	return w;
+}
+
+/* A disk that was pulled out, and that its driver still uses: the restored machine's is as far on
+ * its way, with an empty slot in front of it, and goes when its time is over. */
+static void test_pulled_state(void **state)
+{
+	static const enum machine_kind kinds[] = {MACHINE_PC, MACHINE_Q35};
+	char path[] = "/tmp/bothy-test-machine.XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0 && ftruncate(fd, (off_t)MIB) == 0);
+	close(fd);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct block *blocks[3];
+		struct box b[3];
+		struct virtio_blk *blk[2];
+		struct error err = {0};
+		struct state_writer *w, *w2;
+		const uint8_t *x, *y;
+		size_t n, k;
+
+		for (unsigned j = 0; j < 3; j++)
+			assert_int_equal(box_new(&b[j], kinds[i], 64 * MIB, &err), 0);
+		for (unsigned j = 0; j < 2; j++)
+			blk[j] = attach(&b[j], &blocks[j], path);
+		assert_int_equal(id_of(&b[1]), 0x10421af4);
+		for (unsigned j = 0; j < 2; j++) {
+			bus_lock(&b[j].bus);
+			clock_start(b[j].clock);
+			clock_step(b[j].clock, 5 * NS_PER_SEC);
+			bus_unlock(&b[j].bus);
+		}
+		bus_lock(&b[0].bus);
+		blk[0]->vd.r->status = VIRTIO_STATUS_DRIVER_OK;
+		assert_int_equal(machine_unplug(b[0].m, (unsigned)machine_find_plug(b[0].m, "d1"),
+						true, &err),
+				 0);
+		bus_unlock(&b[0].bus);
+		assert_int_equal(id_of(&b[0]), 0xffffffff);
+		assert_int_equal(taken_out(&b[0]), 0);
+
+		w = saved(&b[0]);
+		/* a machine without that disk refuses it */
+		assert_int_not_equal(load_into(&b[2], w, &err), 0);
+		assert_int_equal(load_into(&b[1], w, &err), 0);
+		assert_true(blk[1]->s.pulled);
+		assert_int_equal(id_of(&b[1]), 0xffffffff);
+		w2 = saved(&b[1]);
+		x = state_writer_finish(w, &n);
+		y = state_writer_finish(w2, &k);
+		assert_int_equal(n, k);
+		assert_memory_equal(x, y, n);
+		assert_int_equal(b[1].unplugs, 0);
+		bus_lock(&b[1].bus);
+		clock_step(b[1].clock, 11 * NS_PER_SEC);
+		bus_unlock(&b[1].bus);
+		assert_int_equal(b[1].unplugs, 1);
+		assert_int_equal(taken_out(&b[1]), 1);
+		state_writer_free(w);
+		state_writer_free(w2);
+		for (unsigned j = 0; j < 3; j++) {
+			bus_lock(&b[j].bus);
+			machine_free(b[j].m);
+			b[j].m = NULL;
+			if (j < 2)
+				block_close(blocks[j]);
+			bus_unlock(&b[j].bus);
+			box_done(&b[j]);
+		}
+	}
+	unlink(path);
+}
+
 static void test_refused(void **state)
 {
 	static const struct {
@@ -526,13 +690,10 @@ static void test_bios(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_boot),
-		cmocka_unit_test(test_big_memory),
-		cmocka_unit_test(test_pc_firmware),
-		cmocka_unit_test(test_shared_line),
-		cmocka_unit_test(test_bios),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_reset_and_state),
+		cmocka_unit_test(test_boot),         cmocka_unit_test(test_big_memory),
+		cmocka_unit_test(test_pc_firmware),  cmocka_unit_test(test_shared_line),
+		cmocka_unit_test(test_bios),         cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_pulled_state), cmocka_unit_test(test_reset_and_state),
 		cmocka_unit_test(test_a20),
 	};
 

@@ -77,25 +77,25 @@ void x86_io_smi(struct vcpu *v, uint16_t port, unsigned size, unsigned how)
 
 	if (s->smm)
 		return; /* it waits for RSM */
-	v->io_smi.rip = s->rip;
-	v->io_smi.next = v->next_rip;
-	v->io_smi.rcx = s->gpr[X86_RCX];
-	v->io_smi.rsi = s->gpr[X86_RSI];
-	v->io_smi.rdi = s->gpr[X86_RDI];
-	v->io_smi.trap = TRAP_VALID | how | size << TRAP_SIZE_SHIFT |
-			 (s->rflags & X86_TF ? TRAP_TF : 0) | (uint32_t)port << TRAP_PORT_SHIFT;
+	v->s.io_smi.rip = s->rip;
+	v->s.io_smi.next = v->next_rip;
+	v->s.io_smi.rcx = s->gpr[X86_RCX];
+	v->s.io_smi.rsi = s->gpr[X86_RSI];
+	v->s.io_smi.rdi = s->gpr[X86_RDI];
+	v->s.io_smi.trap = TRAP_VALID | how | size << TRAP_SIZE_SHIFT |
+			   (s->rflags & X86_TF ? TRAP_TF : 0) | (uint32_t)port << TRAP_PORT_SHIFT;
 }
 
 /* An SMI that came with a port access is taken right behind it, or between two iterations. */
 static void save_io(const struct vcpu *v, uint8_t *p)
 {
-	if (!v->io_smi.trap || (v->s.rip != v->io_smi.next && v->s.rip != v->io_smi.rip))
+	if (!v->s.io_smi.trap || (v->s.rip != v->s.io_smi.next && v->s.rip != v->s.io_smi.rip))
 		return;
-	st_le64(p + A_IO_RIP, v->io_smi.rip);
-	st_le64(p + A_IO_RIP + 8, v->io_smi.rcx);
-	st_le64(p + A_IO_RIP + 16, v->io_smi.rsi);
-	st_le64(p + A_IO_RIP + 24, v->io_smi.rdi);
-	st_le32(p + A_IO_TRAP, v->io_smi.trap);
+	st_le64(p + A_IO_RIP, v->s.io_smi.rip);
+	st_le64(p + A_IO_RIP + 8, v->s.io_smi.rcx);
+	st_le64(p + A_IO_RIP + 16, v->s.io_smi.rsi);
+	st_le64(p + A_IO_RIP + 24, v->s.io_smi.rdi);
+	st_le32(p + A_IO_TRAP, v->s.io_smi.trap);
 }
 
 static void save(const struct x86_state *s, uint8_t *p)
@@ -196,7 +196,7 @@ void x86_smi(struct vcpu *v)
 	x86_side_effect(v);
 	save(s, area);
 	save_io(v, area);
-	v->io_smi.trap = 0;
+	v->s.io_smi = (struct x86_io_smi){0};
 	s->smm = X86_SMM_IN | (s->shadow & X86_SHADOW_NMI ? X86_SMM_NMI : 0);
 	x86_tlb_flush(v);
 	area_copy(v, area, true);

@@ -81,6 +81,16 @@ static const struct state_field lapic_fields[] = {
 	STATE_END
 };
 
+static const struct state_field io_smi_fields[] = {
+	STATE_VAL(struct x86_io_smi, rip),
+	STATE_VAL(struct x86_io_smi, next),
+	STATE_VAL(struct x86_io_smi, rcx),
+	STATE_VAL(struct x86_io_smi, rsi),
+	STATE_VAL(struct x86_io_smi, rdi),
+	STATE_VAL(struct x86_io_smi, trap, .max = 0xffff087f),
+	STATE_PAD(struct x86_io_smi, pad_),
+	STATE_END,
+};
 static const struct state_field x86_fields[] = {
 	STATE_ARRAY(struct x86_state, gpr),
 	STATE_VAL(struct x86_state, rip),
@@ -138,11 +148,12 @@ static const struct state_field x86_fields[] = {
 	 .count = 1},
 	STATE_VAL(struct x86_state, smbase),
 	STATE_PAD(struct x86_state, pad2_),
+	STATE_STRUCT(struct x86_state, io_smi, io_smi_fields),
 	STATE_END
 };
 /* clang-format on */
 
-const struct state_desc x86_state_desc = STATE_DESC("x86", 2, struct x86_state, x86_fields);
+const struct state_desc x86_state_desc = STATE_DESC("x86", 3, struct x86_state, x86_fields);
 
 #define PAT_RESET 0x0007040600070406ull
 
@@ -173,6 +184,7 @@ static void reset_common(struct x86_state *s)
 	s->pending_dbg = 0;
 	s->extint_pending = 0;
 	s->smm = 0;
+	s->io_smi = (struct x86_io_smi){0};
 }
 
 static void reset_power_on(struct x86_state *s, bool bsp)
@@ -370,6 +382,8 @@ int x86_state_loaded(struct x86_state *s, struct error *err)
 	s->cr0 |= X86_CR0_ET;
 	s->dr6 = (s->dr6 & 0xe00f) | 0xffff0ff0;
 	s->dr7 = (s->dr7 & 0xffff23ff) | 0x400;
+	if (!s->smi_pending || s->smm) /* it says nothing of what comes later */
+		s->io_smi = (struct x86_io_smi){0};
 	for (unsigned i = 0; i < 8; i++) /* 80-bit values */
 		memset(&s->fpu.st[i][10], 0, 6);
 	return 0;

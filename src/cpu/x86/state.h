@@ -167,6 +167,13 @@ struct x86_lapic {
 	uint64_t tsc_deadline; /* guest TSC; 0 = disarmed */
 };
 
+/* The port access that an SMI came with; trap 0: none. Until the SMI is taken, at once. */
+struct x86_io_smi {
+	uint64_t rip, next, rcx, rsi, rdi;
+	uint32_t trap; /* as in the save area (smm.c) */
+	uint8_t pad_[4];
+};
+
 struct x86_state {
 	uint64_t gpr[16];
 	uint64_t rip;
@@ -206,6 +213,7 @@ struct x86_state {
 	uint8_t pad_;
 	uint32_t smbase; /* where SMIs save the state and start: SDM vol. 3, 32.4 */
 	uint8_t pad2_[4];
+	struct x86_io_smi io_smi;
 };
 
 extern const struct state_desc x86_state_desc;

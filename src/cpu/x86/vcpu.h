@@ -283,13 +283,8 @@ struct vcpu {
 	uint64_t insn_limit; /* leave run() at the first block that starts at or after this count;
 				0 = none. For engine_vm.exact only */
 	uint32_t trace;      /* TRACE_ masks of -d */
-	/* The port access that an SMI came with; trap 0: none. Until the SMI is taken, at once. */
-	struct {
-		uint64_t rip, next, rcx, rsi, rdi;
-		uint32_t trap;
-	} io_smi;
-	int32_t stop_tid;         /* stop.c: its thread, 0 = none; its turn */
-	uint32_t stop_seen;       /* the last stop it has obeyed or called; its own thread's */
+	int32_t stop_tid;    /* stop.c: its thread, 0 = none; its turn */
+	uint32_t stop_seen;  /* the last stop it has obeyed or called; its own thread's */
 	int32_t turns[X86_TURNS]; /* of translated blocks: runs until they count as hot (engines) */
 	struct x86_slots slots;
 	struct x86_jump jump[X86_JUMPS]; /* by RIP (engines) */

@@ -26,6 +26,7 @@
 const struct state_field pci_regs_fields[] = {
 	STATE_BYTES_OF(struct pci_regs, cfg),
 	STATE_VAL(struct pci_regs, intx),
+	STATE_VAL(struct pci_regs, hidden),
 	STATE_PAD(struct pci_regs, pad_),
 	STATE_END,
 };
@@ -297,7 +298,7 @@ uint32_t pci_bus_config_read(struct pci_bus *pb, uint8_t devfn, unsigned off, un
 	struct pci_func *f = pb->func[devfn];
 	uint32_t val;
 
-	if (!f || f->hidden || pb->dark || off + size > PCI_CONFIG_SIZE)
+	if (!f || f->r->hidden || pb->dark || off + size > PCI_CONFIG_SIZE)
 		return (uint32_t)mask_bytes(size);
 	if (f->config_read_hook && f->config_read_hook(f, off, size, &val))
 		return val;
@@ -318,7 +319,7 @@ void pci_bus_config_write(struct pci_bus *pb, uint8_t devfn, unsigned off, unsig
 {
 	struct pci_func *f = pb->func[devfn];
 
-	if (!f || f->hidden || pb->dark || off + size > PCI_CONFIG_SIZE)
+	if (!f || f->r->hidden || pb->dark || off + size > PCI_CONFIG_SIZE)
 		return;
 	if (f->config_write_hook && f->config_write_hook(f, off, size, val))
 		return;
@@ -457,7 +458,7 @@ int pci_func_add(struct pci_func *f, struct pci_bus *pb, uint8_t devfn, struct e
 
 void pci_func_hide(struct pci_func *f)
 {
-	f->hidden = true;
+	f->r->hidden = true;
 	if (f->bus->bridge && f->bus->bridge->changed)
 		f->bus->bridge->changed(f->bus->bridge);
 }
@@ -509,5 +510,7 @@ int pci_func_loaded(struct pci_func *f, struct error *err)
 	}
 	pci_bus_remap(f->bus, f);
 	intx_update(f);
+	if (f->bus->bridge && f->bus->bridge->loaded)
+		f->bus->bridge->loaded(f->bus->bridge);
 	return 0;
 }

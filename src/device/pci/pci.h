@@ -86,8 +86,9 @@ struct pci_func;
 /* State of one function; goes into the device's *_regs struct. */
 struct pci_regs {
 	uint8_t cfg[PCI_CONFIG_SIZE];
-	bool intx; /* the device asserts its INTx (before COMMAND.INTX_DISABLE) */
-	uint8_t pad_[7];
+	bool intx;   /* the device asserts its INTx (before COMMAND.INTX_DISABLE) */
+	bool hidden; /* pulled out: pci_func_hide(); until the function goes */
+	uint8_t pad_[6];
 };
 extern const struct state_field pci_regs_fields[];
 
@@ -159,7 +160,6 @@ struct pci_func {
 	uint8_t intx_pirq;         /* which, while it is high */
 	struct pci_bridge *bridge; /* this function is one; NULL = it isn't */
 	bool added;                /* on the bus */
-	bool hidden;               /* pulled out: pci_func_hide() */
 	/* Called after a guest write changed [off, off+size); may be NULL. */
 	void (*config_written)(struct pci_func *f, unsigned off, unsigned size);
 	/* A window inside configuration space with side effects (virtio's pci-cfg capability):
@@ -191,6 +191,8 @@ struct pci_bridge {
 	unsigned rotate;    /* added to the pin number of an INTx that comes through */
 	/* A function came or went; may be NULL. */
 	void (*changed)(struct pci_bridge *br);
+	/* What is in a slot was loaded: no event, the state has that; may be NULL. */
+	void (*loaded)(struct pci_bridge *br);
 };
 
 void pci_bus_init(struct pci_bus *pb, struct bus *bus,

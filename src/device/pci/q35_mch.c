@@ -85,7 +85,7 @@ static uint64_t ecam_read(void *ctx, uint64_t off, unsigned size)
 	uint8_t devfn = (uint8_t)(off >> 12);
 	unsigned reg = off & 0xfff;
 
-	if (!pb || !pb->func[devfn] || pb->func[devfn]->hidden)
+	if (!pb || !pb->func[devfn] || pb->func[devfn]->r->hidden)
 		return mask_bytes(size);
 	return reg < PCI_CONFIG_SIZE ? pci_bus_config_read(pb, devfn, reg, size) : 0;
 }

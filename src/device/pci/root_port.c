@@ -70,7 +70,7 @@ static void drive(struct root_port *rp)
 static bool occupied(const struct root_port *rp)
 {
 	for (unsigned i = 0; i < 8; i++)
-		if (rp->bridge.bus.func[i] && !rp->bridge.bus.func[i]->hidden)
+		if (rp->bridge.bus.func[i] && !rp->bridge.bus.func[i]->r->hidden)
 			return true;
 	return false;
 }
@@ -92,6 +92,11 @@ static void show_presence(struct root_port *rp)
 	st_le16(&rp->s.pci.cfg[rp->express + EXPRESS_LINK_STS],
 		rp->present && powered(rp) ? 0x11 | LINK_STS_ACTIVE : 0x01);
 	rp->bridge.bus.dark = !powered(rp);
+}
+
+static void slot_loaded(struct pci_bridge *br)
+{
+	show_presence(CONTAINER_OF(br, struct root_port, bridge));
 }
 
 static void slot_changed(struct pci_bridge *br)
@@ -204,6 +209,7 @@ static int root_port_realize(struct dev *d, struct error *err)
 		return r;
 	pci_bridge_attach(&rp->bridge);
 	rp->bridge.changed = slot_changed;
+	rp->bridge.loaded = slot_loaded;
 	return 0;
 }
 

@@ -75,6 +75,7 @@ static const struct state_field virtio_blk_fields[] = {
 	STATE_STRUCT(struct virtio_blk_regs, v, virtio_regs_fields),
 	STATE_STRUCTS(struct virtio_blk_regs, q, virtq_regs_fields),
 	STATE_VAL(struct virtio_blk_regs, write_back),
+	STATE_VAL(struct virtio_blk_regs, pulled),
 	STATE_PAD(struct virtio_blk_regs, pad_),
 	STATE_END,
 };
@@ -211,7 +212,7 @@ static void start(struct virtio_blk *blk, unsigned queue, struct vq_elem *e)
 				       .e = e,
 				       .status = vq_last_byte(e),
 				       .queue = queue};
-	if (blk->pulled) {
+	if (blk->s.pulled) {
 		complete(req, BLK_S_IOERR);
 		return;
 	}
@@ -274,7 +275,7 @@ static void end_all(struct virtio_blk *blk)
 void virtio_blk_pull(struct virtio_blk *blk)
 {
 	end_all(blk);
-	blk->pulled = true;
+	blk->s.pulled = true;
 }
 
 static void reset(struct virtio_dev *vd, int n)

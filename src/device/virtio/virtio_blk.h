@@ -19,7 +19,8 @@ struct virtio_blk_regs {
 	struct virtio_regs v;
 	struct virtq_regs q[VIRTIO_BLK_QUEUES_MAX];
 	bool write_back; /* configuration field `writeback` */
-	uint8_t pad_[7];
+	bool pulled;     /* virtio_blk_pull() */
+	uint8_t pad_[6];
 };
 
 struct virtio_blk;
@@ -45,7 +46,6 @@ struct virtio_blk {
 	unsigned n_queues;   /* 0 = 1 */
 	char serial[VIRTIO_BLK_ID_BYTES + 1];
 	/* private */
-	bool pulled;                                       /* virtio_blk_pull() */
 	struct virtio_blk_req *req[VIRTIO_BLK_QUEUES_MAX]; /* [VQ_SIZE_MAX] each, owned */
 	bool gathering; /* requests end inside queue_run(), which tells the driver of them */
 };
