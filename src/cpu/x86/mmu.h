@@ -192,7 +192,8 @@ const struct x86_range *x86_range_make(struct vcpu *v, unsigned set, struct x86_
 /**
  * x86_window_range() - a range of a window for slots of set @set that has the page of @lin. @fresh:
  * of a new one, if need be; it takes 3 us a page. NULL: there is none, or it would be of one page.
- * x86_windows_of() - bits: windows with ranges that may have the page with the code byte at @code.
+ * x86_windows_of() - bits: windows with ranges for stores that have the page with the code byte at
+ * @code, at least.
  * vCPU thread.
  */
 const struct x86_range *x86_window_range(struct vcpu *v, unsigned set, gva_t lin, bool fresh);

@@ -166,8 +166,9 @@ enum { X86_LISTED = 1, X86_LISTED_LARGE = 2, X86_LISTED_LOCAL = 4, X86_LOOKS = 8
  * Windows (window.c): pages of a program, mapped once more so that they follow each other in the
  * host's address space as they do in the program's.
  */
-#define X86_WINDOW_PAGES 512u
-#define X86_WINDOW_SIZE  (X86_WINDOW_PAGES * 4096ull)
+#define X86_WINDOW_PAGES  512u
+#define X86_WINDOW_SIZE   (X86_WINDOW_PAGES * 4096ull)
+#define X86_WINDOW_FILTER 8192u
 enum {
 	X86_WINDOWS = 16,
 	X86_WINDOWS_VM = 64, /* of all vCPUs: half of the mappings that Linux lets a process have */
@@ -185,10 +186,12 @@ struct x86_windows {
 	unsigned n;              /* of them in use */
 	struct ram_block *block; /* that all pages are of; NULL: not known yet */
 	uint32_t turn;
-	uint32_t credit; /* pages that may be mapped */
-	uint64_t since;  /* TSC when that was counted */
-	bool eager;      /* tests: windows wherever possible, but not each time */
-	uint32_t asked;  /* then: how often */
+	uint32_t credit;                         /* pages that may be mapped */
+	uint64_t since;                          /* TSC when that was counted */
+	uint64_t stores[X86_WINDOW_FILTER / 64]; /* bits: frames in ranges for stores, folded */
+	uint32_t stores_period;                  /* slots.period of these */
+	bool eager;     /* tests: windows wherever possible, but not each time */
+	uint32_t asked; /* then: how often */
 	struct x86_window w[X86_WINDOWS];
 };
 

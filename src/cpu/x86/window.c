@@ -148,6 +148,22 @@ static struct x86_window *find(struct vcpu *v, uint64_t lin, const uint8_t *tabl
 	return oldest;
 }
 
+/* Stores may go to [@lo, @hi] of the window. */
+static void note_stores(struct making *g, unsigned lo, unsigned hi)
+{
+	struct x86_windows *ws = g->v->slots.windows;
+
+	if (ws->stores_period != g->w->period)
+		for (unsigned i = 0; i < ARRAY_SIZE(ws->stores); i++)
+			ws->stores[i] = 0;
+	ws->stores_period = g->w->period;
+	for (unsigned k = lo; k <= hi; k++) {
+		unsigned f = g->w->frame[k] % X86_WINDOW_FILTER;
+
+		ws->stores[f / 64] |= BIT(f % 64);
+	}
+}
+
 /* [@lo, @hi] of the window is a range for slots of @set. */
 static const struct x86_range *keep_range(struct making *g, unsigned set, unsigned lo, unsigned hi)
 {
@@ -168,6 +184,8 @@ static const struct x86_range *keep_range(struct making *g, unsigned set, unsign
 	s->ranges[0] |= (g->write ? 1u << X86_RANGES : 1u) << (r - s->range[set]);
 	for (unsigned k = lo; k <= hi; k++)
 		g->w->out[k / 64] |= BIT(k % 64);
+	if (g->write)
+		note_stores(g, lo, hi);
 	return r;
 }
 
@@ -218,6 +236,9 @@ uint32_t x86_windows_of(const struct vcpu *v, uint64_t code)
 	if (!ws || !ws->turn)
 		return 0;
 	frame = code - (uintptr_t)ws->block->code + 1;
+	/* most pages with code are in none, and a guest that writes its code asks all the time */
+	if (ws->stores_period != period || !bit(ws->stores, frame % X86_WINDOW_FILTER))
+		return 0;
 	for (unsigned n = 0; n < ws->n; n++) {
 		const struct x86_window *w = &ws->w[n];
 
