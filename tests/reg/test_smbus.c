@@ -156,14 +156,14 @@ static void box_free(struct box *b)
 static void test_ich9_config(void **state)
 {
 	static const struct { unsigned off, size; uint32_t want; } rows[] = {
-		{0x00, 4, 0x29308086}, /* 20.1.1, 20.1.2 */
-		{0x06, 2, 0x0280},     /* 20.1.4 */
-		{0x08, 4, 0x0c050002}, /* 20.1.5 to 20.1.8: SMBus controller */
-		{0x10, 4, MEM | 4},    /* 20.1.9: 64-bit memory */
+		{0x00, 4, 0x29308086}, /* VID, DID */
+		{0x06, 2, 0x0280},     /* PCISTS */
+		{0x08, 4, 0x0c050002}, /* RID, PI, SCC, BCC: SMBus controller */
+		{0x10, 4, MEM | 4},    /* SMBMBAR: 64-bit memory */
 		{0x14, 4, 0},
-		{0x20, 4, IO | 1},     /* 20.1.11 */
-		{0x3d, 1, 3},          /* 20.1.15; 10.1.34: D31IP.SMIP after reset: INTC# */
-		{0x40, 1, 1},          /* 20.1.16 */
+		{0x20, 4, IO | 1},     /* SMB_BASE */
+		{0x3d, 1, 3},          /* INT_PN; D31IP.SMIP after reset: INTC# */
+		{0x40, 1, 1},          /* HOSTC */
 	};
 	struct box *b = box_new();
 
@@ -180,15 +180,15 @@ static void test_ich9_config(void **state)
 
 static const struct reg_row ich9_rows[] = {
 	/* registers after reset */
-	{IN8, IO + 2, 0}, {IN8, IO + 9, 0x44, .cite = "20.2.9"}, {IN8, IO + 0x0e, 0x07, .cite = "20.2.14"}, {IN8, IO + 0x0f, 0x07, .cite = "20.2.15"},
-	{OUT8, IO + 0x0f, 0}, {IN8, IO + 0x0f, 0x02, .cite = "20.2.15: the clock held low"}, {OUT8, IO + 0x0f, 4}, {OUT8, IO + 0x0e, 0xff}, {IN8, IO + 0x0e, 0x07},
-	{OUT8, IO + 9, 0xff}, {IN8, IO + 9, 0x7f}, {OUT8, IO + 0x11, 0xff}, {IN8, IO + 0x11, 0x07, .cite = "20.2.17"}, {OUT8, IO + 0x11, 0},
-	{OUT8, IO + 0x0d, 0xff}, {IN8, IO + 0x0d, 0x03, .cite = "20.2.13"}, {OUT8, IO + 0x0d, 0},
+	{IN8, IO + 2, 0}, {IN8, IO + 9, 0x44, .cite = "RCV_SLVA"}, {IN8, IO + 0x0e, 0x07, .cite = "SMLINK_PIN_CTL"}, {IN8, IO + 0x0f, 0x07, .cite = "SMBUS_PIN_CTL"},
+	{OUT8, IO + 0x0f, 0}, {IN8, IO + 0x0f, 0x02, .cite = "SMBUS_PIN_CTL: the clock held low"}, {OUT8, IO + 0x0f, 4}, {OUT8, IO + 0x0e, 0xff}, {IN8, IO + 0x0e, 0x07},
+	{OUT8, IO + 9, 0xff}, {IN8, IO + 9, 0x7f}, {OUT8, IO + 0x11, 0xff}, {IN8, IO + 0x11, 0x07, .cite = "SLV_CMD"}, {OUT8, IO + 0x11, 0},
+	{OUT8, IO + 0x0d, 0xff}, {IN8, IO + 0x0d, 0x03, .cite = "AUX_CTL"}, {OUT8, IO + 0x0d, 0},
 	{IN8, IO + 0x10, 0}, {IN8, IO + 0x14, 0}, {IN16, IO + 0x16, 0}, {IN16, IO + 0x0a, 0}, {IN8, IO + 0x0c, 0}, {IN8, IO + 1, 0}, {IN8, IO + 0x1f, 0},
 	/* the semaphore */
-	{IN8, IO, 0x00, .cite = "20.2.1: INUSE_STS, the first reader has it"}, {IN8, IO, 0x40}, {OUT8, IO, 0x00}, {IN8, IO, 0x40}, {OUT8, IO, 0x40}, {IN8, IO, 0}, {OUT8, IO, 0x40},
+	{IN8, IO, 0x00, .cite = "HST_STS: INUSE_STS, the first reader has it"}, {IN8, IO, 0x40}, {OUT8, IO, 0x00}, {IN8, IO, 0x40}, {OUT8, IO, 0x40}, {IN8, IO, 0}, {OUT8, IO, 0x40},
 	/* quick, nobody, write protection; the same registers in memory */
-	{OUT8, IO + 4, 0xa0}, {OUT8, IO + 2, 0x40}, {IN8, IO, 0x02, .cite = "quick: INTR"}, {IN8, IO + 2, 0, .cite = "START reads 0"}, {OUT8, IO, 0x42}, {READ8, MEM, 0, .cite = "20.1.9"},
+	{OUT8, IO + 4, 0xa0}, {OUT8, IO + 2, 0x40}, {IN8, IO, 0x02, .cite = "quick: INTR"}, {IN8, IO + 2, 0, .cite = "START reads 0"}, {OUT8, IO, 0x42}, {READ8, MEM, 0, .cite = "SMBMBAR"},
 	{OUT8, IO, 0x40}, {OUT8, IO + 4, 0xa4}, {WRITE8, MEM + 2, 0x40}, {IN8, IO, 0x04, .cite = "nobody at 52h: DEV_ERR"}, {OUT8, IO, 0x44},
 	{OUT8, IO + 4, 0xa0}, {OUT8, IO + 3, 5}, {OUT8, IO + 2, 0x48}, {IN8, IO, 0x04, .cite = "write-protected"}, {OUT8, IO, 0x44},
 	/* byte, byte data, word data */
@@ -200,7 +200,7 @@ static const struct reg_row ich9_rows[] = {
 	/* process call to the echo */
 	{OUT8, IO + 4, 0x58}, {OUT8, IO + 3, 9}, {OUT8, IO + 5, 0x12}, {OUT8, IO + 6, 0x34}, {OUT8, IO + 2, 0x50}, {IN8, IO, 0x02, .cite = "process call"}, {IN16, IO + 5, 0x3412}, {OUT8, IO, 0xff},
 	/* block write and read with the buffer */
-	{OUT8, IO + 0x0d, 2}, {IN8, IO + 2, 0x10, .cite = "20.2.2: the buffer starts over"},
+	{OUT8, IO + 0x0d, 2}, {IN8, IO + 2, 0x10, .cite = "HST_CNT: the buffer starts over"},
 	{OUT8, IO + 5, 3}, {OUT8, IO + 7, 'x'}, {OUT8, IO + 7, 'y'}, {OUT8, IO + 7, 'z'}, {OUT8, IO + 2, 0x54}, {IN8, IO, 0x02, .cite = "block write"}, {OUT8, IO, 0xff},
 	{OUT8, IO + 5, 33}, {OUT8, IO + 2, 0x54}, {IN8, IO, 0x04, .cite = "SMBus 5.5.7: at most 32 bytes"}, {OUT8, IO, 0xff},
 	{OUT8, IO + 5, 0}, {OUT8, IO + 2, 0x54}, {IN8, IO, 0x04}, {OUT8, IO, 0xff},
@@ -210,10 +210,10 @@ static const struct reg_row ich9_rows[] = {
 	{OUT8, IO + 0x0d, 0}, {OUT8, IO + 2, 0x5c}, {IN8, IO, 0x04, .cite = "5.21.1.1: needs the buffer"}, {OUT8, IO, 0xff},
 	/* byte by byte: read */
 	{OUT8, IO + 3, 6}, {OUT8, IO + 2, 0x54}, {IN8, IO, 0x04, .cite = "a count of 64"}, {OUT8, IO, 0xff},
-	{OUT8, IO + 3, 20}, {OUT8, IO + 2, 0x54}, {IN8, IO, 0x81, .cite = "20.2.1: BYTE_DONE, and busy"}, {IN8, IO + 5, 2}, {IN8, IO + 7, 0},
+	{OUT8, IO + 3, 20}, {OUT8, IO + 2, 0x54}, {IN8, IO, 0x81, .cite = "HST_STS: BYTE_DONE, and busy"}, {IN8, IO + 5, 2}, {IN8, IO + 7, 0},
 	{OUT8, IO + 2, 0x54}, {IN8, IO, 0xc1, .cite = "no other command meanwhile"}, {OUT8, IO, 0xc0},
-	{IN8, IO, 0x81, .cite = "the last byte"}, {IN8, IO + 7, 3}, {OUT8, IO, 0xc0}, {IN8, IO, 0x02, .cite = "20.2.1: INTR when that is cleared"}, {OUT8, IO, 0xff},
-	{OUT8, IO + 3, 13}, {OUT8, IO + 2, 0x74}, {IN8, IO, 0x81}, {OUT8, IO, 0xc0}, {IN8, IO, 0x02, .cite = "20.2.2: LAST_BYTE ends it early"}, {OUT8, IO, 0xff},
+	{IN8, IO, 0x81, .cite = "the last byte"}, {IN8, IO + 7, 3}, {OUT8, IO, 0xc0}, {IN8, IO, 0x02, .cite = "HST_STS: INTR when that is cleared"}, {OUT8, IO, 0xff},
+	{OUT8, IO + 3, 13}, {OUT8, IO + 2, 0x74}, {IN8, IO, 0x81}, {OUT8, IO, 0xc0}, {IN8, IO, 0x02, .cite = "HST_CNT: LAST_BYTE ends it early"}, {OUT8, IO, 0xff},
 	/* byte by byte: write */
 	{OUT8, IO + 4, 0x58}, {OUT8, IO + 5, 2}, {OUT8, IO + 7, 0xaa}, {OUT8, IO + 2, 0x14}, {OUT8, IO + 2, 0x54}, {IN8, IO, 0x81}, {OUT8, IO + 7, 0xbb}, {OUT8, IO, 0xc0}, {IN8, IO, 0x81}, {OUT8, IO, 0xc0}, {IN8, IO, 0x02}, {OUT8, IO, 0xff},
 	{OUT8, IO + 4, 0xa0}, {OUT8, IO + 2, 0x54}, {IN8, IO, 0x04, .cite = "the count is not acknowledged"}, {OUT8, IO, 0xff},
@@ -222,11 +222,11 @@ static const struct reg_row ich9_rows[] = {
 	{OUT8, IO + 2, 0x38}, {OUT8, IO, 0xc0}, {IN8, IO, 0x81}, {IN8, IO + 7, 'T', .cite = "LAST_BYTE"}, {OUT8, IO, 0xc0}, {IN8, IO, 0x02}, {OUT8, IO, 0xff},
 	{OUT8, IO + 4, 0xa4}, {OUT8, IO + 2, 0x58}, {IN8, IO, 0x04, .cite = "nobody there"}, {OUT8, IO, 0xff},
 	/* KILL */
-	{OUT8, IO + 4, 0xa0}, {OUT8, IO + 2, 0x58}, {IN8, IO, 0x81}, {OUT8, IO + 2, 0x02}, {IN8, IO, 0xd0, .cite = "20.2.2: FAILED, not busy"}, {IN8, IO + 2, 0x02, .cite = "until it is cleared"},
+	{OUT8, IO + 4, 0xa0}, {OUT8, IO + 2, 0x58}, {IN8, IO, 0x81}, {OUT8, IO + 2, 0x02}, {IN8, IO, 0xd0, .cite = "HST_CNT: FAILED, not busy"}, {IN8, IO + 2, 0x02, .cite = "until it is cleared"},
 	{OUT8, IO, 0xff}, {OUT8, IO + 2, 0x42}, {IN8, IO, 0x10, .cite = "no command while it is set"}, {OUT8, IO + 2, 0}, {OUT8, IO, 0xff}, {IN8, IO, 0}, {OUT8, IO, 0x40},
 };
 
-/* Packet error codes (SMBus 5.4): 20.2.2 PEC_EN, 20.2.8 PEC, 20.2.12 CRCE, 20.2.13 AAC */
+/* Packet error codes (SMBus 5.4): HST_CNT PEC_EN, PEC, AUX_STS CRCE, AUX_CTL AAC */
 static const struct reg_row pec_rows[] = {
 	{OUT8, IO + 0x0d, 1}, {OUT8, IO + 4, 0x58}, {OUT8, IO + 3, 9}, {OUT8, IO + 5, 0x12}, {OUT8, IO + 6, 0x34}, {OUT8, IO + 2, 0xd0}, {IN8, IO, 0x02, .cite = "process call: the code fits"}, {IN8, IO + 0x0c, 0}, {OUT8, IO, 0xff},
 	{OUT8, IO + 4, 0xa1}, {OUT8, IO + 3, 2}, {OUT8, IO + 2, 0xc8}, {IN8, IO, 0x04, .cite = "an EEPROM has none: DEV_ERR"}, {IN8, IO + 8, 0x0e, .cite = "what came in its place"}, {IN8, IO + 0x0c, 1, .cite = "CRCE"},
@@ -271,13 +271,13 @@ static void test_ich9_state(void **state)
 	b->s->s.control = 0x1f;
 	assert_int_equal(b->s->dev.cls->loaded(&b->s->dev, &err), 0);
 	bus_unlock(&b->h->bus);
-	/* 20.1.16: SSRESET */
+	/* HOSTC: SSRESET */
 	config(b, 0x40, 1, 9);
 	assert_int_equal(inb(b->h, IO) & 0xbf, 0);
 	box_free(b);
 }
 
-/* 20.2.2 INTREN, 20.1.16 HST_EN, SMB_SMI_EN */
+/* HST_CNT INTREN, HOSTC HST_EN, SMB_SMI_EN */
 static void test_ich9_interrupt(void **state)
 {
 	struct box *b = box_new();
@@ -319,7 +319,7 @@ static void test_ich9_interrupt(void **state)
 	box_free(b);
 }
 
-/* 20.1.16 I2C_EN: no count before the bytes of a block, no command of a process call. */
+/* HOSTC I2C_EN: no count before the bytes of a block, no command of a process call. */
 static void test_ich9_i2c(void **state)
 {
 	struct box *b = box_new();

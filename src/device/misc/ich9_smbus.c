@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SMBus host controller of the ICH9, with the memory modules' EEPROMs on its bus (smbus_bus.c).
- * Intel I/O Controller Hub 9 family data sheet 316972-004, chapter 20 "SMBus Controller Registers
- * (D31:F3)" and 5.21 "SMBus Controller"; System Management Bus Specification 2.0.
+ * Intel I/O Controller Hub 9 family data sheet 316972-004, "SMBus Controller" and
+ * "SMBus Controller Registers (D31:F3)", cited by register; System Management Bus
+ * Specification 2.0.
  *
  *   00 HST_STS · 02 HST_CNT · 03 HST_CMD · 04 XMIT_SLVA · 05, 06 HST_D0, D1 · 07 HOST_BLOCK_DB ·
  *   08 PEC · 09 RCV_SLVA · 0a SLV_DATA · 0c AUX_STS · 0d AUX_CTL · 0e SMLINK_PIN_CTL ·
@@ -95,7 +96,7 @@ static void finish(struct ich9_smbus *s, uint8_t how)
 
 static uint8_t outcome(struct ich9_smbus *s, bool ok, bool pec_wrong)
 {
-	if (pec_wrong) /* 20.2.12: DEV_ERR is set with CRCE */
+	if (pec_wrong) /* AUX_STS: DEV_ERR is set with CRCE */
 		s->s.aux_status |= AUX_CRCE;
 	return ok ? STS_INTR : STS_DEV_ERR;
 }
@@ -146,13 +147,13 @@ static void next_byte(struct ich9_smbus *s)
 		s->s.byte = smbus_msg_get(&s->smb, &s->s.msg);
 		if (!s->s.endless)
 			s->s.left--;
-		if (s->s.control & CNT_LAST_BYTE) /* 20.2.2: it was not acknowledged */
+		if (s->s.control & CNT_LAST_BYTE) /* HST_CNT: it was not acknowledged */
 			s->s.left = 0;
 	}
 	s->s.status |= STS_BYTE_DONE;
 }
 
-/* 20.2.1, DS: the host has cleared it. */
+/* HST_STS, DS: the host has cleared it. */
 static void go_on(struct ich9_smbus *s)
 {
 	if (s->s.phase == ICH9_SMBUS_IDLE)
@@ -220,7 +221,7 @@ static uint8_t *block_byte(struct ich9_smbus *s)
 	return &s->s.block[at];
 }
 
-/* Lines are high unless the host holds the clock low (20.2.14, 20.2.15). */
+/* Lines are high unless the host holds the clock low (SMLINK_PIN_CTL, SMBUS_PIN_CTL). */
 static uint8_t pins(uint8_t control)
 {
 	return (uint8_t)(control | PIN_DATA | (control & PIN_CLK_CTL ? PIN_CLK : 0));
@@ -233,12 +234,12 @@ static uint64_t reg_read(void *ctx, uint64_t off, unsigned size)
 
 	(void)size;
 	switch (off % ICH9_SMBUS_IO) {
-	case R_HST_STS: /* 20.2.1: reading it takes the semaphore */
+	case R_HST_STS: /* reading it takes the semaphore */
 		v = (uint8_t)(s->s.status | (s->s.in_use ? STS_IN_USE : 0));
 		s->s.in_use = true;
 		return v;
 	case R_HST_CNT:
-		s->s.at = 0; /* 20.2.2 */
+		s->s.at = 0; /* HST_CNT */
 		return s->s.control;
 	case R_HST_CMD: return s->s.command;
 	case R_XMIT_SLVA: return s->s.address;
@@ -304,7 +305,7 @@ static void config_written(struct pci_func *f, unsigned off, unsigned size)
 	struct ich9_smbus *s = CONTAINER_OF(f, struct ich9_smbus, f);
 
 	(void)off, (void)size;
-	if (hostc(s, HOSTC_SSRESET)) { /* 20.1.15: the state machine; the bit falls by itself */
+	if (hostc(s, HOSTC_SSRESET)) { /* SSRESET: the state machine; the bit falls by itself */
 		finish(s, 0);
 		s->s.status &= (uint8_t)~STS_BYTE_DONE;
 		s->s.pci.cfg[C_HOSTC] &= (uint8_t)~HOSTC_SSRESET;
@@ -329,7 +330,7 @@ static int ich9_smbus_realize(struct dev *d, struct error *err)
 		return error_set(err, -EINVAL, "'%s' needs a PCI bus: wire 'bus' first", d->id);
 	pci_func_init(&s->f, d, &s->s.pci, &ids);
 	pci_config_def(&s->f, PCI_COMMAND, 2, 0, 0x0543);
-	pci_config_def(&s->f, PCI_STATUS, 2, 0x0280, 0); /* 20.1.4 */
+	pci_config_def(&s->f, PCI_STATUS, 2, 0x0280, 0); /* PCISTS */
 	pci_config_def(&s->f, C_HOSTC, 1, 0, 0x0f);
 	s->io = (struct bus_region){.name = "ich9-smbus",
 				    .size = ICH9_SMBUS_IO,
@@ -360,7 +361,7 @@ static void ich9_smbus_reset(struct dev *d, enum dev_reset kind)
 	pci_func_reset(&s->f, kind);
 	memset((uint8_t *)&s->s + sizeof(s->s.pci), 0, sizeof(s->s) - sizeof(s->s.pci));
 	s->s.smlink_pins = s->s.smbus_pins = PIN_CLK_CTL;
-	/* 20.2.9, 20.2.17: in the resume well */
+	/* RCV_SLVA, SLV_CMD: in the resume well */
 	s->s.receive_address = kind == DEV_RESET_COLD ? RCV_SLVA_RESET : own;
 	s->s.slave_command = kind == DEV_RESET_COLD ? 0 : command;
 	irq_update(s);
@@ -421,7 +422,8 @@ static const struct state_desc ich9_smbus_state =
 const struct dev_class ich9_smbus_class = {
 	.name = "ich9-smbus",
 	.summary = "SMBus host of the ICH9 with memory modules",
-	.spec = "Intel 316972-004, chapter 20; System Management Bus Specification 2.0",
+	.spec = "Intel 316972-004, SMBus Controller Registers (D31:F3); "
+		"System Management Bus Specification 2.0",
 	.size = sizeof(struct ich9_smbus),
 	.regs_offset = offsetof(struct ich9_smbus, s),
 	.state = &ich9_smbus_state,
