@@ -735,6 +735,24 @@ static void earn_trust(struct fixture *f, struct block *b, struct foreign *x, st
 	}
 }
 
+/* The fixture's image in memory: one write that waits for a busy disk keeps help away for a time a
+ * thousand times as long. */
+static bool in_memory(struct fixture *f)
+{
+	char dir[] = "/dev/shm/bothy-block-XXXXXX";
+
+	if (!mkdtemp(dir)) {
+		print_message("skipped: /dev/shm: %s\n", strerror(errno));
+		return false;
+	}
+	assert_int_equal(unlink(f->image), 0);
+	assert_int_equal(rmdir(f->dir), 0);
+	snprintf(f->dir, sizeof(f->dir), "%s", dir);
+	snprintf(f->image, sizeof(f->image), "%s/disk.img", f->dir);
+	make_file(f->image, IMAGE_SIZE);
+	return true;
+}
+
 /* A thread that has nothing to do helps with writes; what nobody helps with ends all the same, and
  * so does what waits for help when the image is drained. */
 static void test_help(void **state)
@@ -748,10 +766,10 @@ static void test_help(void **state)
 	uint64_t rng = 5;
 	struct block *b;
 
-	if (f->aio == BLOCK_AIO_URING) {
+	if (f->aio == BLOCK_AIO_URING || !in_memory(f)) {
 		free(buf);
 		free(model);
-		return;
+		skip();
 	}
 	fill_image(f->image, model, &rng);
 	loop_free(f->loop);
