@@ -541,9 +541,16 @@ int tr_resume(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, ui
 
 int tr_leave(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
 {
-	uint64_t rip = uop_rip(u);
+	const struct block *b = uop_block(u);
+	uint64_t rip = b->key & X86_MODE_CS64 ? uop_rip(u) : (uint32_t)uop_rip(u);
+	struct translator *t = icpu(v)->tr;
 
-	return uop_leave(v, uop_block(u)->key & X86_MODE_CS64 ? rip : (uint32_t)rip, fl);
+	/* A block is left at its head for a request, or because it isn't mapped there any more: it
+	 * may be of another process with code at the same addresses. Jumps that find it by RIP
+	 * alone would come here each time. */
+	if (u == b->uop && t->jump[tr_jump_slot(rip)].rip == rip)
+		tr_clear_jump(t, tr_jump_slot(rip));
+	return uop_leave(v, rip, fl);
 }
 
 int tr_goto(struct vcpu *v, const struct block *b)
