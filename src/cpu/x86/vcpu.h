@@ -188,6 +188,7 @@ struct x86_windows {
 	uint32_t turn;
 	uint32_t credit;                         /* pages that may be mapped */
 	uint64_t since;                          /* TSC when that was counted */
+	uint64_t wait_from;                      /* TSC when places began to wait for that */
 	uint64_t stores[X86_WINDOW_FILTER / 64]; /* bits: frames in ranges for stores, folded */
 	uint32_t stores_period;                  /* slots.period of these */
 	bool eager;     /* tests: windows wherever possible, but not each time */

@@ -187,6 +187,22 @@ static bool widen(struct vcpu *v, unsigned set, gva_t lin, struct x86_range *r)
 	return more;
 }
 
+/* Windows have had as many pages mapped as may be for now: those that come too late wait for some
+ * time, out of a longer one, instead of looking by page number for ever. */
+#define WAIT       (1ull << 27) /* cycles: as many as 256 pages take */
+#define WAIT_EVERY (1ull << 31)
+static bool later(struct x86_slots *t, unsigned n)
+{
+	struct x86_windows *ws = t->windows;
+	uint64_t now = __builtin_ia32_rdtsc();
+
+	if (!ws || ws->credit || n / X86_SLOTS & X86_SLOT_SUPER)
+		return false;
+	if (now - ws->wait_from > WAIT_EVERY)
+		ws->wait_from = now;
+	return now - ws->wait_from <= WAIT;
+}
+
 /* Slot @n has what it can have of @range. A place that misses all the time gets a window, or is to
  * look by page number if that does not help. */
 static struct tr_filled fill_from(struct vcpu *v, unsigned n, gva_t lin,
@@ -196,7 +212,7 @@ static struct tr_filled fill_from(struct vcpu *v, unsigned n, gva_t lin,
 	enum tr_how how = TR_FILLED;
 	struct x86_range r = *range;
 
-	if (too_hot(t, n) && !widen(v, n / X86_SLOTS, lin, &r))
+	if (too_hot(t, n) && !widen(v, n / X86_SLOTS, lin, &r) && !later(t, n))
 		how = TR_FILLED_HOT;
 	list(t, n, &r);
 	put_second(t, n, lin, &r);
