@@ -5,10 +5,9 @@
  * late, fail or have no room, media changes, resets, and snapshots with bytes changed. Guest memory
  * changes after each of the device's reads (mem_read is wrapped).
  */
+#include "changing.h"
 #include "checked.h"
 #include "ahci_rig.h"
-#include "fuzz_virtio.h"
-#include "hostile.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,23 +17,6 @@
 enum { OPS = 300 };
 
 static struct ahci_rig *g;
-static struct fuzz_input *input;
-
-int __real_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
-int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
-
-int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len)
-{
-	int r = __real_mem_read(space, from, to, len);
-
-	if (r == 0 && input && input->left && from < HARNESS_RAM - 64) {
-		uint8_t how = fuzz_u8(input);
-
-		if (how & 0x80)
-			*ram(g->h, from + (how & 63)) ^= how;
-	}
-	return r;
-}
 
 static void table(struct fuzz_input *in, unsigned port, unsigned slot, unsigned n)
 {
@@ -148,22 +130,6 @@ static void disk_event(struct fuzz_input *in)
 	bus_unlock(&g->h->bus);
 }
 
-static void edit_state(struct fuzz_input *in)
-{
-	struct dev *d = &g->a->dev;
-	uint8_t how = fuzz_u8(in);
-
-	bus_lock(&g->h->bus);
-	check(d->cls->quiesce(d) == 0);
-	for (unsigned i = 0; i < AHCI_RIG_DISKS; i++)
-		block_abort_parked(g->b[i]);
-	if (how >= 0xf8)
-		round_trip(d);
-	if (hostile_state(d, in, how & 7))
-		d->cls->resume(d);
-	bus_unlock(&g->h->bus);
-}
-
 static void run_op(struct fuzz_input *in)
 {
 	switch (fuzz_u8(in) % 16) {
@@ -179,7 +145,7 @@ static void run_op(struct fuzz_input *in)
 		ahci_rig_write(g, 0, 0x2c, 0x301);
 		ahci_rig_write(g, 0, 0x2c, 0x300);
 		break;
-	default: edit_state(in);
+	default: changing_state(g->h, &g->a->dev, in, g->b, AHCI_RIG_DISKS);
 	}
 }
 
@@ -205,11 +171,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ahci_rig_enable_pci(g);
 	ahci_rig_start(g, 0);
 	ahci_rig_start(g, 1);
-	input = &in;
+	changing_start(g->h, &in, 0x80);
 	for (unsigned i = 0; i < OPS && in.left; i++) {
 		run_op(&in);
 		checked(&seen, g->a->dev.cls->state, &g->a->s);
 	}
-	input = NULL;
+	changing_stop();
 	return 0;
 }

@@ -4,12 +4,11 @@
  * commands and single register accesses, DMA set up or not, time, diskettes that fail, have no room
  * or change, resets, and snapshots with bytes changed.
  */
+#include "changing.h"
 #include "checked.h"
 #include "device/misc/i8237.h"
 #include "device/storage/i82077.h"
 #include "fake_block.h"
-#include "fuzz_virtio.h"
-#include "hostile.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -102,22 +101,6 @@ static void disk_event(struct fuzz_input *in)
 	bus_unlock(&g.h->bus);
 }
 
-static void edit_state(struct fuzz_input *in)
-{
-	struct dev *d = &g.fdc->dev;
-	uint8_t how = fuzz_u8(in);
-
-	bus_lock(&g.h->bus);
-	check(d->cls->quiesce(d) == 0);
-	for (unsigned i = 0; i < 2; i++)
-		block_abort_parked(g.b[i]);
-	if (how >= 0xf8)
-		round_trip(d);
-	if (hostile_state(d, in, how & 7))
-		d->cls->resume(d);
-	bus_unlock(&g.h->bus);
-}
-
 static void run_op(struct fuzz_input *in)
 {
 	uint8_t op = fuzz_u8(in);
@@ -137,7 +120,7 @@ static void run_op(struct fuzz_input *in)
 	case 8 ... 10: harness_step(g.h, fuzz_u16(in) * 100u); break;
 	case 11 ... 13: disk_event(in); break;
 	case 14: outb(g.h, 0x3f2, op & 0x10 ? 0x1c : 0x18); break;
-	default: edit_state(in);
+	default: changing_state(g.h, &g.fdc->dev, in, g.b, 2);
 	}
 }
 

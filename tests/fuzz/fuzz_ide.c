@@ -5,9 +5,8 @@
  * disks that finish late, fail or have no room, media changes, resets, and snapshots with bytes
  * changed. Guest memory changes after each of the device's reads (mem_read is wrapped).
  */
+#include "changing.h"
 #include "checked.h"
-#include "fuzz_virtio.h"
-#include "hostile.h"
 #include "ide_rig.h"
 
 #include <stdlib.h>
@@ -18,23 +17,6 @@
 enum { OPS = 300, PRDT = 0x1000 };
 
 static struct ide_rig *g;
-static struct fuzz_input *input;
-
-int __real_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
-int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
-
-int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len)
-{
-	int r = __real_mem_read(space, from, to, len);
-
-	if (r == 0 && input && input->left && from < HARNESS_RAM - 8) {
-		uint8_t how = fuzz_u8(input);
-
-		if (how & 0x80)
-			*ram(g->h, from + (how & 7)) ^= how;
-	}
-	return r;
-}
 
 static void command(struct fuzz_input *in)
 {
@@ -149,22 +131,6 @@ static void disk_event(struct fuzz_input *in)
 	bus_unlock(&g->h->bus);
 }
 
-static void edit_state(struct fuzz_input *in)
-{
-	struct dev *d = &g->ide->dev;
-	uint8_t how = fuzz_u8(in);
-
-	bus_lock(&g->h->bus);
-	check(d->cls->quiesce(d) == 0);
-	for (unsigned i = 0; i < IDE_RIG_DISKS; i++)
-		block_abort_parked(g->b[i]);
-	if (how >= 0xf8)
-		round_trip(d);
-	if (hostile_state(d, in, how & 7))
-		d->cls->resume(d);
-	bus_unlock(&g->h->bus);
-}
-
 static void run_op(struct fuzz_input *in)
 {
 	switch (fuzz_u8(in) % 12) {
@@ -175,7 +141,7 @@ static void run_op(struct fuzz_input *in)
 	case 7: stream(in); break;
 	case 8 ... 9: disk_event(in); break;
 	case 10: ide_rig_enable(g); break;
-	default: edit_state(in);
+	default: changing_state(g->h, &g->ide->dev, in, g->b, IDE_RIG_DISKS);
 	}
 }
 
@@ -199,11 +165,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ide_set_medium(&g->ide->ch[1], 0, g->b[2]);
 	bus_unlock(&g->h->bus);
 	ide_rig_enable(g);
-	input = &in;
+	changing_start(g->h, &in, 0x80);
 	for (unsigned i = 0; i < OPS && in.left; i++) {
 		run_op(&in);
 		checked(&seen, g->ide->dev.cls->state, &g->ide->s);
 	}
-	input = NULL;
+	changing_stop();
 	return 0;
 }

@@ -5,12 +5,11 @@
  * that is pulled, time, resets, and snapshots with bytes changed. The first byte picks the card.
  * Guest memory changes after each of the device's reads (mem_read is wrapped).
  */
+#include "changing.h"
 #include "checked.h"
 #include "device/net/e1000.h"
 #include "device/net/ne2000.h"
 #include "device/net/rtl8139.h"
-#include "fuzz_virtio.h"
-#include "hostile.h"
 #include "nic_rig.h"
 
 #include "base/log.h"
@@ -27,23 +26,6 @@ struct card {
 };
 
 static struct nic_rig *g;
-static struct fuzz_input *input;
-
-int __real_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
-int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
-
-int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len)
-{
-	int r = __real_mem_read(space, from, to, len);
-
-	if (r == 0 && input && input->left && from < HARNESS_RAM - 8) {
-		uint8_t how = fuzz_u8(input);
-
-		if (how & 0x80)
-			*ram(g->h, from + (how & 7)) ^= how;
-	}
-	return r;
-}
 
 static void wire_e1000(struct nic_rig *r, struct dev *d)
 {
@@ -248,20 +230,6 @@ static void frames(struct fuzz_input *in)
 	}
 }
 
-static void edit_state(struct fuzz_input *in)
-{
-	struct dev *d = g->dev;
-	uint8_t how = fuzz_u8(in);
-
-	bus_lock(&g->h->bus);
-	check(d->cls->quiesce(d) == 0);
-	if (how >= 0xf8)
-		round_trip(d);
-	(void)hostile_state(d, in, how & 7);
-	d->cls->resume(d);
-	bus_unlock(&g->h->bus);
-}
-
 static void run_op(const struct card *c, struct fuzz_input *in)
 {
 	switch (fuzz_u8(in) & 15) {
@@ -282,7 +250,7 @@ static void run_op(const struct card *c, struct fuzz_input *in)
 		else
 			nic_rig_enable(g, c->mem, c->io);
 		break;
-	default: edit_state(in);
+	default: changing_state(g->h, g->dev, in, NULL, 0);
 	}
 }
 
@@ -324,11 +292,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	log_set_level(LOG_ERR);
 	machine(c);
-	input = &in;
+	changing_start(g->h, &in, 0x80);
 	for (unsigned i = 0; i < OPS && in.left; i++) {
 		run_op(c, &in);
 		checked(&seen[c - cards], c->cls->state, dev_regs(g->dev));
 	}
-	input = NULL;
+	changing_stop();
 	return 0;
 }

@@ -5,9 +5,8 @@
  * resets, and snapshots with bytes changed. Guest memory changes after each of the device's reads
  * (mem_read is wrapped).
  */
+#include "changing.h"
 #include "checked.h"
-#include "fuzz_virtio.h"
-#include "hostile.h"
 #include "nvme_rig.h"
 
 #include <stdlib.h>
@@ -18,23 +17,6 @@
 enum { OPS = 300 };
 
 static struct nvme_rig *g;
-static struct fuzz_input *input;
-
-int __real_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
-int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
-
-int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len)
-{
-	int r = __real_mem_read(space, from, to, len);
-
-	if (r == 0 && input && input->left && from < HARNESS_RAM - 64) {
-		uint8_t how = fuzz_u8(input);
-
-		if (how & 0x80)
-			*ram(g->h, from + (how & 63)) ^= how;
-	}
-	return r;
-}
 
 static uint64_t address(struct fuzz_input *in)
 {
@@ -117,21 +99,6 @@ static void disk_event(struct fuzz_input *in)
 	bus_unlock(&g->h->bus);
 }
 
-static void edit_state(struct fuzz_input *in)
-{
-	struct dev *d = &g->n->dev;
-	uint8_t how = fuzz_u8(in);
-
-	bus_lock(&g->h->bus);
-	check(d->cls->quiesce(d) == 0);
-	block_abort_parked(g->b);
-	if (how >= 0xf8)
-		round_trip(d);
-	if (hostile_state(d, in, how & 7))
-		d->cls->resume(d);
-	bus_unlock(&g->h->bus);
-}
-
 static void run_op(struct fuzz_input *in)
 {
 	uint8_t op = fuzz_u8(in) % 16;
@@ -148,7 +115,7 @@ static void run_op(struct fuzz_input *in)
 		else
 			nvme_rig_start(g);
 		break;
-	default: edit_state(in);
+	default: changing_state(g->h, &g->n->dev, in, &g->b, 1);
 	}
 }
 
@@ -173,11 +140,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	nvme_rig_create(g, 2, 0);
 	for (unsigned i = 0; i < 4; i++)
 		nvme_rig_poll(g, 0, NULL, NULL);
-	input = &in;
+	changing_start(g->h, &in, 0x80);
 	for (unsigned i = 0; i < OPS && in.left; i++) {
 		run_op(&in);
 		checked(&seen, g->n->dev.cls->state, &g->n->s);
 	}
-	input = NULL;
+	changing_stop();
 	return 0;
 }

@@ -9,108 +9,53 @@
 #include "device/pci/ich9_lpc.h"
 #include "device/pci/q35_mch.h"
 #include "device/pci/root_port.h"
-#include "device/virtio/virtio_rng.h"
-#include "fuzz_virtio.h"
-#include "hostile.h"
+#include "fuzz_pci_bus.h"
 
-#include <string.h>
-
-enum { DEVS = 16, PORTS = 3 };
+enum { PORTS = 3 };
 
 static struct {
-	struct harness *h;
+	struct fuzz_pci m;
 	struct q35_mch *hb;
 	struct root_port *port[PORTS];
-	struct dev *dev[DEVS];
-	unsigned n;
 } g;
-
-static void add(struct dev *d)
-{
-	harness_realize(g.h, d);
-	check(g.n < DEVS);
-	g.dev[g.n++] = d;
-}
-
-static void add_rng(const char *id, const char *pci, struct pci_bus *bus)
-{
-	struct virtio_rng *rng = (struct virtio_rng *)dev_new(&virtio_rng_class, id, &g.h->sv);
-	struct virtio_pci *vp;
-
-	add(&rng->vd.dev);
-	vp = (struct virtio_pci *)dev_new(&virtio_pci_class, pci, &g.h->sv);
-	vp->vd = &rng->vd;
-	vp->bus = bus;
-	add(&vp->dev);
-}
 
 static void set_up(void)
 {
-	struct mem_mapping *map;
 	struct acpi_pm *pm;
 	struct ich9_lpc *lpc;
-	struct error err = {0};
 
-	if (g.h)
+	if (g.m.h)
 		return;
-	g.h = harness_new();
-	bus_lock(&g.h->bus);
-	mem_unmap(g.h->mem, g.h->ram_map);
-	check(mem_map_ram(g.h->mem, "low", 0, g.h->ram, 0, 0xa0000, false, MEM_PRIO_RAM, &map,
-			  &err) == 0);
-	check(mem_map_ram(g.h->mem, "high", MIB, g.h->ram, MIB, HARNESS_RAM - MIB, false,
-			  MEM_PRIO_RAM, &map, &err) == 0);
-	bus_unlock(&g.h->bus);
-	pm = (struct acpi_pm *)dev_new(&acpi_pm_class, "pm", &g.h->sv);
+	fuzz_pci_start(&g.m, 24);
+	pm = (struct acpi_pm *)dev_new(&acpi_pm_class, "pm", &g.m.h->sv);
 	pm->ich9 = pm->no_smi_cmd = pm->smm = true;
-	add(&pm->dev);
-	g.hb = (struct q35_mch *)dev_new(&q35_mch_class, "mch", &g.h->sv);
-	g.hb->pam.ram = g.h->ram;
+	fuzz_pci_add(&g.m, &pm->dev);
+	g.hb = (struct q35_mch *)dev_new(&q35_mch_class, "mch", &g.m.h->sv);
+	g.hb->pam.ram = g.m.h->ram;
 	g.hb->smm = true;
 	g.hb->low_end = HARNESS_RAM;
-	add(&g.hb->dev);
-	lpc = (struct ich9_lpc *)dev_new(&ich9_lpc_class, "lpc", &g.h->sv);
+	fuzz_pci_add(&g.m, &g.hb->dev);
+	g.m.bus = &g.hb->bus;
+	lpc = (struct ich9_lpc *)dev_new(&ich9_lpc_class, "lpc", &g.m.h->sv);
 	lpc->bus = &g.hb->bus;
 	lpc->pm_moved = acpi_pm_moved;
 	lpc->pm_ctx = pm;
 	lpc->smi_locked = acpi_pm_lock_smi;
 	for (unsigned i = 0; i < 16; i++)
-		harness_irq(g.h, &lpc->pic[i], i);
+		harness_irq(g.m.h, &lpc->pic[i], i);
 	for (unsigned i = 0; i < 8; i++)
-		harness_irq(g.h, &lpc->apic[i], 16 + i);
-	add(&lpc->dev);
+		harness_irq(g.m.h, &lpc->apic[i], 16 + i);
+	fuzz_pci_add(&g.m, &lpc->dev);
 	for (unsigned i = 0; i < PORTS; i++) {
 		static const char *const ids[PORTS] = {"rp0", "rp1", "rp2"};
 
-		g.port[i] = (struct root_port *)dev_new(&root_port_class, ids[i], &g.h->sv);
+		g.port[i] = (struct root_port *)dev_new(&root_port_class, ids[i], &g.m.h->sv);
 		g.port[i]->bus = &g.hb->bus;
 		g.port[i]->number = i;
-		add(&g.port[i]->dev);
+		fuzz_pci_add(&g.m, &g.port[i]->dev);
 	}
-	add_rng("rng0", "pci0", &g.port[1]->bridge.bus);
-	add_rng("rng1", "pci1", &g.hb->bus);
-}
-
-static unsigned driven(const struct pci_bus *pb)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < PCI_DEVFN_COUNT; i++) {
-		n += pb->func[i] && pb->func[i]->intx_driven;
-		if (pb->func[i] && pb->func[i]->bridge)
-			n += driven(&pb->func[i]->bridge->bus);
-	}
-	return n;
-}
-
-/* Every PIRQ's count is the number of functions that drive it. */
-static void check_irqs(void)
-{
-	unsigned total = 0;
-
-	for (unsigned i = 0; i < PCI_PIRQS; i++)
-		total += g.hb->bus.pirq_count[i];
-	check(total == driven(&g.hb->bus));
+	fuzz_pci_add_rng(&g.m, "rng0", "pci0", &g.port[1]->bridge.bus);
+	fuzz_pci_add_rng(&g.m, "rng1", "pci1", &g.hb->bus);
 }
 
 /* Numbers, windows and base addresses as firmware would give them. */
@@ -123,8 +68,8 @@ static void sane(unsigned how)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows) - how % 3; i++) {
-		bus_pio_write(&g.h->bus, 0xcf8, 4, rows[i][0]);
-		bus_pio_write(&g.h->bus, 0xcfc, 4, rows[i][1]);
+		bus_pio_write(&g.m.h->bus, 0xcf8, 4, rows[i][0]);
+		bus_pio_write(&g.m.h->bus, 0xcfc, 4, rows[i][1]);
 	}
 }
 
@@ -145,44 +90,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		switch (op & 7) {
 		case 0:
-		case 1:
-			bus_pio_write(&g.h->bus, 0xcf8, 4, addr);
-			bus_pio_write(&g.h->bus, (uint16_t)(0xcfc + fuzz_u8(&in) % 4), w4,
-				      fuzz_u32(&in));
-			break;
+		case 1: fuzz_pci_config(&g.m, &in, addr, w4, true); break;
 		case 2: sane(op >> 3); break;
-		case 3:
-			bus_pio_write(&g.h->bus, 0xcf8, 4, addr);
-			(void)bus_pio_read(&g.h->bus, (uint16_t)(0xcfc + fuzz_u8(&in) % 4), w4);
-			break;
-		case 4: bus_mmio_write(&g.h->bus, at, width, fuzz_u32(&in)); break;
-		case 5: (void)bus_mmio_read(&g.h->bus, at, width); break;
+		case 3: fuzz_pci_config(&g.m, &in, addr, w4, false); break;
+		case 4: bus_mmio_write(&g.m.h->bus, at, width, fuzz_u32(&in)); break;
+		case 5: (void)bus_mmio_read(&g.m.h->bus, at, width); break;
 		case 6:
 			if ((op & 0x38) == 0x38) {
-				bus_lock(&g.h->bus);
+				bus_lock(&g.m.h->bus);
 				root_port_press(g.port[op >> 6 & 1]);
-				bus_unlock(&g.h->bus);
+				bus_unlock(&g.m.h->bus);
 			}
-			bus_pio_write(&g.h->bus, (uint16_t)(0x600 + fuzz_u8(&in) % 0x80), w4,
+			bus_pio_write(&g.m.h->bus, (uint16_t)(0x600 + fuzz_u8(&in) % 0x80), w4,
 				      fuzz_u32(&in));
 			break;
-		default:
-			bus_lock(&g.h->bus);
-			if (op & 8)
-				(void)hostile_state(g.dev[fuzz_u8(&in) % g.n], &in, op >> 4 & 7);
-			else
-				dev_reset(g.dev[fuzz_u8(&in) % g.n], DEV_RESET_WARM);
-			bus_unlock(&g.h->bus);
-			break;
+		default: fuzz_pci_device(&g.m, &in, op);
 		}
-		check_irqs();
+		fuzz_pci_check(&g.m);
 	}
-	bus_lock(&g.h->bus);
-	for (unsigned i = 0; i < g.n; i++)
-		dev_reset(g.dev[i], DEV_RESET_COLD);
-	check_irqs();
-	for (unsigned i = 0; i < 24; i++)
-		check(!g.h->pins[i].level);
-	bus_unlock(&g.h->bus);
+	fuzz_pci_end(&g.m);
 	return 0;
 }

@@ -5,9 +5,8 @@
  * fails, keys, time, resets, and snapshots with bytes changed. Guest memory changes after each of
  * the device's reads (mem_read is wrapped).
  */
+#include "changing.h"
 #include "checked.h"
-#include "fuzz_virtio.h"
-#include "hostile.h"
 #include "usb_setup.h"
 #include "xhci_rig.h"
 
@@ -16,23 +15,6 @@
 enum { OPS = 200, RIG_INPUTS = 64 }; /* inputs until a new machine is made */
 
 static struct xhci_rig *g;
-static struct fuzz_input *input;
-
-int __real_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
-int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len);
-
-int __wrap_mem_read(struct mem_space *space, gpa_t from, void *to, size_t len)
-{
-	int r = __real_mem_read(space, from, to, len);
-
-	if (r == 0 && input && input->left && from < HARNESS_RAM - 8) {
-		uint8_t how = fuzz_u8(input);
-
-		if (how >= 0xf0)
-			*ram(g->h, from + (how & 7)) ^= fuzz_u8(input);
-	}
-	return r;
-}
 
 static void access_any(struct fuzz_input *in)
 {
@@ -130,10 +112,9 @@ static void cbw(struct fuzz_input *in)
 /* A driver that gets far. */
 static void set_up(struct fuzz_input *in)
 {
-	struct fuzz_input *keep = input;
 	struct xr_event e;
 
-	input = NULL; /* nothing changes meanwhile */
+	changing_stop();
 	writel(g->h, XR(0x40), 2);
 	xhci_rig_start(g);
 	uint8_t port = fuzz_u8(in);
@@ -150,7 +131,7 @@ static void set_up(struct fuzz_input *in)
 		}
 		(void)xhci_rig_command(g, 12 << 10 | 1 << 24, XR_INPUT, &e);
 	}
-	input = keep;
+	changing_start(g->h, in, 0xf0);
 }
 
 static void disk_event(struct fuzz_input *in)
@@ -173,20 +154,6 @@ static void disk_event(struct fuzz_input *in)
 	bus_unlock(&g->h->bus);
 }
 
-static void edit_state(struct dev *d, struct fuzz_input *in)
-{
-	uint8_t how = fuzz_u8(in);
-
-	bus_lock(&g->h->bus);
-	check(d->cls->quiesce(d) == 0);
-	block_abort_parked(g->block);
-	if (how >= 0xf8)
-		round_trip(d);
-	(void)hostile_state(d, in, how & 7);
-	d->cls->resume(d);
-	bus_unlock(&g->h->bus);
-}
-
 static void run_op(struct fuzz_input *in)
 {
 	switch (fuzz_u8(in) & 15) {
@@ -198,8 +165,8 @@ static void run_op(struct fuzz_input *in)
 	case 10: set_up(in); break;
 	case 11 ... 12: disk_event(in); break;
 	case 13: harness_step(g->h, fuzz_u16(in) * 100ull); break;
-	case 14: edit_state(&g->x->dev, in); break;
-	default: edit_state(&g->disk->dev, in);
+	case 14: changing_state(g->h, &g->x->dev, in, &g->block, 1); break;
+	default: changing_state(g->h, &g->disk->dev, in, &g->block, 1);
 	}
 }
 
@@ -243,12 +210,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	log_set_level(LOG_ERR);
 	machine();
 	set_up(&in);
-	input = &in;
 	for (unsigned i = 0; i < OPS && in.left; i++) {
 		run_op(&in);
 		checked(&seen[0], g->x->dev.cls->state, &g->x->s);
 		checked(&seen[1], g->disk->dev.cls->state, &g->disk->s);
 	}
-	input = NULL;
+	changing_stop();
 	return 0;
 }
