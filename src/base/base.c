@@ -70,3 +70,15 @@ void x_freep(void *p)
 {
 	free(*(void **)p);
 }
+
+bool spec_is(const char *spec, const char *name, bool takes_arg, const char **ret_arg)
+{
+	size_t len = strcspn(spec, ":");
+
+	if (strlen(name) != len || strncmp(name, spec, len) != 0)
+		return false;
+	if (takes_arg != (spec[len] == ':') || (takes_arg && !spec[len + 1]))
+		return false;
+	*ret_arg = takes_arg ? spec + len + 1 : NULL;
+	return true;
+}

@@ -59,6 +59,13 @@ void *xrealloc(void *p, size_t n, size_t size);
 /** xstrdup() - copy a string; aborts when the host has no memory. NULL gives NULL. */
 char *xstrdup(const char *s);
 
+/**
+ * spec_is() - is @spec, "NAME" or "NAME:ARG", of the kind @name?
+ * @takes_arg: a kind with an argument has a non-empty one, others have none.
+ * @ret_arg: its argument within @spec, NULL without. Any thread.
+ */
+bool spec_is(const char *spec, const char *name, bool takes_arg, const char **ret_arg);
+
 /** xasprintf() - formatted new string; aborts when the host has no memory. */
 char *xasprintf(const char *fmt, ...) PRINTF_LIKE(1, 2);
 

@@ -297,7 +297,7 @@ static void hpet_legacy(void *ctx, unsigned pin, bool level)
 	mc146818_set_legacy(m->rtc, pin, level);
 }
 
-int parts_shadow(struct machine *m, struct pam *ret_pam, struct error *err)
+static int shadow(struct machine *m, struct pam *ret_pam, struct error *err)
 {
 	struct firmware_low low = {0};
 	int r;
@@ -313,7 +313,7 @@ int parts_shadow(struct machine *m, struct pam *ret_pam, struct error *err)
 	return 0;
 }
 
-int parts_cf9(struct machine *m, struct pci_host *host, struct error *err)
+static int cf9_of(struct machine *m, struct pci_host *host, struct error *err)
 {
 	struct cf9 *cf9 = (struct cf9 *)dev_new(&cf9_class, "cf9", &m->sv);
 	int r;
@@ -326,6 +326,29 @@ int parts_cf9(struct machine *m, struct pci_host *host, struct error *err)
 		return r;
 	host->cf9 = &cf9->region;
 	return 0;
+}
+
+/* Firmware for virtual machines tells by this subsystem of the host bridge that fw_cfg is there. */
+enum { SUBSYSTEM_VENDOR = 0x1af4, SUBSYSTEM = 0x1100 };
+
+int parts_host(struct machine *m, const struct parts_host *hb, struct error *err)
+{
+	int r = shadow(m, hb->pam, err);
+
+	if (r < 0) {
+		dev_free(hb->dev);
+		return r;
+	}
+	*hb->shadow_at_reset = !m->cfg.firmware.bios;
+	if (m->cfg.firmware.bios) {
+		*hb->subsystem_vendor = SUBSYSTEM_VENDOR;
+		*hb->subsystem = SUBSYSTEM;
+	}
+	r = parts_add(m, hb->dev, err);
+	if (r < 0)
+		return r;
+	m->pci = hb->bus;
+	return cf9_of(m, hb->host, err);
 }
 
 int parts_hpet(struct machine *m, struct error *err)

@@ -50,13 +50,19 @@ int parts_timers(struct machine *m, struct error *err) MUST_CHECK;     /* PIT, R
 int parts_serial(struct machine *m, struct error *err) MUST_CHECK;     /* COM1, COM2 */
 /** parts_power() - ACPI PM block; @fixed: at MACHINE_PM_BASE, else moved by a PCI function. */
 int parts_power(struct machine *m, bool fixed, struct error *err) MUST_CHECK;
-/** parts_shadow() - what lies behind the shadow segments of @ret_pam: RAM, and the firmware's image
- * where there is one, which is mapped. */
-int parts_shadow(struct machine *m, struct pam *ret_pam, struct error *err) MUST_CHECK;
-/* Firmware for virtual machines tells by this subsystem of the host bridge that fw_cfg is there. */
-enum { PARTS_SUBSYSTEM_VENDOR = 0x1af4, PARTS_SUBSYSTEM = 0x1100 };
-/** parts_cf9() - reset control register inside the configuration ports of @host. */
-int parts_cf9(struct machine *m, struct pci_host *host, struct error *err) MUST_CHECK;
+/* What the host bridges of both machines have. */
+struct parts_host {
+	struct dev *dev;
+	struct pci_bus *bus;
+	struct pci_host *host;
+	struct pam *pam;
+	bool *shadow_at_reset;
+	uint16_t *subsystem_vendor, *subsystem;
+};
+/** parts_host() - wire and add a host bridge, with what lies behind its shadow segments (RAM, and
+ * the firmware's image where there is one, which is mapped) and the reset control register among
+ * its ports. It is freed when that fails. */
+int parts_host(struct machine *m, const struct parts_host *hb, struct error *err) MUST_CHECK;
 int parts_hpet(struct machine *m, struct error *err) MUST_CHECK;
 /** parts_isa_glue() - port 92h, the DMA controllers, port 80h. */
 int parts_isa_glue(struct machine *m, struct error *err) MUST_CHECK;

@@ -50,26 +50,19 @@ static const uint8_t pirq_isa[4] = {10, 10, 11, 11};
 static int build_bridges(struct machine *m, struct error *err)
 {
 	struct i440fx *hb = (struct i440fx *)dev_new(&i440fx_class, "i440fx", &m->sv);
+	const struct parts_host wires = {.dev = &hb->dev,
+					 .bus = &hb->bus,
+					 .host = &hb->host,
+					 .pam = &hb->pam,
+					 .shadow_at_reset = &hb->shadow_at_reset,
+					 .subsystem_vendor = &hb->subsystem_vendor,
+					 .subsystem = &hb->subsystem};
 	struct piix3 *isa;
 	struct piix4_pm *pm;
 	struct smbus *smb;
 	int r;
 
-	hb->shadow_at_reset = !m->cfg.firmware.bios;
-	r = parts_shadow(m, &hb->pam, err);
-	if (r < 0) {
-		dev_free(&hb->dev);
-		return r;
-	}
-	if (m->cfg.firmware.bios) {
-		hb->subsystem_vendor = PARTS_SUBSYSTEM_VENDOR;
-		hb->subsystem = PARTS_SUBSYSTEM;
-	}
-	r = parts_add(m, &hb->dev, err);
-	if (r < 0)
-		return r;
-	m->pci = &hb->bus;
-	r = parts_cf9(m, &hb->host, err);
+	r = parts_host(m, &wires, err);
 	if (r < 0)
 		return r;
 

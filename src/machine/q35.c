@@ -107,25 +107,18 @@ static int build_ports(struct machine *m, struct error *err)
 static int build_bridges(struct machine *m, struct error *err)
 {
 	struct q35_mch *hb = (struct q35_mch *)dev_new(&q35_mch_class, "q35-mch", &m->sv);
+	const struct parts_host wires = {.dev = &hb->dev,
+					 .bus = &hb->bus,
+					 .host = &hb->host,
+					 .pam = &hb->pam,
+					 .shadow_at_reset = &hb->shadow_at_reset,
+					 .subsystem_vendor = &hb->subsystem_vendor,
+					 .subsystem = &hb->subsystem};
 	int r;
 
-	hb->shadow_at_reset = !m->cfg.firmware.bios;
 	hb->smm = m->cfg.firmware.smm;
 	hb->low_end = m->low_end;
-	r = parts_shadow(m, &hb->pam, err);
-	if (r < 0) {
-		dev_free(&hb->dev);
-		return r;
-	}
-	if (m->cfg.firmware.bios) {
-		hb->subsystem_vendor = PARTS_SUBSYSTEM_VENDOR;
-		hb->subsystem = PARTS_SUBSYSTEM;
-	}
-	r = parts_add(m, &hb->dev, err);
-	if (r < 0)
-		return r;
-	m->pci = &hb->bus;
-	r = parts_cf9(m, &hb->host, err);
+	r = parts_host(m, &wires, err);
 	if (r < 0)
 		return r;
 	r = build_lpc(m, err);

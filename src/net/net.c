@@ -49,18 +49,9 @@ void net_set_link(struct net *n, bool up)
 
 static const struct net_kind *find_kind(const char *spec, const char **ret_arg)
 {
-	size_t name = strcspn(spec, ":");
-
-	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
-		const struct net_kind *k = kinds[i];
-
-		if (strlen(k->name) != name || strncmp(k->name, spec, name) != 0)
-			continue;
-		if (k->takes_arg != (spec[name] == ':') || (k->takes_arg && !spec[name + 1]))
-			continue;
-		*ret_arg = k->takes_arg ? spec + name + 1 : NULL;
-		return k;
-	}
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (spec_is(spec, kinds[i]->name, kinds[i]->takes_arg, ret_arg))
+			return kinds[i];
 	return NULL;
 }
 

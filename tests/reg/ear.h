@@ -128,4 +128,19 @@ static inline void ear_tone(uint8_t *to, unsigned hz, unsigned rate, unsigned fr
 	}
 }
 
+/* @ms milliseconds of the guest's time, one by one. */
+static inline void ear_play(struct harness *h, unsigned ms)
+{
+	for (unsigned i = 0; i < ms; i++)
+		harness_step(h, NS_PER_MS);
+}
+
+/* The end of a test that does not listen. */
+static inline void ear_close(struct ear *e, struct harness *h)
+{
+	harness_free(h);
+	ear_listen(e);
+	ear_done(e);
+}
+
 #endif

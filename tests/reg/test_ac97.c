@@ -38,16 +38,8 @@ static struct box *box_new(void)
 
 static void box_free(struct box *b)
 {
-	harness_free(b->h);
-	ear_listen(&b->ear);
-	ear_done(&b->ear);
+	ear_close(&b->ear, b->h);
 	free(b);
-}
-
-static void play(struct box *b, unsigned ms)
-{
-	for (unsigned i = 0; i < ms; i++)
-		harness_step(b->h, NS_PER_MS);
 }
 
 static void put_buffer(struct box *b, unsigned n, uint32_t at, unsigned words, uint32_t flags)
@@ -94,18 +86,18 @@ static void test_run(void **state)
 	assert_int_equal(inb(b->h, PO + 4), 0);
 	assert_int_equal(inb(b->h, PO + 10), 1);
 	assert_int_equal(inw(b->h, PO + 8), 960);
-	play(b, 5);
+	ear_play(b->h, 5);
 	assert_int_equal(inw(b->h, PO + 8), 480); /* exact: 240 frames of 20.8 us */
 	assert_false(b->slot.irq);
 	harness_check_state_roundtrip(&b->a->dev);
-	play(b, 5);
+	ear_play(b->h, 5);
 	assert_true(b->slot.irq);
 	assert_int_equal(inw(b->h, PO + 6), 8); /* buffer completed */
 	assert_int_equal(inl(b->h, NABM + 0x30) & 0x40, 0x40);
 	outw(b->h, PO + 6, 8);
 	assert_false(b->slot.irq);
 	assert_int_equal(inb(b->h, PO + 4), 1);
-	play(b, 11);
+	ear_play(b->h, 11);
 	assert_true(b->slot.irq);
 	assert_int_equal(inw(b->h, PO + 6),
 			 0xf); /* last valid buffer, current equals last, halted */
@@ -116,10 +108,10 @@ static void test_run(void **state)
 	assert_int_equal(inw(b->h, PO + 6), 0);
 	assert_int_equal(inb(b->h, PO + 4), 2);
 	/* Pause and go on in the same place. */
-	play(b, 3);
+	ear_play(b->h, 3);
 	outb(b->h, PO + 11, 0);
 	assert_int_equal(inw(b->h, PO + 8), 960 - 288);
-	play(b, 3);
+	ear_play(b->h, 3);
 	outb(b->h, PO + 11, 1);
 	assert_int_equal(inw(b->h, PO + 8), 960 - 288);
 	assert_int_equal(inb(b->h, PO + 4), 2);
@@ -141,7 +133,7 @@ static void test_tone(void **state)
 	put_buffer(b, 0, BUF, 32000, 0);
 	outl(b->h, PO, LIST);
 	outb(b->h, PO + 11, 1);
-	play(b, 700);
+	ear_play(b->h, 700);
 	harness_free(b->h);
 	ear_listen(&b->ear);
 	assert_true(ear_hz(&b->ear, 0) > 398 && ear_hz(&b->ear, 0) < 402);
@@ -158,16 +150,16 @@ static void test_odd(void **state)
 	outl(b->h, PO, LIST);
 	outb(b->h, PO + 5, 31);
 	outb(b->h, PO + 11, 0x1d);
-	play(b, 50);
+	ear_play(b->h, 50);
 	outb(b->h, PO + 11, 0);
 	outl(b->h, PO, 0xf0000000);
 	outb(b->h, PO + 11, 0x1d);
-	play(b, 50);
+	ear_play(b->h, 50);
 	put_buffer(b, 0, 0xf0000000, 1000, 0);
 	outb(b->h, PO + 11, 2);
 	outl(b->h, PO, LIST);
 	outb(b->h, PO + 11, 1);
-	play(b, 50);
+	ear_play(b->h, 50);
 	assert_true(b->a->dev.guest_errors > 0);
 	harness_check_state_roundtrip(&b->a->dev);
 	box_free(b);
@@ -195,7 +187,7 @@ static void test_record(void **state)
 		outl(b->h, (uint16_t)(NABM + rows[i].box), LIST);
 		outb(b->h, (uint16_t)(NABM + rows[i].box + 5), 0);
 		outb(b->h, (uint16_t)(NABM + rows[i].box + 11), 1);
-		play(b, 300);
+		ear_play(b->h, 300);
 		assert_about((int16_t)ld_le16(got), rows[i].left);
 		assert_about((int16_t)ld_le16(got + 2), rows[i].right);
 		harness_check_state_roundtrip(&b->a->dev);

@@ -36,16 +36,8 @@ static struct box *box_new(void)
 
 static void box_free(struct box *b)
 {
-	harness_free(b->h);
-	ear_listen(&b->ear);
-	ear_done(&b->ear);
+	ear_close(&b->ear, b->h);
 	free(b);
-}
-
-static void play(struct box *b, unsigned ms)
-{
-	for (unsigned i = 0; i < ms; i++)
-		harness_step(b->h, NS_PER_MS);
 }
 
 /* A verb through the immediate registers (HDA, 3.4.3). */
@@ -168,21 +160,21 @@ static void test_stream(void **state)
 	put_buffer(b, 1, BUF + 1920, 1920, 0);
 	writel(b->h, BASE + 0x70, POS | 1);
 	start(b, 2, 3840, 0x0011);
-	play(b, 5);
+	ear_play(b->h, 5);
 	assert_int_equal(readl(b->h, OUT0 + 4), 960);
 	assert_false(b->slot.irq);
 	harness_check_state_roundtrip(&b->hda->dev);
-	play(b, 6);
+	ear_play(b->h, 6);
 	assert_true(b->slot.irq);
 	assert_int_equal(readl(b->h, BASE + 0x24), 0x80000000u | 1 << HDA_INPUTS);
 	assert_int_equal(ld_le32(ram(b->h, POS + 8 * HDA_INPUTS)), readl(b->h, OUT0 + 4));
 	writeb(b->h, OUT0 + 3, 4);
 	assert_false(b->slot.irq);
-	play(b, 14);
+	ear_play(b->h, 14);
 	assert_int_equal(readl(b->h, OUT0 + 4),
 			 (25 * 192) % 3840); /* HDA 3.3.37: round and round */
 	writeb(b->h, OUT0, 0);
-	play(b, 10);
+	ear_play(b->h, 10);
 	assert_int_equal(readl(b->h, OUT0 + 4), 960);
 	/* MSI instead of the line */
 	slot_config(&b->slot, b->hda->f.msi_cap + 4, 4, 0xfee00000);
@@ -190,7 +182,7 @@ static void test_stream(void **state)
 	writeb(b->h, OUT0 + 3, 4);
 	harness_clear(b->h);
 	writeb(b->h, OUT0, 6);
-	play(b, 30);
+	ear_play(b->h, 30);
 	assert_true(b->h->n_msis > 0);
 	assert_false(b->slot.irq);
 	box_free(b);
@@ -204,9 +196,9 @@ static void test_tone(void **state)
 	ear_tone(ram(b->h, BUF), 441, 44100, 22050);
 	put_buffer(b, 0, BUF, 88200, 0);
 	start(b, 1, 88200, 0x4011);
-	play(b, 480);
+	ear_play(b->h, 480);
 	writeb(b->h, OUT0, 0);
-	play(b, 100);
+	ear_play(b->h, 100);
 	harness_free(b->h);
 	ear_listen(&b->ear);
 	assert_true(ear_hz(&b->ear, 0) > 439 && ear_hz(&b->ear, 0) < 443);
@@ -227,7 +219,7 @@ static void test_silence(void **state)
 		ear_tone(ram(b->h, BUF), 441, 44100, 22050);
 		put_buffer(b, 0, BUF, 88200, 0);
 		start(b, 1, 88200, 0x4011);
-		play(b, 200);
+		ear_play(b->h, 200);
 		harness_free(b->h);
 		ear_listen(&b->ear);
 		assert_int_equal(ear_peak(&b->ear, 0), 0);
@@ -265,7 +257,7 @@ static void test_record(void **state)
 		writew(b->h, IN0 + 0x12, rows[i].fmt);
 		writel(b->h, IN0 + 0x18, LIST);
 		writel(b->h, IN0, rows[i].stream << 20 | 2);
-		play(b, 300);
+		ear_play(b->h, 300);
 		left = (int16_t)ld_le16(got);
 		right = (int16_t)ld_le16(got + bytes);
 		assert_about(left, rows[i].heard ? EAR_LEFT >> rows[i].shift : 0);
@@ -280,11 +272,11 @@ static void test_odd(void **state)
 	struct box *b = box_new();
 
 	start(b, 256, 0, 0x7fff); /* buffers of nothing, sixteen channels */
-	play(b, 20);
+	ear_play(b->h, 20);
 	put_buffer(b, 0, 0xffffffffffffff00, 0xffffffff, 1);
 	writeb(b->h, OUT0, 0);
 	start(b, 1, 7, 0x11);
-	play(b, 20);
+	ear_play(b->h, 20);
 	assert_true(b->hda->dev.guest_errors > 0);
 	harness_check_state_roundtrip(&b->hda->dev);
 	box_free(b);

@@ -35,16 +35,8 @@ static struct box *box_new(void)
 
 static void box_free(struct box *b)
 {
-	harness_free(b->h);
-	ear_listen(&b->ear);
-	ear_done(&b->ear);
+	ear_close(&b->ear, b->h);
 	free(b);
-}
-
-static void play(struct box *b, unsigned ms)
-{
-	for (unsigned i = 0; i < ms; i++)
-		harness_step(b->h, NS_PER_MS);
 }
 
 static void dsp(struct box *b, const uint8_t *bytes, unsigned n)
@@ -125,22 +117,22 @@ static void test_old(void **state)
 	DSP(b, 0x40, 156);        /* 1000000 / (256 - 156) = 10 kHz */
 	DSP(b, 0x48, 0xe7, 0x03); /* blocks of 1000: 100 ms */
 	DSP(b, 0x1c);
-	play(b, 99);
+	ear_play(b->h, 99);
 	assert_false(b->h->pins[IRQ5].level);
-	play(b, 2);
+	ear_play(b->h, 2);
 	assert_true(b->h->pins[IRQ5].level);
 	(void)inb(b->h, 0x22e);
 	assert_false(b->h->pins[IRQ5].level);
 	harness_check_state_roundtrip(&b->sb->dev);
-	play(b, 100);
+	ear_play(b->h, 100);
 	assert_int_equal(b->h->pins[IRQ5].rises, 2);
 	(void)inb(b->h, 0x22e);
 	DSP(b, 0xd0); /* pause */
-	play(b, 500);
+	ear_play(b->h, 500);
 	assert_int_equal(b->h->pins[IRQ5].rises, 2);
 	DSP(b, 0xd4);
 	DSP(b, 0xda); /* the last one */
-	play(b, 500);
+	ear_play(b->h, 500);
 	assert_int_equal(b->h->pins[IRQ5].rises, 3);
 	assert_false(b->sb->s.playing);
 	box_free(b);
@@ -158,7 +150,7 @@ static void test_tone(void **state)
 	program_dma(b, true, 44100, false);
 	DSP(b, 0x41, 0x56, 0x22);       /* 22050 Hz */
 	DSP(b, 0xb0, 0x30, 0x21, 0x56); /* 16 bits, signed stereo, 22050 words */
-	play(b, 600);
+	ear_play(b->h, 600);
 	assert_int_equal(b->h->pins[IRQ5].rises, 1);
 	outb(b->h, 0x224, 0x82);
 	assert_int_equal(inb(b->h, 0x225) & 7, 2);
@@ -176,14 +168,14 @@ static void test_held(void **state)
 	struct box *b = box_new();
 
 	DSP(b, 0x41, 0x2b, 0x11, 0xc0, 0x00, 0xe7, 0x03);
-	play(b, 500);
+	ear_play(b->h, 500);
 	assert_int_equal(b->h->pins[IRQ5].rises, 0);
 	program_dma(b, false, 1000, false);
-	play(b, 150);
+	ear_play(b->h, 150);
 	assert_int_equal(b->h->pins[IRQ5].rises, 1);
 	(void)inb(b->h, 0x22e);
 	DSP(b, 0x80, 0xe7, 0x03);
-	play(b, 150);
+	ear_play(b->h, 150);
 	assert_int_equal(b->h->pins[IRQ5].rises, 2);
 	box_free(b);
 }
@@ -231,7 +223,7 @@ static void test_adpcm(void **state)
 		program_dma(b, false, rows[i].n, false);
 		DSP(b, 0x40, 156);
 		DSP(b, rows[i].cmd, (uint8_t)(rows[i].n - 1), 0);
-		play(b, 20);
+		ear_play(b->h, 20);
 		assert_true(b->h->pins[IRQ5].level);
 		if (b->sb->s.adpcm_sample != rows[i].last)
 			fail_msg("row %u: %u, not %u", i, b->sb->s.adpcm_sample, rows[i].last);
@@ -270,7 +262,7 @@ static void test_record(void **state)
 		program_dma(b, wide, 20000, true);
 		outb(b->h, wide ? 0xd6 : 0x0b, 0x55);
 		DSP(b, 0x42, 0x56, 0x22, rows[i].cmd, rows[i].mode, 0xff, 0x0f);
-		play(b, 350);
+		ear_play(b->h, 350);
 		audio_to_frames(rows[i].kind, channels, ram(b->h, BUF + 3200), 1, got);
 		assert_about(got[0], rows[i].left);
 		assert_about(got[1], rows[i].right);
