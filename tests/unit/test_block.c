@@ -718,7 +718,7 @@ static void submit_write(struct block *b, struct foreign *x, struct iovec *iov, 
 static void earn_trust(struct fixture *f, struct block *b, struct foreign *x, struct iovec *iov,
 		       unsigned times)
 {
-	ns_t end = host_now_ns() + 120 * NS_PER_SEC;
+	ns_t end = host_now_ns() + 300 * NS_PER_SEC;
 
 	for (unsigned n = 0; n < times;) {
 		submit_write(b, x, iov, 0);
