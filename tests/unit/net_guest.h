@@ -32,6 +32,9 @@
 #define LOOPBACK 0x7f000001u
 #define MSS      1400u
 
+/* For what comes in a moment unless the host is busy, in ms. */
+#define PATIENCE 30000
+
 static const uint8_t guest_mac[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
 
 /* A tiny guest: the frames it got, newest last. */
@@ -263,7 +266,7 @@ static inline void dhcp(struct guest *g)
 		st_be32(msg + 236, 0x63825363);
 		memcpy(msg + 240, (uint8_t[]){53, 1, type, 50, 4, 10, 0, 2, 15, 255}, 10);
 		assert_int_equal(send_udp(g, 0xffffffff, 68, 67, msg, sizeof(msg)), 0);
-		f = wait_frame(g, is_udp_to, 68, 3000, &len);
+		f = wait_frame(g, is_udp_to, 68, PATIENCE, &len);
 		assert_non_null(f);
 		assert_int_equal(ld_be32(f + 42 + 4), 0xb0714711);
 		assert_int_equal(ld_be32(f + 42 + 16), GUEST_IP); /* yiaddr */
@@ -281,7 +284,7 @@ static inline void guest_up(struct guest *g, const struct net_options *opt)
 		print_error("%s\n", err.text);
 	assert_int_equal(r, 0);
 	dhcp(g);
-	assert_true(try_arp(g, 3000));
+	assert_true(try_arp(g, PATIENCE));
 }
 
 /* --- host sockets --- */
@@ -395,7 +398,7 @@ static inline void tcp_connect(struct tcp *t, struct guest *g, uint32_t ip, uint
 
 	*t = (struct tcp){.g = g, .ip = ip, .rport = port, .lport = 40000, .snd = 1000};
 	tcp_send(t, SYN, NULL, 0);
-	assert_int_equal(tcp_recv(t, buf, 3000, &flags), 0);
+	assert_int_equal(tcp_recv(t, buf, PATIENCE, &flags), 0);
 	assert_int_equal(flags & (SYN | ACK), SYN | ACK);
 	tcp_send(t, ACK, NULL, 0);
 }
@@ -423,7 +426,7 @@ static inline void download(struct tcp *t, int fd, size_t total)
 
 			sent += (size_t)MAX(w, (ssize_t)0);
 		}
-		r = tcp_recv(t, buf, t->g->lose_every ? 20000 : 3000, &flags);
+		r = tcp_recv(t, buf, PATIENCE, &flags);
 		if (r < 0)
 			print_error("at %zu of %zu: %d\n", got, total, r);
 		assert_true(r >= 0);
@@ -449,7 +452,7 @@ static inline void upload(struct tcp *t, int fd, size_t total)
 		while (got < n) {
 			ssize_t r;
 
-			assert_true(readable(fd, t->g, 3000));
+			assert_true(readable(fd, t->g, PATIENCE));
 			r = recv(fd, back + got, n - got, 0);
 			assert_true(r > 0);
 			got += (size_t)r;

@@ -102,14 +102,14 @@ static void turn(struct front *f, int n)
 
 static void wait_in(struct front *f, size_t n)
 {
-	for (int i = 0; i < 400 && f->n_in < n; i++)
+	for (int i = 0; i < 8000 && f->n_in < n; i++)
 		turn(f, 1);
 	assert_int_equal(f->n_in, n);
 }
 
 static void wait_for(struct front *f, const unsigned *count, unsigned n)
 {
-	for (int i = 0; i < 400 && *count < n; i++)
+	for (int i = 0; i < 8000 && *count < n; i++)
 		turn(f, 1);
 	assert_int_equal(*count, n);
 }
@@ -119,7 +119,7 @@ static void read_all(struct front *f, int fd, uint8_t *buf, size_t n)
 {
 	size_t got = 0;
 
-	for (int i = 0; i < 2000 && got < n; i++) {
+	for (int i = 0; i < 8000 && got < n; i++) {
 		ssize_t r = read(fd, buf + got, n - got);
 
 		if (r > 0)
@@ -533,7 +533,7 @@ static void expect_text(int fd, const char *text)
 		struct pollfd pfd = {.fd = fd, .events = POLLIN};
 		ssize_t r;
 
-		assert_int_equal(poll(&pfd, 1, 5000), 1);
+		assert_int_equal(poll(&pfd, 1, 60000), 1);
 		r = read(fd, buf + got, n - got);
 		assert_true(r > 0);
 		got += (size_t)r;
@@ -629,7 +629,7 @@ static void test_stdio_stop(void **state)
 	assert_true(WIFSTOPPED(status));
 	assert_false(is_raw(master));
 	kill(pid, SIGCONT);
-	for (unsigned i = 0; i < 200 && !is_raw(master); i++)
+	for (unsigned i = 0; i < 6000 && !is_raw(master); i++)
 		usleep(10000);
 	assert_true(is_raw(master));
 	assert_int_equal(write(master, "q", 1), 1);
@@ -638,8 +638,9 @@ static void test_stdio_stop(void **state)
 	close(master);
 }
 
-/* The child with pipes or files; what it printed. Ends by itself on 'q' or is killed. */
-static size_t run_piped(int in, bool close_reader, char *buf, size_t size, int *ret_status)
+/* The child with pipes or files; what it printed, @want bytes. Ends by itself on 'q' or is killed.
+ */
+static size_t run_piped(int in, size_t want, char *buf, size_t size, int *ret_status)
 {
 	int out[2];
 	size_t got = 0;
@@ -657,7 +658,7 @@ static size_t run_piped(int in, bool close_reader, char *buf, size_t size, int *
 		run_child();
 	}
 	close(out[1]);
-	if (close_reader) {
+	if (!want) { /* nobody reads */
 		close(out[0]);
 		usleep(300000);
 		kill(pid, SIGTERM);
@@ -667,7 +668,7 @@ static size_t run_piped(int in, bool close_reader, char *buf, size_t size, int *
 	while (got < size) {
 		struct pollfd pfd = {.fd = out[0], .events = POLLIN};
 
-		if (poll(&pfd, 1, 700) <= 0)
+		if (poll(&pfd, 1, got < want ? 60000 : 300) <= 0)
 			break; /* still running, silent */
 		r = read(out[0], buf + got, size - got);
 		if (r <= 0)
@@ -691,20 +692,20 @@ static void test_stdio_pipe(void **state)
 	/* Ctrl-] is data in a pipe. */
 	assert_int_equal(pipe(in), 0);
 	assert_int_equal(write(in[1], "a\035q", 3), 3);
-	assert_int_equal(run_piped(in[0], false, buf, sizeof(buf), &status), 17);
+	assert_int_equal(run_piped(in[0], 17, buf, sizeof(buf), &status), 17);
 	assert_memory_equal(buf, "ready<61><1d><71>", 17);
 	assert_int_equal(fcntl(in[0], F_GETFL) & O_NONBLOCK, 0); /* not ours to change */
 	/* The end of input is not the end of the machine. */
 	assert_int_equal(write(in[1], "b", 1), 1);
 	close(in[1]);
-	assert_int_equal(run_piped(in[0], false, buf, sizeof(buf), &status), 9);
+	assert_int_equal(run_piped(in[0], 9, buf, sizeof(buf), &status), 9);
 	assert_int_equal(status, -1);
 	close(in[0]);
 	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	assert_int_equal(run_piped(fd, false, buf, sizeof(buf), &status), 5);
+	assert_int_equal(run_piped(fd, 5, buf, sizeof(buf), &status), 5);
 	assert_int_equal(status, -1);
 	/* A reader that goes away neither. */
-	assert_int_equal(run_piped(fd, true, buf, 0, &status), 0);
+	assert_int_equal(run_piped(fd, 0, buf, 0, &status), 0);
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGTERM);
 	close(fd);
@@ -712,7 +713,7 @@ static void test_stdio_pipe(void **state)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(write(fd, "xyzq", 4), 4);
 	lseek(fd, 0, SEEK_SET);
-	assert_int_equal(run_piped(fd, false, buf, sizeof(buf), &status), 5 + 16);
+	assert_int_equal(run_piped(fd, 5 + 16, buf, sizeof(buf), &status), 5 + 16);
 	close(fd);
 	free(path);
 }

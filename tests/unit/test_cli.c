@@ -42,7 +42,7 @@ static int run(const char *line, char *out, size_t size)
 		dup2(p[1], 1);
 		dup2(p[1], 2);
 		close(p[0]);
-		alarm(60);
+		alarm(100);
 		execv(program, argv);
 		_exit(127);
 	}

@@ -50,7 +50,7 @@ static bool udp_reaches(const struct net_options *opt, uint32_t to)
 			recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &from_len), 4);
 		assert_memory_equal(buf, "ping", 4);
 		assert_int_equal(sendto(fd, "pong!", 5, 0, (struct sockaddr *)&from, from_len), 5);
-		f = wait_frame(&g, is_udp_to, 5000, 3000, &len);
+		f = wait_frame(&g, is_udp_to, 5000, PATIENCE, &len);
 		assert_non_null(f);
 		assert_memory_equal(f + 42, "pong!", 5);
 		assert_int_equal(ld_be32(f + 26), to); /* answers come from where it was sent */
@@ -82,7 +82,7 @@ static unsigned tftp_get(struct guest *g, const char *name, char text[64])
 	memcpy(req + 2, name, n);
 	memcpy(req + 3 + n, "octet", 5);
 	assert_int_equal(send_udp(g, GATEWAY, 5001, 69, req, 3 + n + 6), 0);
-	f = wait_frame(g, is_udp_to, 5001, 3000, &len);
+	f = wait_frame(g, is_udp_to, 5001, PATIENCE, &len);
 	assert_non_null(f);
 	snprintf(text, 64, "%.*s", (int)MIN(ld_be16(f + 38) - 12u, 63u), (const char *)f + 46);
 	return ld_be16(f + 42);
@@ -132,7 +132,7 @@ static void test_nat_boot(void **state)
 	memcpy(discover + 28, guest_mac, 6);
 	memcpy(discover + 236, "\x63\x82\x53\x63\x35\x01\x01\xff", 8);
 	assert_int_equal(send_udp(&g, 0xffffffff, 68, 67, discover, sizeof(discover)), 0);
-	assert_non_null(wait_frame(&g, names_bootfile, 0, 3000, &len));
+	assert_non_null(wait_frame(&g, names_bootfile, 0, PATIENCE, &len));
 	guest_close(&g);
 	/* a directory that is not there */
 	opt.tftp = "/tmp/bothy-tftp-none";
@@ -164,14 +164,14 @@ static void test_nat_tcp(void **state)
 
 	guest_up(&g, &open_nat);
 	tcp_connect(&t, &g, GATEWAY, port);
-	assert_true(readable(listener, &g, 3000));
+	assert_true(readable(listener, &g, PATIENCE));
 	fd = accept(listener, NULL, NULL);
 	assert_true(fd >= 0);
 	upload(&t, fd, 100 * 1000);
 	download(&t, fd, 2 * MIB);
 	close(fd);
 	while (!t.fin)
-		assert_true(tcp_recv(&t, buf, 3000, &flags) >= 0);
+		assert_true(tcp_recv(&t, buf, PATIENCE, &flags) >= 0);
 	tcp_send(&t, FIN | ACK, NULL, 0);
 	close(listener);
 	guest_close(&g);
@@ -187,7 +187,7 @@ static void test_nat_losses(void **state)
 
 	guest_up(&g, &open_nat);
 	tcp_connect(&t, &g, GATEWAY, port);
-	assert_true(readable(listener, &g, 3000));
+	assert_true(readable(listener, &g, PATIENCE));
 	fd = accept(listener, NULL, NULL);
 	assert_true(fd >= 0);
 	g.room = 8;
@@ -208,7 +208,7 @@ static void test_nat_refused(void **state)
 	guest_up(&g, &open_nat);
 	t.rport = free_port(SOCK_STREAM);
 	tcp_send(&t, SYN, NULL, 0);
-	assert_int_equal(tcp_recv(&t, buf, 3000, &flags), -2);
+	assert_int_equal(tcp_recv(&t, buf, PATIENCE, &flags), -2);
 	guest_close(&g);
 }
 
@@ -242,12 +242,12 @@ static void forward_once(struct guest *g, uint16_t host_port, uint16_t guest_por
 	t.rcv = ld_be32(f + 38) + 1;
 	tcp_send(&t, SYN | ACK, NULL, 0);
 	assert_int_equal(send(fd, "hello", 5, MSG_NOSIGNAL), 5);
-	while ((r = tcp_recv(&t, buf, 3000, &flags)) == 0)
+	while ((r = tcp_recv(&t, buf, PATIENCE, &flags)) == 0)
 		continue;
 	assert_int_equal(r, 5);
 	assert_memory_equal(buf, "hello", 5);
 	tcp_send(&t, ACK | PSH, "HELLO", 5);
-	assert_true(readable(fd, g, 3000));
+	assert_true(readable(fd, g, PATIENCE));
 	assert_int_equal(recv(fd, buf, sizeof(buf), 0), 5);
 	assert_memory_equal(buf, "HELLO", 5);
 	tcp_send(&t, RST | ACK, NULL, 0);
@@ -278,11 +278,11 @@ static void test_nat_forward(void **state)
 	guest_up(&g, &opt);
 	forward_once(&g, fwd[0].host_port, 80);
 	assert_int_equal(sendto(fd, "query", 5, 0, (struct sockaddr *)&sin, sizeof(sin)), 5);
-	f = wait_frame(&g, is_udp_to, 53, 3000, &len);
+	f = wait_frame(&g, is_udp_to, 53, PATIENCE, &len);
 	assert_non_null(f);
 	assert_memory_equal(f + 42, "query", 5);
 	assert_int_equal(send_udp(&g, ld_be32(f + 26), 53, ld_be16(f + 34), "answer", 6), 0);
-	assert_true(readable(fd, &g, 3000));
+	assert_true(readable(fd, &g, PATIENCE));
 	assert_int_equal(recv(fd, buf, sizeof(buf), 0), 6);
 	close(fd);
 	/* The forward opens no way to others: neither from its port nor to its peer. */
@@ -407,20 +407,20 @@ static void test_nat_killed(void **state)
 	/* The worker dies: the supervisor replaces it. */
 	at = host_now_ns();
 	kill(worker, SIGKILL);
-	wait_count(&g, &g.downs, 1, 3000);
-	wait_count(&g, &g.ups, 1, 5000);
-	assert_true(try_arp(&g, 3000));
+	wait_count(&g, &g.downs, 1, PATIENCE);
+	wait_count(&g, &g.ups, 1, PATIENCE);
+	assert_true(try_arp(&g, PATIENCE));
 	print_message("worker replaced in %llu ms\n", ms_since(at));
 	forward_once(&g, fwd.host_port, 80);
 	assert_int_not_equal(child_of(supervisor), worker);
 	/* The whole helper dies: the back end starts another. */
 	at = host_now_ns();
 	kill(supervisor, SIGKILL);
-	wait_count(&g, &g.downs, 2, 3000);
-	wait_count(&g, &g.ups, 2, 8000);
+	wait_count(&g, &g.downs, 2, PATIENCE);
+	wait_count(&g, &g.ups, 2, PATIENCE);
 	print_message("helper replaced in %llu ms\n", ms_since(at));
 	assert_int_not_equal(child_of(getpid()), supervisor);
-	assert_true(try_arp(&g, 3000));
+	assert_true(try_arp(&g, PATIENCE));
 	forward_once(&g, fwd.host_port, 80);
 	guest_close(&g);
 	assert_int_equal(child_of(getpid()), 0);
@@ -452,7 +452,7 @@ static void test_nat_orphan(void **state)
 	assert_true(helper[0] > 0 && helper[1] > 0);
 	kill(vm, SIGKILL);
 	waitpid(vm, NULL, 0);
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < PATIENCE / 10; i++) {
 		if (parent_of(helper[0]) == 0 && parent_of(helper[1]) == 0)
 			break;
 		usleep(10000);
@@ -517,7 +517,7 @@ static void test_nat_sandbox(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(send_udp(&g, DNS, (uint16_t)(6000 + i), 53, query, sizeof(query)),
 				 0);
-		assert_true(try_arp(&g, 3000));
+		assert_true(try_arp(&g, PATIENCE));
 		usleep(600 * 1000); /* libslirp looks at the file again after a second */
 	}
 	assert_int_equal(g.downs, 0);
@@ -564,7 +564,7 @@ static void test_nat_abuse(void **state)
 	for (unsigned i = 0; i < 50; i++)
 		assert_int_equal(loop_run_once(g.loop, 5), 0);
 	g.n_in = 0;
-	assert_true(try_arp(&g, 5000));
+	assert_true(try_arp(&g, PATIENCE));
 	print_message("worker RSS after abuse: %llu KiB, descriptors %u\n",
 		      (unsigned long long)status_number(worker, "VmRSS"), count_fds(worker));
 	assert_int_equal(g.downs, 0);
@@ -585,7 +585,7 @@ static void test_nat_backpressure(void **state)
 
 	guest_up(&g, &open_nat);
 	tcp_connect(&t, &g, GATEWAY, port);
-	assert_true(readable(listener, &g, 3000));
+	assert_true(readable(listener, &g, PATIENCE));
 	fd = accept(listener, NULL, NULL);
 	for (unsigned i = 0; i < 20; i++) {
 		g.room = g.n_in; /* no room */
@@ -602,7 +602,7 @@ static void test_nat_backpressure(void **state)
 		int got = 0;
 
 		while (got < 40) {
-			int r = tcp_recv(&t, buf, 3000, &flags);
+			int r = tcp_recv(&t, buf, PATIENCE, &flags);
 
 			assert_true(r >= 0);
 			for (int i = 0; i < r; i++)

@@ -328,22 +328,22 @@ static void test_stream_reconnect(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		/* Not the protocol: the connection is dropped, and made again. */
 		assert_int_equal(send(p.fd, bad[i], 4, 0), 4);
-		wait_count(&g, &g.downs, i + 1, 1000);
+		wait_count(&g, &g.downs, i + 1, PATIENCE);
 		assert_int_equal(recv(p.fd, frame, 1, 0), 0);
 		close(p.fd);
 		assert_int_equal(guest_send(&g, frame, 60), 0); /* lost, like on a pulled cable */
-		wait_count(&g, &g.ups, i + 1, 2000);
+		wait_count(&g, &g.ups, i + 1, PATIENCE);
 		p.fd = accept4(p.listener, NULL, NULL, SOCK_CLOEXEC);
 		assert_true(p.fd >= 0);
 	}
 	/* The peer goes away for a while. */
 	close(p.listener);
 	close(p.fd);
-	wait_count(&g, &g.downs, 4, 1000);
+	wait_count(&g, &g.downs, 4, PATIENCE);
 	for (unsigned i = 0; i < 60; i++)
 		assert_int_equal(loop_run_once(g.loop, 5), 0);
 	peer_listen(&p);
-	wait_count(&g, &g.ups, 4, 3000);
+	wait_count(&g, &g.ups, 4, PATIENCE);
 	p.fd = accept4(p.listener, NULL, NULL, SOCK_CLOEXEC);
 	assert_int_equal(guest_send(&g, frame, 60), 0);
 	assert_int_equal(recv(p.fd, (uint8_t[64]){0}, 64, MSG_WAITALL), 64);
@@ -429,7 +429,7 @@ static void test_tap(void **state)
 	if (system("ip link set bothytest0 up 2>/dev/null") == 0) {
 		struct net_counters n = {0};
 
-		for (unsigned i = 0; i < 600 && n.rx_frames == 0; i++) {
+		for (unsigned i = 0; i < PATIENCE / 5 && n.rx_frames == 0; i++) {
 			assert_int_equal(loop_run_once(g.loop, 5), 0);
 			net_get_counters(g.net, &n);
 		}

@@ -95,10 +95,12 @@ static int try_kill(void)
 	return kill(getppid(), 0);
 }
 
+static char victim[] = "/tmp/bothy-sandbox-XXXXXX";
+
 static int try_unlink(void)
 {
 	/* Allowed by that profile's filter; Landlock alone stands in the way. */
-	return !(unlink("/tmp/bothy-sandbox-test") < 0 && errno == EACCES);
+	return !(unlink(victim) < 0 && errno == EACCES);
 }
 
 static const char *const with_socket[] = {"socket", "connect", "no_such_call", NULL};
@@ -177,11 +179,11 @@ static void test_landlock(void **state)
 		print_message("skipped: this kernel has no Landlock\n");
 		skip();
 	}
-	fd = open("/tmp/bothy-sandbox-test", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	fd = mkstemp(victim);
 	assert_true(fd >= 0);
 	close(fd);
 	status = in_child(&files, try_unlink);
-	unlink("/tmp/bothy-sandbox-test");
+	unlink(victim);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 

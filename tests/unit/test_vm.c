@@ -71,7 +71,7 @@ static const uint8_t count_forever[] = {0xff, 0x05, 0x10, 0,    0x20, 0,    0xff
 struct script {
 	struct vm *vm;
 	struct loop_timer *t;
-	unsigned step;
+	unsigned step, waits;
 	uint32_t seen;
 	ns_t clock;
 };
@@ -82,14 +82,30 @@ static void next(struct script *s)
 	loop_timer_arm(s->t, host_now_ns() + 30 * NS_PER_MS);
 }
 
+/* What the guest has done before step @step can be taken: a busy host may not have run it yet. */
+static bool ready(struct script *s, uint32_t counter)
+{
+	switch (s->step) {
+	case 0: return counter != 0;
+	case 3: return counter != s->seen && peek(s->vm, STARTS) == 2;
+	case 4: return peek(s->vm, STARTS) == 3;
+	case 5: return false; /* the NMI ends it */
+	default: return true;
+	}
+}
+
 static void on_step(void *ctx)
 {
 	struct script *s = ctx;
 	uint32_t now = peek(s->vm, COUNTER);
 
+	if (!ready(s, now)) {
+		assert_true(++s->waits < 6000);
+		loop_timer_arm(s->t, host_now_ns() + 10 * NS_PER_MS);
+		return;
+	}
 	switch (s->step) {
 	case 0: /* it runs */
-		assert_int_not_equal(now, 0);
 		vm_pause(s->vm);
 		s->seen = peek(s->vm, COUNTER);
 		s->clock = clock_now(s->vm->clock);
@@ -108,16 +124,10 @@ static void on_step(void *ctx)
 		vm_resume(s->vm);
 		break;
 	case 3:
-		assert_int_not_equal(now, s->seen);
-		assert_int_equal(peek(s->vm, STARTS), 2);
 		assert_true(clock_now(s->vm->clock) > s->clock);
 		vm_reset(s->vm);
 		break;
-	case 4:
-		assert_int_equal(peek(s->vm, STARTS), 3);
-		vm_nmi(s->vm); /* no IDT: triple fault, the end */
-		break;
-	default: fail_msg("the NMI did nothing");
+	case 4: vm_nmi(s->vm); /* no IDT: triple fault, the end */
 	}
 	next(s);
 }
