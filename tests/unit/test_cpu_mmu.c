@@ -367,6 +367,36 @@ static void test_large_page_invlpg(void **st)
 	box_free(b);
 }
 
+/* The same in two address spaces, whose entries end by themselves, but for global pages. SDM vol.
+ * 3, 4.10.2.4, 4.10.4.1. */
+static void test_large_page_pcid(void **st)
+{
+	const uint64_t keep = BIT(63);
+	struct box *b = box_new("max", 1);
+	struct vcpu *v = b->v;
+
+	map_page(b, LONG, PAGE | 0x87, 0);
+	assert_int_equal(x86_set_cr4(v, v->s.cr4 | X86_CR4_PCIDE | X86_CR4_PGE), X86_OK);
+	for (unsigned global = 0; global < 2; global++) {
+		put64(b, BOX_PT + 0x2010, PAGE | 0x87 | global << 8);
+		for (unsigned pcid = 1; pcid <= 2; pcid++) {
+			assert_int_equal(x86_set_cr3(v, BOX_PT | pcid), X86_OK);
+			assert_int_equal(x86_probe(v, LIN + pcid * 0x1000, 1, R), X86_OK);
+		}
+		put64(b, BOX_PT + 0x2010, 0);
+		assert_int_equal(x86_set_cr3(v, BOX_PT | 1 | keep), X86_OK);
+		assert_int_equal(x86_probe(v, LIN + 0x1000, 1, R), X86_OK);
+		x86_tlb_flush_page(v, LIN + 0x1ff000);
+		assert_int_equal(x86_probe(v, LIN + 0x1000, 1, R), X86_FAULT);
+		assert_int_equal(x86_set_cr3(v, BOX_PT | 2 | keep), X86_OK);
+		if (global)
+			assert_int_equal(x86_probe(v, LIN + 0x2000, 1, R), X86_FAULT);
+		x86_tlb_flush_page(v, LIN + 0x1ff000);
+		assert_int_equal(x86_probe(v, LIN + 0x2000, 1, R), X86_FAULT);
+	}
+	box_free(b);
+}
+
 static unsigned mmio_reads, mmio_writes, mmio_last_size;
 static uint64_t mmio_last;
 
@@ -652,6 +682,7 @@ int main(void)
 		cmocka_unit_test(test_invalidation),
 		cmocka_unit_test(test_generation_wrap),
 		cmocka_unit_test(test_large_page_invlpg),
+		cmocka_unit_test(test_large_page_pcid),
 		cmocka_unit_test(test_mmio_and_holes),
 		cmocka_unit_test(test_page_table_in_hole),
 		cmocka_unit_test(test_code_pages),

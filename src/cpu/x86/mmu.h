@@ -72,8 +72,10 @@ struct x86_tlb {
 	uint64_t exec_id[2];
 	bool exec_local;
 	unsigned asid_next; /* slot replaced next */
-	/* linear regions with entries cut from large pages, hashed: INVLPG must drop them all */
-	uint64_t large_4m[16], large_1g[4];
+	/* linear regions with entries cut from large pages, hashed: INVLPG must drop them all. Of
+	 * 2 MiB: the generation they are of + 1; 0: none, UINT16_MAX: several. */
+	uint16_t large_2m[4096];
+	uint64_t large_1g[4];
 	/* pieces of 64 entries that are not empty: first level, then second (tlb.c) */
 	uint64_t used[X86_TLB_ALIGN][(X86_TLB_SIZE + X86_TLB_SECOND) / 64 / 64 + 1];
 	/* of the page walk in tlb.c, as x86_tlb_flush() left it */

@@ -326,8 +326,8 @@ void x86_tlb_clear(struct x86_tlb *t)
 			}
 	for (unsigned i = 0; i < ARRAY_SIZE(t->asid); i++)
 		t->asid[i].key = ASID_FREE;
-	for (unsigned i = 0; i < ARRAY_SIZE(t->large_4m); i++)
-		t->large_4m[i] = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(t->large_2m); i++)
+		t->large_2m[i] = 0;
 	for (unsigned i = 0; i < ARRAY_SIZE(t->large_1g); i++)
 		t->large_1g[i] = 0;
 	exec_clear(t, false);
@@ -428,8 +428,8 @@ void x86_tlb_forget(struct vcpu *v)
 	v->count.tlb_flushes++;
 	for (unsigned i = 0; i < ARRAY_SIZE(t->asid); i++)
 		t->asid[i].key = ASID_FREE;
-	for (unsigned i = 0; i < ARRAY_SIZE(t->large_4m); i++)
-		t->large_4m[i] = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(t->large_2m); i++)
+		t->large_2m[i] = 0;
 	for (unsigned i = 0; i < ARRAY_SIZE(t->large_1g); i++)
 		t->large_1g[i] = 0;
 	t->run.len = 0;
@@ -508,9 +508,9 @@ static void second_put(struct x86_tlb *t, unsigned table, const struct x86_tlb_e
 
 /* Where large pages may be: the halves of the address space apart, so that the kernel's do not
  * make every INVLPG of a user page a full flush. */
-static uint64_t region_4m(gva_t lin)
+static uint64_t region_2m(gva_t lin)
 {
-	return (lin >> 22 & 511) | (lin >> 47 & 1) << 9;
+	return (lin >> 21 & 2047) | (lin >> 47 & 1) << 11;
 }
 
 static uint64_t region_1g(gva_t lin)
@@ -518,18 +518,54 @@ static uint64_t region_1g(gva_t lin)
 	return (lin >> 30 & 127) | (lin >> 47 & 1) << 7;
 }
 
+#define LARGE_SEVERAL UINT16_MAX /* address spaces, or all of them */
+
+/* The current generation may have entries cut from large pages in the 2 MiB of @lin. A program's
+ * pages become small ones, too (Linux splits its huge page of zeros at the first store): then those
+ * of generations that have ended do not count. */
+static void note_large_2m(struct x86_tlb *t, gva_t lin, bool global)
+{
+	uint16_t *by = &t->large_2m[region_2m(lin)], own = (uint16_t)(t->generation + 1);
+
+	if (global || *by == LARGE_SEVERAL) {
+		*by = LARGE_SEVERAL;
+		return;
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(t->asid) && *by != own; i++)
+		if (t->asid[i].key != ASID_FREE && t->asid[i].gen + 1 == *by) {
+			*by = LARGE_SEVERAL;
+			return;
+		}
+	*by = own;
+}
+
+/* INVLPG of a page that entries may have been cut from a large page with: they can be anywhere. If
+ * it may be a global one, in any address space. */
+static bool flush_large(struct vcpu *v, gva_t lin)
+{
+	struct x86_tlb *t = v->tlb;
+	uint16_t *by = &t->large_2m[region_2m(lin)];
+	bool giga = bit_test(t->large_1g, ARRAY_SIZE(t->large_1g), region_1g(lin));
+
+	if (LIKELY(*by != LARGE_SEVERAL && *by != t->generation + 1 && !giga))
+		return false;
+	if (*by == LARGE_SEVERAL || giga) {
+		for (unsigned i = 0; i < ARRAY_SIZE(t->asid); i++)
+			t->asid[i].key = ASID_FREE;
+		*by = 0; /* nothing is left of it */
+	}
+	exec_step_both(t);
+	globals_flush(v);
+	gen_use(v, true);
+	return true;
+}
+
 void x86_tlb_flush_page(struct vcpu *v, gva_t lin)
 {
 	struct x86_tlb *t = v->tlb;
 
-	/* Entries cut from a large page can be anywhere. */
-	if (bit_test(t->large_1g, ARRAY_SIZE(t->large_1g), region_1g(lin)) ||
-	    bit_test(t->large_4m, ARRAY_SIZE(t->large_4m), region_4m(lin))) {
-		exec_step_both(t);
-		globals_flush(v);
-		gen_use(v, true);
+	if (flush_large(v, lin))
 		return;
-	}
 	slots_drop(v, PAGE(lin));
 	for (unsigned i = 0; i < 2; i++)
 		if (bit_test(t->exec_seen[i], ARRAY_SIZE(t->exec_seen[i]), exec_bit(lin)))
@@ -588,12 +624,13 @@ bool x86_lapic_page(const struct vcpu *v, gpa_t gpa)
 }
 
 /* Note a large page so that INVLPG finds all entries cut from it. */
-static void note_large(struct x86_tlb *t, gva_t lin, uint64_t page_size)
+static void note_large(struct x86_tlb *t, gva_t lin, uint64_t page_size, bool global)
 {
 	if (page_size == GIB)
 		bit_set(t->large_1g, ARRAY_SIZE(t->large_1g), region_1g(lin));
 	else if (page_size > 4 * KIB)
-		bit_set(t->large_4m, ARRAY_SIZE(t->large_4m), region_4m(lin));
+		for (uint64_t n = 0; n < page_size; n += 2 * MIB)
+			note_large_2m(t, (lin & ~(page_size - 1)) + n, global);
 }
 
 /* Must pages be told apart: dirty logging, watch points, A20 closed? */
@@ -652,7 +689,7 @@ bool x86_tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access,
 	}
 	e->gpa = PAGE(w->gpa) | (w->global ? v->slots.global_gen : 0);
 	entry_reach(v, e, w, ref->start, ref->len);
-	note_large(t, lin, w->page_size);
+	note_large(t, lin, w->page_size, w->global);
 	if (access & X86_ACC_EXEC) {
 		e->tag_exec = tag;
 		exec_note(t, table, lin);
