@@ -902,6 +902,57 @@ static void test_row(void **state)
 	im_free(r.m);
 }
 
+/* L: add rbx, [rsi]; xor rsi, r9; dec ecx; jnz L: @n times at IM_DATA + @at and, where @r9 isn't 0,
+ * elsewhere by turns. @credit: pages that may be mapped. Return: the sum. */
+static uint64_t row_by_turns(struct row *r, unsigned at, unsigned n, uint64_t r9, unsigned credit)
+{
+	struct x86_windows *ws = r->m->v->slots.windows;
+	struct x86_state *s = &r->m->v->s;
+
+	if (ws) {
+		ws->eager = false;
+		ws->credit = credit;
+		ws->since = __builtin_ia32_rdtsc();
+	}
+	CODE(r->m, "\x48\x03\x1e\x4c\x31\xce\xff\xc9\x75\xf6");
+	s->gpr[X86_RBX] = 0;
+	s->gpr[X86_RCX] = n;
+	s->gpr[X86_RSI] = (IM_DATA + at) ^ r9;
+	s->gpr[X86_R9] = r9;
+	assert_int_equal(im_run(r->m).vector, -1);
+	return s->gpr[X86_RBX];
+}
+
+/*
+ * A place that misses all the time is to have a window, but no more pages may be mapped: it ends at
+ * page 5, while the access, which was found in a range of guest RAM, goes on in page 6.
+ */
+static void row_narrow(unsigned missed)
+{
+	struct row r = {.m = im_new(64, 3, NULL)};
+	uint64_t other = r.m->code + 0x2000, r9 = other ^ (IM_DATA + 0x5ffc), a, b;
+
+	for (unsigned i = 0; i < ROW; i++)
+		row_map(&r, i, OTHER + (i * 5 % ROW + ROW) * 0x1000, AD | 7);
+	row_map(&r, 5, OTHER, AD | 7);
+	row_map(&r, 6, OTHER + 0x1000, AD | 7);
+	for (unsigned i = 0; i < ROW * 4096; i++)
+		*row_byte(&r, i) = (uint8_t)(i * 7 + i / 4096);
+	a = ld_le64(im_host(r.m, other));
+	b = row_get(&r, 0x5ffc, 8);
+	x86_tlb_flush(r.m->v);
+	assert_int_equal(row_by_turns(&r, 0x3ffc, 2, 0, 2), 2 * row_get(&r, 0x3ffc, 8));
+	(void)row_by_turns(&r, 0x5000, 10 + missed, other ^ (IM_DATA + 0x5000), 0);
+	assert_int_equal(row_by_turns(&r, 0x5ffc, 60, r9, 1), 30 * (a + b));
+	im_free(r.m);
+}
+
+static void test_row_narrow(void **state)
+{
+	for (unsigned missed = 0; missed < 8; missed++)
+		row_narrow(missed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -914,6 +965,7 @@ int main(void)
 		cmocka_unit_test(test_neighbours),     cmocka_unit_test(test_fault_invalidates),
 		cmocka_unit_test(test_sweeps),         cmocka_unit_test(test_two_spaces),
 		cmocka_unit_test(test_neighbour_code), cmocka_unit_test(test_row),
+		cmocka_unit_test(test_row_narrow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -216,6 +216,8 @@ const struct x86_range *x86_window_range(struct vcpu *v, unsigned set, gva_t lin
 	if (!g.w)
 		return NULL;
 	up = down = take(&g, i);
+	if (ws->eager && ws->asked % 4 == 2)
+		up = false; /* as where no more may be mapped */
 	for (unsigned n = 0; (up || down) && (fresh || n < AGAIN); n++) {
 		up = up && hi + 1 < X86_WINDOW_PAGES && take(&g, hi + 1);
 		hi += up;

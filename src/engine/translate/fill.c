@@ -173,13 +173,13 @@ static const struct x86_range *range_for(struct vcpu *v, unsigned set, gva_t lin
 }
 
 /* A range of a window (cpu/x86/window.c) for *@r, if that has more. Which ranges there are
- * changes. */
-static bool widen(struct vcpu *v, unsigned set, gva_t lin, struct x86_range *r)
+ * changes. The access may go on where the window does not: no more pages may be mapped. */
+static bool widen(struct vcpu *v, unsigned set, gva_t lin, unsigned size, struct x86_range *r)
 {
 	const struct x86_range *w = r->large ? NULL : x86_window_range(v, set, lin, true);
 	bool more;
 
-	if (!w)
+	if (!w || !in_range(w, lin, size))
 		return false;
 	*hint_of(&v->slots, set, lin) = (uint8_t)(w - v->slots.range[set]);
 	more = w->len > r->len;
@@ -205,14 +205,14 @@ static bool later(struct x86_slots *t, unsigned n)
 
 /* Slot @n has what it can have of @range. A place that misses all the time gets a window, or is to
  * look by page number if that does not help. */
-static struct tr_filled fill_from(struct vcpu *v, unsigned n, gva_t lin,
+static struct tr_filled fill_from(struct vcpu *v, unsigned n, gva_t lin, unsigned size,
 				  const struct x86_range *range)
 {
 	struct x86_slots *t = &v->slots;
 	enum tr_how how = TR_FILLED;
 	struct x86_range r = *range;
 
-	if (too_hot(t, n) && !widen(v, n / X86_SLOTS, lin, &r) && !later(t, n))
+	if (too_hot(t, n) && !widen(v, n / X86_SLOTS, lin, size, &r) && !later(t, n))
 		how = TR_FILLED_HOT;
 	list(t, n, &r);
 	put_second(t, n, lin, &r);
@@ -220,7 +220,8 @@ static struct tr_filled fill_from(struct vcpu *v, unsigned n, gva_t lin,
 }
 
 /* The page of @lin, which has the entry @e, and what goes on like it. */
-static struct tr_filled keep(struct vcpu *v, unsigned n, gva_t lin, struct x86_tlb_entry *e)
+static struct tr_filled keep(struct vcpu *v, unsigned n, gva_t lin, unsigned size,
+			     struct x86_tlb_entry *e)
 {
 	struct x86_slots *t = &v->slots;
 	unsigned set = n / X86_SLOTS, class = set & X86_SLOT_SUPER ? 1 : 0;
@@ -235,7 +236,7 @@ static struct tr_filled keep(struct vcpu *v, unsigned n, gva_t lin, struct x86_t
 		t->local |= !(e->gpa & 0xfff);
 		t->low |= !(r->base >> 47);
 	}
-	return fill_from(v, n, lin, r);
+	return fill_from(v, n, lin, size, r);
 }
 
 static struct tr_filled missed(struct vcpu *v, gva_t lin, unsigned n)
@@ -262,17 +263,17 @@ struct tr_filled tr_fill(struct vcpu *v, gva_t lin, unsigned n, unsigned what)
 	hint = *hint_of(t, set, lin);
 	r = hinted(t, set, hint, lin, size);
 	if (LIKELY(r != NULL))
-		return fill_from(v, n, lin, r);
+		return fill_from(v, n, lin, size, r);
 	e = &v->tlb->e[table][(lin >> 12) & (X86_TLB_SIZE - 1)];
 	if (crosses || (write_set ? e->tag_write : e->tag_read) != (page | v->tlb->generation)) {
 		/* A search takes as long as a walk: not where most accesses are in no range, or
 		 * where the walk has just failed. */
 		r = hint < X86_RANGES && page != v->tlb->no_walk ? search(t, set, lin, size) : NULL;
 		if (r)
-			return fill_from(v, n, lin, r);
+			return fill_from(v, n, lin, size, r);
 		if (crosses) {
 			r = x86_window_range(v, set, lin, true);
-			return r && in_range(r, lin, size) ? fill_from(v, n, lin, r)
+			return r && in_range(r, lin, size) ? fill_from(v, n, lin, size, r)
 							   : missed(v, lin, n);
 		}
 		e = (what & TR_FILL_AGAIN ? x86_tlb_cached : x86_tlb_find)(
@@ -300,5 +301,5 @@ struct tr_filled tr_fill(struct vcpu *v, gva_t lin, unsigned n, unsigned what)
 	}
 	if (set & X86_SLOT_SUPER && t->hold)
 		return once(t, n, lin, e);
-	return keep(v, n, lin, e);
+	return keep(v, n, lin, size, e);
 }
