@@ -5,6 +5,7 @@
  * as a processor's instruction does. Intel SDM vol. 3, 4.10.4 (invalidation), 4.6 (SMAP), 6.15
  * (#AC, #PF), 17.2 (break points), 8.1.3 (self-modifying code).
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "../unit/cm.h"
@@ -728,6 +729,30 @@ static void row_spread(struct row *r, unsigned from, unsigned n, unsigned misses
 		assert_int_equal(*row_byte(r, from + i), 20);
 }
 
+/*
+ * rep movsb to somewhat lower addresses, each byte read before something is stored there, also
+ * where loads and stores have a page at different places: as in row_spread().
+ */
+static void row_pull(struct row *r, unsigned from, unsigned n, unsigned down, unsigned misses)
+{
+	struct x86_state *s = &r->m->v->s;
+	uint8_t *want = xcalloc(1, n);
+
+	for (unsigned i = 0; i < n; i++)
+		*row_byte(r, from + i) = want[i] = (uint8_t)(i * 13 + i / 251 + down);
+	x86_tlb_flush(r->m->v);
+	row_miss(r, misses);
+	/* mov al, [rsi]; mov [rdi], dl; rep movsb */
+	CODE(r->m, "\x8a\x06\x88\x17\xf3\xa4");
+	s->gpr[X86_RSI] = IM_DATA + from;
+	s->gpr[X86_RDI] = IM_DATA + from - down;
+	s->gpr[X86_RCX] = n;
+	assert_int_equal(im_run(r->m).vector, -1);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(*row_byte(r, from - down + i), want[i]);
+	free(want);
+}
+
 static struct im_end row_store(struct row *r, unsigned page, unsigned val)
 {
 	/* mov [rdi], al */
@@ -898,6 +923,12 @@ static void test_row(void **state)
 		row_spread(&r, 0x1f00, 0x80, i);
 		row_spread(&r, 0x1f00, 0x6000, i);
 	}
+	row_walk(&r);
+	for (unsigned i = 0; i < 8; i++)
+		for (unsigned down = 1; down < 64; down += 7) {
+			row_pull(&r, 0x2240, 0xd90 + down, down, i);
+			row_pull(&r, 0x1f80 - down, 0x3123, down, i);
+		}
 	row_walk(&r);
 	im_free(r.m);
 }

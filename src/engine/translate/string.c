@@ -521,12 +521,15 @@ static void put_rep_inline(struct xlat *x, enum tr_string_op op, unsigned log2, 
 	emit32(m, INLINE_MOST >> log2);
 	jcc_routine(x, CC_A, j);
 	if (movs) {
-		/* Each byte is one that was stored just before: the host's instruction must see by
-		 * its addresses that they overlap, and slots for loads and for stores may have a
-		 * page in two places (cpu/x86/window.c). */
+		/* What overlaps is the routine's: the host's instruction must see that by its
+		 * addresses, and slots for loads and for stores may have a page in two places
+		 * (cpu/x86/window.c). Upwards each byte is one that was stored just before;
+		 * downwards the processor may load some again after the first ones are stored. */
 		tr_rr(m, true, 0x89, RDI, S1);
 		tr_rr(m, true, 0x29, RSI, S1);
 		tr_mem(m, true, 0x8d, S2, NO_REG, RCX, log2, 0);
+		tr_rr(m, true, 0x01, S2, S1);
+		tr_rr(m, true, 0x01, S2, S2);
 		tr_rr(m, true, 0x39, S2, S1);
 		jcc_routine(x, CC_B, j);
 		s[0] = check_range(x, log2, RSI, false);
