@@ -566,6 +566,34 @@ static void put_switch(struct make *k, unsigned depth)
 		land(k, out[i]);
 }
 
+/* A byte code: instructions that jump back to what finds the next one by a table. */
+static void put_dispatch(struct make *k, unsigned depth)
+{
+	unsigned n = 2u << below(k, 2), r = reg(k), turns = 4 + below(k, 60), head, out[8];
+	uint64_t table = new_table(k, n), cell = new_cell(k);
+
+	if (!room(k, 2500))
+		return;
+	op_abs(k, 0xc7, 0, cell);
+	imm(k, 4, turns);
+	head = k->n;
+	next_random(k, r, 8 + below(k, 12), n - 1);
+	through_table(k, 4, r, table);
+	for (unsigned i = 0; i < n; i++) {
+		put_pointer(k, table, i, here(k));
+		put_body(k, depth + 1, below(k, 3));
+		op_abs(k, 0xff, 1, CELL_FUEL);
+		jcc_end(k, CC_S);
+		op_abs(k, 0xff, 1, cell);
+		out[i] = jcc_near(k, CC_Z);
+		if (one_in(k, 2))
+			put_piece(k);
+		jump_back(k, -1, head);
+	}
+	for (unsigned i = 0; i < n; i++)
+		land(k, out[i]);
+}
+
 /* An instruction whose immediate operand others change. */
 static void put_site(struct make *k)
 {
@@ -693,8 +721,10 @@ static void put_stmt(struct make *k, unsigned depth)
 		put_if(k, depth);
 	else if (kind < 55)
 		put_counted(k, depth);
-	else if (kind < 58)
+	else if (kind < 57)
 		put_switch(k, depth);
+	else if (kind < 58)
+		put_dispatch(k, depth);
 	else if (kind < 63)
 		put_pushes(k, depth);
 	else if (kind < 71)

@@ -338,7 +338,7 @@ static bool draft_insn(struct vcpu *v, struct draft *d, const uint8_t *p, unsign
 	enum decode_result r = insn_decode(p, MIN(avail, 15u), key_bits(key), &in);
 
 	*u = (struct uop){.n = (uint8_t)d->n, .scale = 1};
-	*c = (struct uop_cold){.off = (uint16_t)d->n_bytes};
+	*c = (struct uop_cold){.off = (int16_t)d->n_bytes};
 	if (r == DECODE_SHORT) {
 		d->crosses = d->n == 0;
 		return false;
@@ -399,7 +399,7 @@ static struct block *commit(struct vcpu *v, const struct draft *d, uint64_t rip,
 	memcpy(b->uop, d->uop, d->n * sizeof(struct uop));
 	b->cold = (struct uop_cold *)&b->uop[n];
 	memcpy(b->cold, d->cold, d->n * sizeof(struct uop_cold));
-	b->cold[d->n] = (struct uop_cold){.off = (uint16_t)d->n_bytes};
+	b->cold[d->n] = (struct uop_cold){.off = (int16_t)d->n_bytes};
 	b->bytes = (uint8_t *)&b->cold[n];
 	memcpy(b->bytes, d->bytes, d->n_bytes);
 	for (unsigned i = 0; i < d->n; i++)

@@ -197,7 +197,7 @@ bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct 
 mem_fn uop_thunk(struct vcpu *v, const struct uop *u)
 {
 	const struct block *b = uop_block(u);
-	unsigned off = b->cold[u->n].off;
+	int off = b->cold[u->n].off;
 	struct uop *to = (struct uop *)u; /* of the block pool, which is the vCPU's own */
 	bool lasting;
 	struct insn in;
@@ -205,7 +205,8 @@ mem_fn uop_thunk(struct vcpu *v, const struct uop *u)
 
 	if (u->thunk != uop_lazy_mem && u->thunk != (mem_fn)(uintptr_t)uop_lazy)
 		return u->thunk;
-	check(insn_decode(b->bytes + off, b->n_bytes - off, key_bits(b->key), &in) == DECODE_OK);
+	check(insn_decode(b->bytes + off, (unsigned)(b->n_bytes - off), key_bits(b->key), &in) ==
+	      DECODE_OK);
 	if (in.feature != X86_FEAT_NONE && !cpu_model_has(v->model, in.feature))
 		(void)insn_without_lzcnt(&in);
 	thunk = emit_thunk(icpu(v), &in, &lasting);

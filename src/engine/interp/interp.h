@@ -65,7 +65,7 @@ struct uop_cold {
 	uop_fn fn;      /* translated blocks: the handler that uop.fn had */
 	uint32_t flags; /* INSN_ bits */
 	uint16_t mem_size;
-	uint16_t off; /* of the instruction from the block's first byte */
+	int16_t off; /* of the instruction from the block's start; < 0 in joined ones only */
 	uint8_t seg, addrsize;
 	uint16_t fop; /* x87 opcode as FOP has it */
 };

@@ -59,7 +59,7 @@ static void exit_site(struct xlat *x, unsigned which, uint64_t rip, bool poll)
 						     .e = x->e,
 						     .m = x->m_ok,
 						     .far = is_far(x, rip),
-						     .poll = poll};
+						     .poll = poll || xlat_in_tail(x)};
 }
 
 static uint64_t rip_now(const struct xlat *x)

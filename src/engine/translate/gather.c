@@ -4,6 +4,11 @@
  * successors in the same page follow, forwards: the fall-through or the target of a conditional
  * jump, the target of a jump, and what comes after a call. The call's own target is another block;
  * its return comes back to the middle of this one (block.c: go_on_after_call()).
+ *
+ * Backwards only one block follows, with what comes after that: one that ends in an indirect jump,
+ * the common part of a byte code's instructions (tr_block.onward). Then each of those has an
+ * indirect jump of its own, and flags that nobody looks at are not saved on the way there. Nothing
+ * is polled between the two; so whatever leaves the second is (xlat_in_tail()).
  */
 #include "engine/translate/xlat.h"
 
@@ -33,19 +38,65 @@ static uint32_t heat_of(const struct translator *t, const struct block *b)
 	return !b ? 0 : b->native ? t->hot : b->heat + 1;
 }
 
-/* Can the code of a block at @rip follow that of @b? Only forwards: then offsets from the first
- * block's start are not negative, and no block comes twice. */
+static uint64_t last_rip(const struct block *b)
+{
+	return b->rip + b->cold[b->n_insns - 1u].off;
+}
+
+/* Can the code of a block at @rip follow that of @b? Only forwards: then no block comes twice. */
 static struct block *follower(struct xlat *x, struct block *b, uint64_t rip)
 {
-	uint64_t last = b->rip + b->cold[b->n_insns - 1u].off;
 	struct block *nb;
 
-	if (rip <= last || (rip ^ x->part[0]->rip) & ~0xfffull)
+	if (rip <= last_rip(b) || (rip ^ x->part[0]->rip) & ~0xfffull)
 		return NULL;
 	nb = block_beside(x->v, b, rip, x->t->hot == 1);
 	if (!nb || nb->gen != b->gen || x->first[x->n_parts] + nb->n_insns > BLOCK_MAX_INSNS)
 		return NULL;
 	return nb;
+}
+
+/* The same backwards, if what is at @rip ends in an indirect jump and nobody need be polled there.
+ */
+static struct block *tail(struct xlat *x, struct block *b, uint64_t rip)
+{
+	struct block *nb;
+	unsigned n;
+
+	if (x->tail || rip > last_rip(b) || (rip ^ x->part[0]->rip) & ~0xfffull)
+		return NULL;
+	nb = block_beside(x->v, b, rip, x->t->hot == 1);
+	if (!nb || nb->gen != b->gen)
+		return NULL;
+	if (x->t->hot != 1 && (!nb->tr || !nb->tr->onward || nb->tr->dead))
+		return NULL;
+	n = nb->tr ? nb->tr->b->n_insns : nb->n_insns;
+	if (x->first[x->n_parts] + MAX(n, nb->n_insns) > BLOCK_MAX_INSNS)
+		return NULL;
+	for (unsigned p = 0; p < x->n_parts; p++)
+		if (x->part[p] == nb)
+			return NULL;
+	x->tail = (uint8_t)x->n_parts;
+	return nb;
+}
+
+/* The tail is not what it should be: the block ends before it. */
+static void cut_tail(struct xlat *x)
+{
+	unsigned last = x->first[x->n_parts] - 1u;
+
+	if (!x->tail || (x->n_parts > x->tail && x->in[last].special == SP_JMP_IND))
+		return;
+	x->n_parts = x->tail;
+	x->tail = 0;
+}
+
+bool xlat_in_tail(const struct xlat *x)
+{
+	for (unsigned p = 1; p <= x->now && p < x->n_parts; p++)
+		if (x->part[p]->rip <= x->part[p - 1]->rip)
+			return true;
+	return false;
 }
 
 /* Where the call that ends @b comes back to, if it does. */
@@ -75,12 +126,12 @@ static struct block *next_part(struct xlat *x, struct block *b, bool more)
 		return more ? after_call(x, b) : NULL;
 	}
 	/* one with calls is no short loop */
-	x->loop |= u.imm == x->part[0]->rip && !x->calls;
+	x->loop |= u.imm == x->part[0]->rip && !x->calls && !x->tail;
 	if (!more)
 		return NULL;
 	to = follower(x, b, u.imm);
 	if (in->special == SP_JMP_REL)
-		return to;
+		return to ? to : tail(x, b, u.imm);
 	next = follower(x, b, (uint64_t)u.disp);
 	/* a loop that turns is translated alone (loop.c); one that counts will, if it has not yet
 	 */
@@ -106,19 +157,25 @@ void xlat_gather(struct xlat *x, struct block *b)
 		x->first[x->n_parts] = (uint8_t)(x->first[x->n_parts - 1] + b->n_insns);
 		b = next_part(x, b, more);
 	}
+	cut_tail(x);
 }
 
 struct block *xlat_join(struct xlat *x)
 {
 	const struct block *head = x->part[0];
-	unsigned n = x->first[x->n_parts], n_bytes = 0;
+	unsigned n = x->first[x->n_parts];
+	int before = 0, n_bytes = 0;
 	struct block *b;
 	size_t size;
 
-	for (unsigned p = 0; p < x->n_parts; p++)
-		n_bytes =
-			MAX(n_bytes, (unsigned)(x->part[p]->rip - head->rip) + x->part[p]->n_bytes);
-	size = sizeof(*b) + (n + 1) * (sizeof(struct uop) + sizeof(struct uop_cold)) + n_bytes;
+	for (unsigned p = 0; p < x->n_parts; p++) {
+		int off = (int)(x->part[p]->rip - head->rip);
+
+		before = MAX(before, -off);
+		n_bytes = MAX(n_bytes, off + x->part[p]->n_bytes);
+	}
+	size = sizeof(*b) + (n + 1) * (sizeof(struct uop) + sizeof(struct uop_cold)) +
+	       (size_t)(before + n_bytes);
 	b = block_pool_alloc(x->ic, size);
 	if (!b)
 		return NULL;
@@ -132,11 +189,11 @@ struct block *xlat_join(struct xlat *x)
 			    .n_bytes = (uint16_t)n_bytes,
 			    .page_off = head->page_off};
 	b->cold = (struct uop_cold *)&b->uop[n + 1];
-	b->bytes = (uint8_t *)&b->cold[n + 1];
-	memset(b->bytes, 0, n_bytes);
+	b->bytes = (uint8_t *)&b->cold[n + 1] + before;
+	memset(b->bytes - before, 0, (size_t)(before + n_bytes));
 	for (unsigned p = 0; p < x->n_parts; p++) {
 		const struct block *c = x->part[p];
-		uint16_t off = (uint16_t)(c->rip - head->rip);
+		int off = (int)(c->rip - head->rip);
 
 		memcpy(b->bytes + off, c->bytes, c->n_bytes);
 		b->rip_rel |= c->rip_rel;
@@ -146,7 +203,7 @@ struct block *xlat_join(struct xlat *x)
 			b->uop[k] = c->uop[i];
 			b->uop[k].n = (uint8_t)k;
 			b->cold[k] = c->cold[i];
-			b->cold[k].off = (uint16_t)(b->cold[k].off + off);
+			b->cold[k].off = (int16_t)(b->cold[k].off + off);
 			b->uop[k].fn = b->cold[k].fn = handler(c, i);
 		}
 	}

@@ -167,6 +167,7 @@ struct xlat {
 	unsigned n_parts, now; /* now: the part of instruction i */
 	struct block *part[XLAT_PARTS];
 	uint8_t first[XLAT_PARTS + 1];
+	uint8_t tail; /* gather.c: the part that is before the one before it, or 0 */
 	unsigned n_exits;
 	unsigned n_relocs;
 	bool fixed; /* the code cannot be moved */
@@ -423,6 +424,8 @@ static inline bool xlat_is_call(const struct insn *in)
 void xlat_decode_part(struct xlat *x, const struct block *b, unsigned at);
 /** xlat_gather() - x->part[]: @b and what follows it. */
 void xlat_gather(struct xlat *x, struct block *b);
+/** xlat_in_tail() - is x->now the part that a jump backwards has led to, or one behind it? */
+bool xlat_in_tail(const struct xlat *x);
 /** xlat_join() - one block with the instructions of all parts. NULL: no room. */
 struct block *xlat_join(struct xlat *x);
 
