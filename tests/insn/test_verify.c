@@ -147,7 +147,7 @@ static bool larger_index(const struct insn *in, uint8_t *p)
 static bool uncut_jump(const struct insn *in, uint8_t *p)
 {
 	if (in->opcode != 0x81 || (in->modrm >> 3 & 7) != 4 || in->rm != S2 ||
-	    (uint32_t)in->imm != (X86_JUMPS - 1) * 2)
+	    (uint32_t)in->imm != TR_JUMP_MASK)
 		return false;
 	return nops(in, p);
 }

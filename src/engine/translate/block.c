@@ -168,13 +168,13 @@ static void put_jcc(struct xlat *x, const struct insn *in, uint64_t to, uint64_t
 
 /* ---- indirect branches ---- */
 
-/* S1 = target: S2 = its slot of the jump table, or leave. */
-static void lookup(struct xlat *x)
+/* @reg = target: S2 = its slot of the jump table, or leave. */
+static void lookup(struct xlat *x, unsigned reg)
 {
-	tr_lookup(&x->m);
+	tr_lookup(&x->m, reg);
 	EMIT(&x->m, 0x0f, 0x85);
 	emit32(&x->m, 0);
-	xlat_stub(x, STUB_MISS);
+	xlat_stub(x, STUB_MISS)->reg = (uint8_t)reg;
 }
 
 static const struct ea stack_top = {.base = X86_RSP, .index = NO_REG, .seg = NO_REG};
@@ -226,8 +226,8 @@ static uint64_t return_rip(const struct xlat *x)
 	return x->is64 ? rip : (uint32_t)rip;
 }
 
-/* The return address goes to the stack; slow: the whole instruction does. */
-static void push_return(struct xlat *x)
+/* The return address goes to the stack; slow: the whole instruction does. RSP is to move yet. */
+static void store_return(struct xlat *x)
 {
 	uint64_t rip = return_rip(x);
 	struct stub *slow;
@@ -247,6 +247,11 @@ static void push_return(struct xlat *x)
 		xlat_op_mem(x, true, 0x89, tmp);
 	}
 	x->s2_group = 0;
+}
+
+static void push_return(struct xlat *x)
+{
+	store_return(x);
 	move_sp(x, -(int)x->w);
 }
 
@@ -310,18 +315,23 @@ static bool put_call(struct xlat *x, uint64_t to)
 	return true;
 }
 
-/* S1 = target of an indirect branch; false: nothing emitted. */
+/* The register that has the target of an indirect branch: the guest's own, or S1. */
+static unsigned get_target(struct xlat *x, const struct insn *in)
+{
+	unsigned reg = xlat_get(x, in->rm, S1);
+
+	if (x->is64)
+		return reg;
+	tr_rr(&x->m, false, 0x89, reg, S1); /* cut off */
+	return S1;
+}
+
+/* S1 = target of an indirect branch in memory; false: nothing emitted. */
 static bool load_target(struct xlat *x, const struct insn *in)
 {
 	struct stub *slow;
 	struct ea a;
 
-	if (!(in->flags & INSN_MEM)) {
-		xlat_flags_later(x); /* uses S1 */
-		tr_rr(&x->m, x->is64, 0x89, xlat_get(x, in->rm, S1), S1);
-		x->e = false;
-		return true;
-	}
 	a = xlat_ea(x, in);
 	xlat_flags_later(x);
 	if (in->special == SP_JMP_IND ? !xlat_operand(x, &a, x->w, false, true, &slow)
@@ -333,16 +343,40 @@ static bool load_target(struct xlat *x, const struct insn *in)
 	return true;
 }
 
+/* The return address is stored first, which needs S1. When the target is not known the interpreter
+ * does that again: it reads nothing that has been written here. */
+static void call_register(struct xlat *x, const struct insn *in)
+{
+	xlat_flags_later(x);
+	store_return(x);
+	x->e = false;
+	lookup(x, get_target(x, in));
+	move_sp(x, -(int)x->w);
+	tr_jump_entry(&x->m, false, 0xff, 2); /* call */
+	return_site(x);
+}
+
 /* Return: false if it does not come back. */
 static bool put_indirect(struct xlat *x, const struct insn *in, bool call)
 {
+	if (!(in->flags & INSN_MEM)) {
+		if (call) {
+			call_register(x, in);
+			return true;
+		}
+		xlat_flags_later(x); /* uses S1 */
+		x->e = false;
+		lookup(x, get_target(x, in));
+		tr_jump_entry(&x->m, false, 0xff, 4); /* jmp */
+		return false;
+	}
 	if (!load_target(x, in)) {
 		need_m(x);
 		tail_uop(x, x->i);
 		return false;
 	}
 	x->s2_group = 0;
-	lookup(x);
+	lookup(x, S1);
 	if (!call) {
 		tr_jump_entry(&x->m, false, 0xff, 4); /* jmp */
 		return false;
@@ -639,7 +673,7 @@ static void put_stub(struct xlat *x, const struct stub *s)
 	case STUB_STRING_FILL: xlat_string_fill(x, s); break;
 	case STUB_END: tail_uop(x, s->insn); break;
 	case STUB_MISS:
-		tr_gs(m, true, 0x89, S1, tr_word(W_TARGET));
+		tr_gs(m, true, 0x89, s->reg, tr_word(W_TARGET));
 		tail_to(x, (uintptr_t)&x->b->uop[s->insn], tr_miss);
 		break;
 	case STUB_FAR_EXIT: put_far_exit(x, s); break;

@@ -398,20 +398,18 @@ static void put_tail(struct emit *m, const struct vcpu *v, const struct translat
 void tr_jump_entry(struct emit *m, bool w, uint8_t op, unsigned reg)
 {
 	emit8(m, 0x65);
-	tr_mem(m, w, op, reg, NO_REG, S2, 3,
+	tr_mem(m, w, op, reg, S2, NO_REG, 0,
 	       (int32_t)(offsetof(struct vcpu, jump) + offsetof(struct x86_jump, entry)));
 }
 
-void tr_lookup(struct emit *m)
+void tr_lookup(struct emit *m, unsigned reg)
 {
-	static_assert(sizeof(struct x86_jump) == 16 && X86_JUMPS == 32768,
-		      "twice the number in 16 bits, times 8");
-	EMIT(m, 0x45, 0x69, 0xda); /* imul r11d, r10d */
+	tr_rr(m, false, 0x69, S2, reg); /* imul r11d, reg32, imm32 */
 	emit32(m, TR_JUMP_FACTOR);
-	EMIT(m, 0x41, 0xc1, 0xeb, 16, 0x41, 0x81, 0xe3); /* shr r11d, 16; and r11d */
-	emit32(m, (X86_JUMPS - 1) * 2);
+	EMIT(m, 0x41, 0x81, 0xe3); /* and r11d */
+	emit32(m, TR_JUMP_MASK);
 	emit8(m, 0x65);
-	tr_mem(m, true, 0x3b, S1, NO_REG, S2, 3, (int32_t)offsetof(struct vcpu, jump));
+	tr_mem(m, true, 0x3b, reg, S2, NO_REG, 0, (int32_t)offsetof(struct vcpu, jump));
 }
 
 /*
@@ -443,7 +441,7 @@ static void put_ras(struct translator *t, struct emit *m)
 	static_assert(TR_SITE_RIP == 2, "just behind a short jump");
 	emit64(m, 1ull << 63);
 	tr_gs(m, true, 0x8b, RSP, tr_word(W_RBASE));
-	tr_lookup(m);
+	tr_lookup(m, S1);
 	miss = jcc(m, CC_NE);
 	tr_jump_entry(m, false, 0xff, 4); /* jmp */
 	land(m, miss);

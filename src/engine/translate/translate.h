@@ -187,13 +187,16 @@ struct tr_block {
 	uint32_t *back; /* where calls come back to code that follows: the jne there, from rx */
 };
 
-/* Functions begin at multiples of 16: by the low bits of RIP a sixteenth of the table would be
- * theirs, and they would displace each other. */
+/*
+ * Where an indirect jump to @rip looks: bits 4 to 18 of the product, which is the entry's offset
+ * without being shifted. Functions begin at multiples of 16; 32768 of them in a row have an entry
+ * each, as the factor is odd, and what lies between multiples is spread among those by the factor.
+ */
 #define TR_JUMP_FACTOR 0x9e3779b1u
-/* Where an indirect jump to @rip looks. */
+#define TR_JUMP_MASK   ((X86_JUMPS - 1) * (unsigned)sizeof(struct x86_jump))
 static inline unsigned tr_jump_slot(uint64_t rip)
 {
-	return (uint32_t)rip * TR_JUMP_FACTOR >> 17;
+	return ((uint32_t)rip * TR_JUMP_FACTOR & TR_JUMP_MASK) / sizeof(struct x86_jump);
 }
 #define TR_BLOCKS   262144u
 #define TR_MAPPINGS 65536u
@@ -358,9 +361,9 @@ void tr_flags_restore(struct emit *m);
 void tr_flags_fetch(struct emit *m, const uint8_t *rx, const uint8_t *fetch);
 /** tr_jump_to() - jmp or call (@op e9, e8) to @to, an address in the executable view at @rx. */
 void tr_jump_to(struct emit *m, uint8_t op, const uint8_t *rx, const uint8_t *to);
-/** tr_lookup() - S1 = RIP: S2 = where tr_jump_entry() finds its entry of the jump table; equal if
+/** tr_lookup() - @reg = RIP: S2 = where tr_jump_entry() finds its entry of the jump table; equal if
  * that is for it. */
-void tr_lookup(struct emit *m);
+void tr_lookup(struct emit *m, unsigned reg);
 /** tr_jump_entry() - op @reg, native code of that entry. */
 void tr_jump_entry(struct emit *m, bool w, uint8_t op, unsigned reg);
 
@@ -560,7 +563,7 @@ static inline bool tr_in_code(const struct translator *t, size_t off, size_t n)
 /** tr_clear_jump() - no RIP is in entry @i of the jump table. */
 static inline void tr_clear_jump(struct translator *t, unsigned i)
 {
-	/* A RIP that its slot's lookup cannot ask for: 0 belongs to slot 0 and 1 to slot 1. */
+	/* A RIP that its slot's lookup cannot ask for: 0 belongs to slot 0 and 1 to another. */
 	t->jump[i] = (struct x86_jump){.rip = i == 0};
 }
 /** tr_room_for_code() - is there, or can there be, room for the largest block? */

@@ -364,6 +364,13 @@ static bool word_insn(struct verifier *f, struct state *s, const struct insn *in
 	return true;
 }
 
+/* In an entry of the jump table? */
+static bool is_jump_operand(const struct state *s, const struct insn *in)
+{
+	return in->base == S2 && in->index == NO_REG && s->v[T_S2].kind == V_BELOW &&
+	       s->v[T_S2].n <= TR_JUMP_MASK;
+}
+
 static bool vcpu_insn(struct verifier *f, struct state *s, const struct insn *in)
 {
 	unsigned field;
@@ -375,9 +382,7 @@ static bool vcpu_insn(struct verifier *f, struct state *s, const struct insn *in
 		return slot_insn(f, s, in, slot, field);
 	if (in->base == NO_REG && in->index == NO_REG)
 		return word_insn(f, s, in, (uint64_t)in->disp);
-	if (in->base == NO_REG && in->index == S2 && in->scale == 3 &&
-	    !(in->flags & INSN_MEM_WRITE) && s->v[T_S2].kind == V_BELOW &&
-	    s->v[T_S2].n < X86_JUMPS * 2 &&
+	if (is_jump_operand(s, in) && !(in->flags & INSN_MEM_WRITE) &&
 	    ((size_t)in->disp == VCPU(jump) || (size_t)in->disp == VCPU(jump) + 8)) {
 		for (unsigned r = 0; r < 16; r++)
 			if (in->gpr_written >> r & 1)
@@ -868,8 +873,7 @@ bool verify_indirect(struct verifier *f, const struct state *s, const struct ins
 	if (in->base == NO_REG && in->index == NO_REG &&
 	    ((size_t)in->disp == tr_word(W_GO) || (size_t)in->disp == tr_word(W_LATER_BACK)))
 		return true;
-	if (in->base == NO_REG && in->index == S2 && in->scale == 3 && s->v[T_S2].kind == V_BELOW &&
-	    s->v[T_S2].n < X86_JUMPS * 2 && (size_t)in->disp == VCPU(jump) + 8)
+	if (is_jump_operand(s, in) && (size_t)in->disp == VCPU(jump) + 8)
 		return true;
 	return verify_report(f, "an indirect jump");
 }

@@ -63,6 +63,7 @@ struct stub {
 	bool live;           /* there are groups that a flush of slots would end */
 	uint8_t s2_group;    /* xlat.s2_group there */
 	uint8_t s1_group;    /* the same */
+	uint8_t reg;         /* STUB_MISS: the target */
 	uint8_t part, which; /* STUB_FAR_EXIT: xlat.now there; the exit */
 	bool poll;           /* the same: exit backwards */
 	bool sum;            /* xlat_put_sum() is to put the operand's value aside */
