@@ -593,10 +593,113 @@ static void test_random(void **state)
 		      faults);
 }
 
+/* ---- a place that wants a window ---- */
+
+enum { NODES = 16, STEPS = 4001 }; /* one node a page; steps of one run */
+
+/*
+ * Nodes of a list, each in another page, in an order that has nothing to do with that of their
+ * frames. L: mov rsi, [rsi]; dec ecx; jnz L: a place that misses each time until it has a window.
+ */
+static struct im *chase_new(void)
+{
+	struct im *m = new_machine(NULL);
+
+	for (unsigned i = 0; i < NODES; i++) {
+		unsigned next = (i * 5 + 3) % NODES, frame = (i * 7 + 2) % NODES;
+
+		st_le64(im_host(m, TABLE + (BASE / 4096 + i) * 8),
+			(FRAME + frame * 0x1000) | AD | 7);
+		st_le64(im_host(m, FRAME + frame * 0x1000 + i * 8), BASE + next * 0x1008);
+	}
+	im_reset(m);
+	im_code(m, "\x48\x8b\x36\xff\xc9\x75\xf9", 7);
+	return m;
+}
+
+static void chase(struct im *m)
+{
+	unsigned at = 0;
+
+	im_reset(m);
+	m->v->s.gpr[X86_RSI] = BASE;
+	m->v->s.gpr[X86_RCX] = STEPS;
+	assert_int_equal(im_run(m).vector, -1);
+	for (unsigned i = 0; i < STEPS; i++)
+		at = (at * 5 + 3) % NODES;
+	assert_int_equal(m->v->s.gpr[X86_RSI], BASE + at * 0x1008);
+}
+
+static unsigned pages_mapped(const struct x86_windows *ws)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < X86_WINDOWS; i++)
+		for (unsigned k = 0; k < X86_WINDOW_PAGES; k++)
+			n += ws->w[i].frame[k] != 0;
+	return n;
+}
+
+/* Has a place's own slot for loads all pages of the list? Places that look by page number use
+ * others, which may be as wide. */
+static bool has_window(const struct im *m)
+{
+	const struct x86_slot *s = m->v->slots.s[0];
+
+	for (unsigned i = 0; i < X86_SLOT_HASH_SMALL; i++)
+		if (BASE - s[i].base < s[i].lim && s[i].lim > (NODES - 1) * 0x1000)
+			return true;
+	return false;
+}
+
+/* Programs before this one have used up what may be mapped: the place waits, and has a window once
+ * there is something again. How soon is the clock's business: one machine of several has to. */
+static void test_later(void **state)
+{
+	bool done = false;
+
+	for (unsigned i = 0; i < 8 && !done; i++) {
+		struct im *m = chase_new();
+
+		if (!m->v->slots.windows) {
+			im_free(m);
+			skip();
+		}
+		for (unsigned k = 0; k < 20; k++) { /* its block counts as hot after two */
+			limit(m, POOR);
+			chase(m);
+		}
+		for (unsigned k = 0; k < 2000 && !done; k++) {
+			chase(m);
+			done = has_window(m);
+		}
+		im_free(m);
+	}
+	assert_true(done);
+}
+
+/* There is never a window to be had, or never a page for it. */
+static void test_never(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct im *m = chase_new();
+		struct x86_windows *ws = m->v->slots.windows;
+
+		for (unsigned k = 0; k < 200; k++) {
+			limit(m, i ? NONE : POOR);
+			chase(m);
+		}
+		assert_true(!ws || !i || pages_mapped(ws) == 0);
+		im_free(m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_later),
+		cmocka_unit_test(test_never),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
