@@ -16,7 +16,7 @@ from guest import Failed, Guest, check, main, work_dir
 from storm_control import Gdb
 
 
-def attach(path, seconds=30):
+def attach(path, seconds=120):
     end = time.monotonic() + seconds
     while True:
         try:
@@ -34,7 +34,7 @@ def halted(bothy, kernel, engine="auto"):
                    f"unix:{path}", "--engine", engine) as guest:
             guest.expect("waiting")
             g = attach(path)
-            g.s.settimeout(60)
+            g.s.settimeout(300)
             g.ask("qSupported:multiprocess+;vContSupported+")
             for cpu in (1, 2, 1):
                 reply = g.ask(f"vCont;s:{cpu}")

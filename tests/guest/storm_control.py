@@ -111,7 +111,7 @@ class Storm:
         status = self.guest.wait(SECONDS)
         if status not in (want, PASSED):
             raise Failed(f"status {status}, want {want}")
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while any(os.path.exists(f"/proc/{p}") for p in pids):
             if time.monotonic() > end:
                 raise Failed("the VM left processes behind")
