@@ -564,7 +564,7 @@ static void test_nat_abuse(void **state)
 	for (unsigned i = 0; i < 50; i++)
 		assert_int_equal(loop_run_once(g.loop, 5), 0);
 	g.n_in = 0;
-	assert_true(try_arp(&g, PATIENCE));
+	assert_true(try_arp(&g, 3 * PATIENCE));
 	print_message("worker RSS after abuse: %llu KiB, descriptors %u\n",
 		      (unsigned long long)status_number(worker, "VmRSS"), count_fds(worker));
 	assert_int_equal(g.downs, 0);
