@@ -15,8 +15,10 @@
  *
  * BOTHY_SEED and BOTHY_WINDOW_PROGRAMS say which programs and how many.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <x86intrin.h>
 
 #include "../unit/cm.h"
@@ -488,6 +490,33 @@ static void limit(struct im *m, enum windows how)
 		ws->n = how == ONE ? 1 : 0;
 }
 
+static struct vcpu *storm_vcpu; /* a signal handler has no argument of ours */
+
+static void on_alarm(int sig)
+{
+	static unsigned n;
+
+	atomic_fetch_or(&storm_vcpu->request, n++ % 2 ? VCPU_REQ_EVENT : VCPU_REQ_FLUSH);
+}
+
+/* Requests at any host instruction, which must change nothing. */
+static struct im_end run(struct im *m, bool storm)
+{
+	const struct itimerval often = {{0, 70}, {0, 70}}, never = {{0, 0}, {0, 0}};
+	struct sigaction sa = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK | SA_RESTART}, old;
+	struct im_end e;
+
+	if (!storm)
+		return im_run(m);
+	storm_vcpu = m->v;
+	sigaction(SIGALRM, &sa, &old);
+	setitimer(ITIMER_REAL, &often, NULL);
+	e = im_run(m);
+	setitimer(ITIMER_REAL, &never, NULL);
+	sigaction(SIGALRM, &old, NULL);
+	return e;
+}
+
 static struct im *new_machine(const char *engine)
 {
 	const char *now = getenv("BOTHY_TEST_ENGINE");
@@ -536,11 +565,13 @@ static unsigned long long one_program(uint64_t seed)
 {
 	struct prog *p = xnew(struct prog);
 	unsigned long long faults;
+	bool storm;
 
 	p->rng = seed * 0x9e3779b97f4a7c15ull + 1;
 	p->global = one_in(p, 3);
 	p->spaces = !p->global && one_in(p, 2);
 	p->alias = one_in(p, 2);
+	storm = one_in(p, 4);
 	p->m[0] = new_machine("interp");
 	p->m[1] = new_machine(NULL);
 	make_tables(p);
@@ -565,7 +596,7 @@ static unsigned long long one_program(uint64_t seed)
 			im_code(m, p->code, p->n);
 			memcpy(m->v->s.gpr, start, sizeof(start));
 			x86_state_changed(m->v);
-			e = im_run(m);
+			e = run(m, storm && i);
 			if (e.vector != -1 || e.reason != VCPU_EXIT_HALT)
 				fail_msg("seed %llu: vector %d at %llx, reason %d",
 					 (unsigned long long)seed, e.vector,
