@@ -88,9 +88,9 @@ static size_t blocks_bytes(uint64_t ram)
 		   BLOCKS_MOST);
 }
 
-void interp_budgets_init(struct interp_vm *ivm)
+void interp_budgets_init(struct interp_vm *ivm, uint64_t ram)
 {
-	uint64_t ram = mem_ram_total(ivm->vm->mem), given = ivm->vm->memory;
+	uint64_t given = ivm->vm->memory;
 	size_t code = given ? given / 3 : code_bytes(ram), blocks;
 	unsigned n = ivm->vm->cpus ? MAX(ivm->vm->cpus->n, 1u) : 1;
 

@@ -49,8 +49,11 @@ void budget_give_back(struct budget *b, struct budget_share *s, size_t keep);
 /** budget_scarce() - will @s, which has less than others, soon find nothing left? */
 bool budget_scarce(const struct budget *b, const struct budget_share *s);
 
-/** interp_budgets_init() - of a VM whose vCPUs are all known; once; code_lock held. */
-void interp_budgets_init(struct interp_vm *ivm);
+/**
+ * interp_budgets_init() - of a VM with @ram bytes of guest RAM whose vCPUs are all known; once;
+ * code_lock held, under which memory is not to be asked.
+ */
+void interp_budgets_init(struct interp_vm *ivm, uint64_t ram);
 /** interp_take() - budget_take() for a vCPU, which asks the one that has most to drop what it has
  * when there is little left. Its thread. */
 bool interp_take(struct interp_cpu *ic, enum budget_kind kind, size_t bytes);

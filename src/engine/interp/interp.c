@@ -331,6 +331,7 @@ static void *map_aligned(size_t size)
 static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *err)
 {
 	struct interp_cpu *ic = map_aligned(CPU_BYTES);
+	uint64_t ram = mem_ram_total(vm->mem);
 	size_t pool_size;
 	void *pool;
 	int r;
@@ -343,7 +344,7 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 	ic->ivm = vm->engine;
 	pthread_mutex_lock(&ic->ivm->code_lock);
 	if (!ic->ivm->budget[BUDGET_BLOCKS].each)
-		interp_budgets_init(ic->ivm);
+		interp_budgets_init(ic->ivm, ram);
 	ic->next = ic->ivm->cpus;
 	ic->ivm->cpus = ic;
 	pthread_mutex_unlock(&ic->ivm->code_lock);
