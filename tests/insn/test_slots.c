@@ -640,12 +640,13 @@ static void test_two_spaces(void **state)
 struct row {
 	struct im *m;
 	uint64_t gpa[ROW];
+	uint64_t pt; /* the page table less that of the other rows; 0 for the usual one */
 };
 
 static void row_map(struct row *r, unsigned i, uint64_t gpa, uint64_t flags)
 {
 	r->gpa[i] = gpa;
-	st_le64(im_host(r->m, PTE(IM_DATA + i * 0x1000)), gpa | flags);
+	st_le64(im_host(r->m, PTE(IM_DATA + i * 0x1000) + r->pt), gpa | flags);
 }
 
 static uint8_t *row_byte(const struct row *r, unsigned at)
@@ -669,6 +670,10 @@ static uint64_t row_get(const struct row *r, unsigned at, unsigned size)
  */
 static void row_walk(struct row *r)
 {
+	static const char code[] =
+		"\x48\x03\x07\x48\x8b\x97\xfc\x0f\x00\x00\x49\x31\xd0\x49\xc1\xc0"
+		"\x05\x89\x8f\xfd\x0f\x00\x00\x48\x81\xc7\x00\x10\x00\x00\xff\xc9"
+		"\x75\xde";
 	struct x86_state *s = &r->m->v->s;
 	uint64_t rax = 0, r8 = 0, want[ROW * 4096 / 8];
 
@@ -682,8 +687,10 @@ static void row_walk(struct row *r)
 		r8 = r8 << 5 | r8 >> 59;
 		st_le32(p + 0xffd, ecx);
 	}
-	CODE(r->m, "\x48\x03\x07\x48\x8b\x97\xfc\x0f\x00\x00\x49\x31\xd0\x49\xc1\xc0\x05"
-		   "\x89\x8f\xfd\x0f\x00\x00\x48\x81\xc7\x00\x10\x00\x00\xff\xc9\x75\xde");
+	/* writing it again would empty slots */
+	if (memcmp(im_host(r->m, r->m->code), code, sizeof(code) - 1))
+		CODE(r->m, code);
+	s->rip = r->m->entry;
 	s->gpr[X86_RAX] = s->gpr[X86_R8] = 0;
 	s->gpr[X86_RCX] = ROW - 1;
 	s->gpr[X86_RDI] = IM_DATA;
@@ -984,6 +991,116 @@ static void test_row_narrow(void **state)
 		row_narrow(missed);
 }
 
+#define SPACE_A 0x10001u /* CR3 and PCID */
+#define SPACE_B 0x1c002u
+#define KEEP    BIT(63)
+
+static void row_fill(struct row *r, uint64_t gpa, unsigned step)
+{
+	for (unsigned i = 0; i < ROW; i++)
+		row_map(r, i, gpa + i * step % ROW * 0x1000, AD | 7);
+	for (unsigned i = 0; i < ROW * 4096; i++)
+		*row_byte(r, i) = (uint8_t)(i * step + i / 4096);
+}
+
+/* What is cached of @r is kept while @other is current. */
+static void row_away(struct row *r, uint64_t own, struct row *other, uint64_t its)
+{
+	row_walk(r);
+	row_walk(r);
+	assert_int_equal(x86_set_cr3(r->m->v, its | KEEP), X86_OK);
+	row_walk(other);
+	assert_int_equal(x86_set_cr3(r->m->v, own | KEEP), X86_OK);
+	row_walk(r);
+}
+
+/*
+ * Rows at the same addresses in two address spaces, between which CR3 goes back and forth without a
+ * flush (cpu/x86/park.c); and everything that ends what is cached of one while the other is
+ * current. SDM vol. 3, 4.10.4.1.
+ */
+static void row_spaces(struct row *a, struct row *b)
+{
+	struct vcpu *v = a->m->v;
+	uint8_t *f = im_host(a->m, a->m->code + 0x1010);
+
+	for (unsigned i = 0; i < 4; i++)
+		row_away(a, SPACE_A, b, SPACE_B);
+	/* by a load that flushes */
+	assert_int_equal(x86_set_cr3(v, SPACE_B | KEEP), X86_OK);
+	row_map(a, 3, OTHER + 0x60000, AD | 7);
+	assert_int_equal(x86_set_cr3(v, SPACE_A), X86_OK);
+	row_away(a, SPACE_A, b, SPACE_B);
+	/* by INVPCID */
+	assert_int_equal(x86_set_cr3(v, SPACE_B | KEEP), X86_OK);
+	row_map(a, 4, OTHER + 0x61000, AD | 7);
+	x86_tlb_flush_pcid(v, SPACE_A & 0xfff);
+	assert_int_equal(x86_set_cr3(v, SPACE_A | KEEP), X86_OK);
+	row_away(a, SPACE_A, b, SPACE_B);
+	/* by INVLPG before */
+	row_map(a, 5, OTHER + 0x62000, AD | 7);
+	x86_tlb_flush_page(v, IM_DATA + 0x5000);
+	row_away(a, SPACE_A, b, SPACE_B);
+	/* INVLPG of a global page; the others are the other space's, too */
+	for (unsigned i = 6; i < 10; i++)
+		row_map(a, i, a->gpa[i], AD | GLOBAL | 7);
+	x86_tlb_flush(v);
+	row_walk(a);
+	row_walk(a);
+	assert_int_equal(x86_set_cr3(v, SPACE_B | KEEP), X86_OK);
+	row_map(a, 6, OTHER + 0x63000, AD | 7);
+	x86_tlb_flush_page(v, IM_DATA + 0x6000);
+	assert_int_equal(x86_set_cr3(v, SPACE_A | KEEP), X86_OK);
+	row_walk(a);
+	/* a page of it becomes code in the other: mov eax, 0; ret */
+	for (unsigned i = 6; i < 10; i++)
+		row_map(a, i, i < 9 ? a->gpa[i] : a->m->code + 0x1000, AD | 7);
+	x86_tlb_flush(v);
+	row_walk(a);
+	row_walk(a);
+	memcpy(f, "\xb8\x00\x00\x00\x00\xc3", 6);
+	assert_int_equal(x86_set_cr3(v, SPACE_B | KEEP), X86_OK);
+	/* call f; call f; call f */
+	CODE(a->m, "\xe8\x0b\x10\x00\x00\xe8\x06\x10\x00\x00\xe8\x01\x10\x00\x00");
+	assert_int_equal(im_run(a->m).vector, -1);
+	assert_int_equal(v->s.gpr[X86_RAX], 0);
+	assert_int_equal(x86_set_cr3(v, SPACE_A | KEEP), X86_OK);
+	/* mov [rdi + 0x9011], ecx; call f */
+	CODE(a->m, "\x89\x8f\x11\x90\x00\x00\xe8\x05\x10\x00\x00");
+	v->s.gpr[X86_RDI] = IM_DATA;
+	v->s.gpr[X86_RCX] = 0x1234;
+	assert_int_equal(im_run(a->m).vector, -1);
+	assert_int_equal(v->s.gpr[X86_RAX], 0x1234);
+}
+
+static void test_row_spaces(void **state)
+{
+	/* the least windows: one space takes the other's */
+	for (unsigned n = 1; n <= X86_WINDOWS; n *= 4) {
+		struct row a = {.m = im_new(64, 3, NULL)}, b = a;
+		uint64_t *pml4 = im_host(a.m, SPACE_B & ~0xfffu), *pdpt = im_host(a.m, 0x1d000),
+			 *pd = im_host(a.m, 0x1e000);
+
+		if (a.m->v->slots.windows)
+			a.m->v->slots.windows->n = n;
+		memset(pml4, 0, 4096);
+		memset(pdpt, 0, 4096);
+		pml4[0] = 0x1d007;
+		pdpt[0] = 0x1e007;
+		memcpy(pd, im_host(a.m, PD), 4096);
+		pd[IM_DATA >> 21] = 0x1f007;
+		b.pt = 0x1f000 - (PTES + (IM_DATA >> 21) * 0x1000);
+		memcpy(im_host(a.m, 0x1f000), im_host(a.m, 0x1f000 - b.pt), 4096);
+		row_fill(&a, OTHER, 5);
+		row_fill(&b, OTHER + 0x40000, 3);
+		assert_int_equal(x86_set_cr4(a.m->v, a.m->v->s.cr4 | X86_CR4_PCIDE | X86_CR4_PGE),
+				 X86_OK);
+		assert_int_equal(x86_set_cr3(a.m->v, SPACE_A), X86_OK);
+		row_spaces(&a, &b);
+		im_free(a.m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -996,7 +1113,7 @@ int main(void)
 		cmocka_unit_test(test_neighbours),     cmocka_unit_test(test_fault_invalidates),
 		cmocka_unit_test(test_sweeps),         cmocka_unit_test(test_two_spaces),
 		cmocka_unit_test(test_neighbour_code), cmocka_unit_test(test_row),
-		cmocka_unit_test(test_row_narrow),
+		cmocka_unit_test(test_row_spaces),     cmocka_unit_test(test_row_narrow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,6 +67,8 @@ void x86_tlb_new_space(struct vcpu *v);
 /** x86_tlb_clear() - no entry is valid. x86_tlb_forget() - the same by new generations. */
 void x86_tlb_clear(struct x86_tlb *t);
 void x86_tlb_forget(struct vcpu *v);
+/** x86_tlb_plain() - need pages not be told apart: no dirty logging, no watch points, A20 open? */
+bool x86_tlb_plain(const struct vcpu *v);
 /** x86_tlb_enter() - put a page of RAM or ROM in @table. Return: may it have a write tag (which it
  * has not yet), as far as the page tables go? */
 bool x86_tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access,

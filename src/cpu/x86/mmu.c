@@ -29,14 +29,17 @@ struct x86_tlb *x86_tlb_new(void)
 	/* an entry of zeros has no tag that can match: generations start at 1. The part of the
 	 * table that stays empty is there for native code (string.c of engine/translate). */
 	t->second = xnew_n(struct x86_tlb_entry, X86_TLB_TABLES * X86_TLB_SECOND);
+	t->parked = xnew_n(struct x86_parked, X86_PARKED);
 	x86_tlb_clear(t);
 	return t;
 }
 
 void x86_tlb_free(struct x86_tlb *tlb)
 {
-	if (tlb)
+	if (tlb) {
 		free(tlb->second);
+		free(tlb->parked);
+	}
 	free(tlb);
 }
 

@@ -54,6 +54,9 @@ struct x86_tlb {
 	const struct x86_mem_watch
 		*watch; /* NULL = nobody. While set, only stores give write tags */
 	struct x86_tlb_entry e[X86_TLB_TABLES][X86_TLB_SIZE];
+	/* user ranges of other generations (park.c); how many there are, at most */
+	struct x86_parked *parked; /* [X86_PARKED] */
+	uint32_t n_parked, park_turn;
 	/* private to mmu.c */
 	struct x86_tlb_entry *second; /* [X86_TLB_TABLES][X86_TLB_SECOND]: what others displaced */
 	struct {
@@ -200,6 +203,27 @@ const struct x86_range *x86_range_make(struct vcpu *v, unsigned set, struct x86_
  */
 const struct x86_range *x86_window_range(struct vcpu *v, unsigned set, gva_t lin, bool fresh);
 uint32_t x86_windows_of(const struct vcpu *v, uint64_t code);
+
+/* Ranges of user mode put aside for generation @gen (0: none). */
+enum { X86_PARKED = 4 };
+struct x86_parked {
+	uint32_t gen, turn;
+	uint32_t ranges, windows; /* bits, as in x86_slots; windows of use then */
+	struct x86_range range[2 * X86_RANGES];
+	uint8_t hint[2 * X86_RANGE_HINTS];
+	uint32_t changes[X86_WINDOWS];
+	uint64_t out[X86_WINDOWS][X86_WINDOW_PAGES / 64];
+	bool stores; /* some windows were stored to */
+};
+/**
+ * x86_ranges_park() - CR3 is about to be loaded with another address space than that of the current
+ * generation: put its user ranges aside. x86_ranges_unpark() - have those of the current generation
+ * back, which has just become so, with its entries. x86_parked_forget() - nothing is aside any
+ * more. vCPU thread.
+ */
+void x86_ranges_park(struct vcpu *v);
+void x86_ranges_unpark(struct vcpu *v);
+void x86_parked_forget(struct vcpu *v);
 
 struct x86_tlb *x86_tlb_new(void);
 void x86_tlb_free(struct x86_tlb *tlb);

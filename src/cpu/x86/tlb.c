@@ -68,6 +68,8 @@ static void slots_flush(struct vcpu *v, unsigned class)
 	}
 	t->n_filled[class] = t->looks[class] = 0;
 	t->high[class] = false;
+	if (!class)
+		t->global_user = false;
 	t->flushes++;
 	static_assert(X86_RANGES == 16 && X86_SLOT_WRITE == 1, "32 bits of neighbours");
 	for (; t->ranges[class]; t->ranges[class] &= t->ranges[class] - 1)
@@ -80,6 +82,7 @@ static void slots_flush(struct vcpu *v, unsigned class)
 
 void x86_slots_flush(struct vcpu *v)
 {
+	x86_parked_forget(v);
 	slots_flush(v, 0);
 	slots_flush(v, 1);
 }
@@ -121,6 +124,7 @@ static void locals_flush(struct vcpu *v)
 
 void x86_slots_flush_user(struct vcpu *v)
 {
+	x86_parked_forget(v);
 	slots_flush(v, 0);
 }
 
@@ -263,6 +267,7 @@ void x86_slots_drop_code(struct vcpu *v, const _Atomic uint8_t *code)
 {
 	v->slots.flushes++;
 	v->slots.last_code = code;
+	x86_parked_forget(v);
 	class_drop_code(v, 0, (uintptr_t)code);
 	class_drop_code(v, 1, (uintptr_t)code);
 }
@@ -406,8 +411,12 @@ bool x86_set_cr3_fast(struct vcpu *v, uint64_t val)
 	}
 	if (val & ~(v->tlb->frame_mask | 0xfff))
 		return false;
+	if (v->s.cr4 & X86_CR4_PCIDE && val != v->s.cr3)
+		x86_ranges_park(v);
 	v->s.cr3 = val;
 	gen_use(v, !keep);
+	if (keep)
+		x86_ranges_unpark(v);
 	return true;
 }
 
@@ -633,8 +642,7 @@ static void note_large(struct x86_tlb *t, gva_t lin, uint64_t page_size, bool gl
 			note_large_2m(t, (lin & ~(page_size - 1)) + n, global);
 }
 
-/* Must pages be told apart: dirty logging, watch points, A20 closed? */
-static bool plain(const struct vcpu *v)
+bool x86_tlb_plain(const struct vcpu *v)
 {
 	return v->tlb->plain && !v->tlb->watch && !v->debug.n_watch && !(v->s.dr7 & 0xff);
 }
@@ -652,7 +660,7 @@ static void entry_reach(const struct vcpu *v, struct x86_tlb_entry *e, const str
 	gpa_t page = PAGE(w->gpa);
 
 	e->before = e->after = 0;
-	if (size == 4 * KIB || !plain(v))
+	if (size == 4 * KIB || !x86_tlb_plain(v))
 		return;
 	start = MAX(start, run_start);
 	end = MIN(end, run_start + run_len);
@@ -807,7 +815,7 @@ bool x86_leaf_find(const struct vcpu *v, gva_t lin, struct x86_leaf *ret)
 	const struct x86_tlb *t = v->tlb;
 	uint64_t rsvd = BIT(52) - 1 - 0xfff - t->frame_mask;
 
-	if (!plain(v))
+	if (!x86_tlb_plain(v))
 		return false;
 	if (!(v->s.efer & X86_EFER_LMA))
 		return leaf_find_32(v, lin, ret);

@@ -178,6 +178,7 @@ struct x86_window {
 	const uint8_t *table;                /* the page table, which maps as much */
 	uint32_t period;                     /* slots.period in which a range was made of it last */
 	uint32_t used;                       /* windows.turn then */
+	uint32_t changes;                    /* counts what ends ranges of earlier periods */
 	uint64_t out[X86_WINDOW_PAGES / 64]; /* bits: pages in ranges of that period */
 	uint32_t frame[X86_WINDOW_PAGES];    /* what is mapped there: page in the block + 1 */
 };
@@ -191,6 +192,7 @@ struct x86_windows {
 	uint64_t wait_from;                      /* TSC when places began to wait for that */
 	uint64_t stores[X86_WINDOW_FILTER / 64]; /* bits: frames in ranges for stores, folded */
 	uint32_t stores_period;                  /* slots.period of these */
+	uint32_t stores_all;                     /* one in which all bits are as if set */
 	bool eager;     /* tests: windows wherever possible, but not each time */
 	uint32_t asked; /* then: how often */
 	struct x86_window w[X86_WINDOWS];
@@ -240,9 +242,10 @@ struct x86_slots {
 	uint64_t group[X86_GROUPS];
 	uint64_t delta[X86_GROUPS]; /* of those of loops: the delta that group[] was made from */
 	bool local;                 /* some supervisor slot is of a page that is not global */
-	bool low;     /* some supervisor slot is in the lower half of the address space */
-	bool high[2]; /* some slot, user or supervisor, is of addresses from 4 GiB on */
-	bool hold;    /* supervisor accesses may reach user pages now: such slots are not kept */
+	bool low;         /* some supervisor slot is in the lower half of the address space */
+	bool high[2];     /* some slot, user or supervisor, is of addresses from 4 GiB on */
+	bool global_user; /* some user slot or range is of a global page */
+	bool hold; /* supervisor accesses may reach user pages now: such slots are not kept */
 };
 
 struct vcpu {

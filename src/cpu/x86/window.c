@@ -15,7 +15,8 @@
  *
  * Invariant: while slots may have a page of a window, that stays as it is. So a page that is in a
  * range (window.out) is mapped anew only after slots of user mode have been emptied, which steps
- * slots.period; nor is a window given to others before.
+ * slots.period; nor is a window given to others before. Slots that were put aside (park.c) come
+ * back only if neither has happened meanwhile (window.changes).
  *
  * A page that does not follow its neighbour in RAM is a mapping of its own for the host's kernel,
  * which lets a process have 65,530 (vm.max_map_count): so the vCPUs share X86_WINDOWS_VM windows.
@@ -94,6 +95,8 @@ static bool take(struct making *g, unsigned k)
 	if (bit(g->w->out, k) || !ws->credit)
 		return false;
 	ws->credit--;
+	if (g->w->frame[k])
+		g->w->changes++;
 	g->w->frame[k] = (uint32_t)off;
 	g->todo[k / 64] |= BIT(k % 64);
 	return true;
@@ -116,6 +119,7 @@ static bool map_todo(struct making *g, unsigned lo, unsigned hi)
 			ok = map_pages(ws, host + ((size_t)k << MEM_PAGE_SHIFT), frame[k] - 1, n);
 		for (unsigned i = 0; i < n && !ok; i++)
 			frame[k + i] = 0;
+		g->w->changes += !ok;
 	}
 	return ok;
 }
@@ -143,6 +147,8 @@ static struct x86_window *find(struct vcpu *v, uint64_t lin, const uint8_t *tabl
 			oldest->out[i] = 0;
 	oldest->period = period;
 	oldest->used = ++ws->turn;
+	if (oldest->table != table || oldest->lin != lin / X86_WINDOW_SIZE)
+		oldest->changes++;
 	oldest->table = table;
 	oldest->lin = lin / X86_WINDOW_SIZE;
 	return oldest;
@@ -212,6 +218,8 @@ const struct x86_range *x86_window_range(struct vcpu *v, unsigned set, gva_t lin
 	if (g.write)
 		g.care |= PTE_W | PTE_D;
 	earn(ws);
+	if (g.l.val & PTE_G)
+		v->slots.global_user = true;
 	g.w = find(v, lin, g.l.table, fresh);
 	if (!g.w)
 		return NULL;
@@ -239,7 +247,8 @@ uint32_t x86_windows_of(const struct vcpu *v, uint64_t code)
 		return 0;
 	frame = code - (uintptr_t)ws->block->code + 1;
 	/* most pages with code are in none, and a guest that writes its code asks all the time */
-	if (ws->stores_period != period || !bit(ws->stores, frame % X86_WINDOW_FILTER))
+	if (ws->stores_all != period &&
+	    (ws->stores_period != period || !bit(ws->stores, frame % X86_WINDOW_FILTER)))
 		return 0;
 	for (unsigned n = 0; n < ws->n; n++) {
 		const struct x86_window *w = &ws->w[n];

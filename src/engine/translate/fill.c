@@ -232,7 +232,9 @@ static struct tr_filled keep(struct vcpu *v, unsigned n, gva_t lin, unsigned siz
 		page = page_range(e, lin);
 		r = &page;
 	}
-	if (class) {
+	if (!class) {
+		t->global_user |= (e->gpa & 0xfff) != 0;
+	} else {
 		t->local |= !(e->gpa & 0xfff);
 		t->low |= !(r->base >> 47);
 	}
