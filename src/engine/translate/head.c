@@ -163,6 +163,7 @@ static void put_count(struct xlat *x, unsigned kind)
 	x->v->turns[n] = TR_OFTEN;
 	x->tb->turns = (uint16_t)n;
 	x->tb->counted = (uint32_t)__builtin_ia32_rdtsc();
+	x->tb->counter = x->m.n;
 	EMIT(&x->m, 0x65, 0x83, 0x2c, 0x25); /* sub dword gs:[turns], 1; js */
 	emit32(&x->m, (uint32_t)(offsetof(struct vcpu, turns) + sizeof(x->v->turns[0]) * n));
 	EMIT(&x->m, 1, 0x0f, 0x88);

@@ -74,6 +74,23 @@ void tr_redo_later(struct block *b)
 	b->uop[0].fn = redo_first;
 }
 
+/* A block that has run for so many times 4096 turns, and never fast, will not: then counting, which
+ * is an addition to memory, costs more than what is missed if it does after all. */
+enum { SELDOM_ENOUGH = 3 };
+
+static void stop_counting(const struct tr_block *tb)
+{
+	/* sub dword gs:[disp32], imm8; js rel32: two NOPs of as many bytes */
+	static const uint8_t nops[15] = {0x66, 0x0f, 0x1f, 0x84, 0,    0,    0, 0,
+					 0,    0x66, 0x0f, 0x1f, 0x44, 0x00, 0};
+	size_t at = (size_t)(tb->rx - tb->t->map.rx) + tb->counter;
+
+	if (tb->dead)
+		return;
+	check(tr_in_code(tb->t, at, sizeof(nops)));
+	memcpy(tb->t->map.rw + at, nops, sizeof(nops));
+}
+
 static void again(struct vcpu *v, struct block *b)
 {
 	struct tr_block *tb = b->tr;
@@ -82,6 +99,8 @@ static void again(struct vcpu *v, struct block *b)
 	if (b->often || !b->native || !block_valid(b))
 		return;
 	if (now - tb->counted > TR_OFTEN_TSC) {
+		if (tb->seldom < SELDOM_ENOUGH && ++tb->seldom == SELDOM_ENOUGH)
+			stop_counting(tb);
 		v->turns[tb->turns] = TR_OFTEN;
 		tb->counted = now;
 		return;

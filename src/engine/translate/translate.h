@@ -179,6 +179,8 @@ struct tr_block {
 	uint16_t n_faults;
 	uint16_t turns;         /* in vcpu.turns[] */
 	uint32_t counted;       /* since when (TSC) */
+	uint32_t counter;       /* where its code counts, from rx; 0 = nowhere */
+	uint8_t seldom;         /* how many times it had been counted when that took too long */
 	uint8_t n_exits, n_out; /* exits; those linked to other instances */
 	uint8_t n_back;
 	struct tr_fault *fault;
