@@ -931,11 +931,20 @@ unsigned xlat_flags_find(struct xlat *x)
 	return x->sp_moved && operands(in) & 1u << X86_RSP ? 0 : n;
 }
 
+/* XOR or SUB of a register with itself: the flags are always the same. */
+static bool is_zeroing(const struct insn *in)
+{
+	return in->enc == ENC_LEGACY && in->map == MAP_1 && !(in->flags & INSN_MEM) &&
+	       (in->opcode == 0x31 || in->opcode == 0x33 || in->opcode == 0x29 ||
+		in->opcode == 0x2b) &&
+	       in->reg == in->rm;
+}
+
 unsigned xlat_flags_stores(const struct xlat *x, unsigned n)
 {
 	struct operation o;
 
-	if (is_old_value(x, n))
+	if (is_old_value(x, n) || is_zeroing(&x->in[(n & ~RECIPE_ASIDE) - 1]))
 		return 1;
 	o = operation_of(&x->in[(n & ~RECIPE_ASIDE) - 1]);
 	return 1 + (o.a != VALUE) + (!o.has_imm && o.a != o.b && o.b != VALUE);
@@ -947,6 +956,14 @@ void xlat_flags_put(struct xlat *x, unsigned n)
 	struct operation o;
 	struct stub *s;
 
+	if (is_zeroing(&x->in[(n & ~RECIPE_ASIDE) - 1])) {
+		EMIT(m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[W_FL], imm32 */
+		emit32(m, (uint32_t)tr_word(W_FL));
+		static_assert(TR_FL_ZERO & TR_FL_HERE, "nothing to be computed");
+		emit32(m, TR_FL_ZERO);
+		x->m_ok = true;
+		return;
+	}
 	if (!is_old_value(x, n)) {
 		o = operation_of(&x->in[(n & ~RECIPE_ASIDE) - 1]);
 		if (o.a != VALUE)

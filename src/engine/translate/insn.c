@@ -22,11 +22,20 @@ struct stub *xlat_stub(struct xlat *x, unsigned kind)
 	return s;
 }
 
+/* Has the last instruction left guest register @g, which is in memory, in S1? */
+static bool is_kept(const struct xlat *x, unsigned g)
+{
+	return x->kept_at == x->m.n && x->kept == g;
+}
+
 unsigned xlat_get(struct xlat *x, unsigned g, unsigned tmp)
 {
 	if (tr_host[g] != NO_REG)
 		return tr_host[g];
-	tr_gs(&x->m, true, 0x8b, tmp, offsetof(struct vcpu, s.gpr) + 8 * g);
+	if (!is_kept(x, g))
+		tr_gs(&x->m, true, 0x8b, tmp, offsetof(struct vcpu, s.gpr) + 8 * g);
+	else if (tmp != S1)
+		tr_rr(&x->m, true, 0x89, S1, tmp);
 	return tmp;
 }
 
@@ -140,6 +149,8 @@ unsigned xlat_put_copy(struct xlat *x, const struct insn *in, const struct copy_
 		m->map[g] = (uint8_t)h;
 		if (h == S2)
 			x->s2_group = 0;
+		if (h == S1 && is_kept(x, g))
+			continue;
 		if (!replaces(in, g))
 			tr_gs(m, true, 0x8b, h, offsetof(struct vcpu, s.gpr) + 8 * g);
 	}
@@ -157,6 +168,17 @@ unsigned xlat_put_copy(struct xlat *x, const struct insn *in, const struct copy_
 			tr_gs(m, true, 0x89, m->map[p->mem_gpr[k]],
 			      offsetof(struct vcpu, s.gpr) + 8 * p->mem_gpr[k]);
 	return at;
+}
+
+/* An instruction that has no slow path to come back from. */
+static void put_and_keep(struct xlat *x, const struct insn *in, const struct copy_plan *p)
+{
+	xlat_put_copy(x, in, p);
+	if (p->n_mem_gprs != 1 || !(in->gpr_written & 1u << p->mem_gpr[0]) ||
+	    x->m.map[p->mem_gpr[0]] != S1)
+		return;
+	x->kept = p->mem_gpr[0];
+	x->kept_at = x->m.n;
 }
 
 /* x87, MMX, FWAIT */
@@ -242,7 +264,7 @@ bool xlat_copy(struct xlat *x, const struct insn *in)
 	if (s)
 		s->at = xlat_put_copy(x, in, &p);
 	else
-		xlat_put_copy(x, in, &p);
+		put_and_keep(x, in, &p);
 	if (in->rflags_written & X86_ARITH) {
 		x->e = true;
 		x->m_ok = false;

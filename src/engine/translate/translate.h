@@ -382,6 +382,8 @@ void tr_jump_entry(struct emit *m, bool w, uint8_t op, unsigned reg);
 /* W_FL: flags as LAHF and SETO have them, or, where the bit that LAHF always sets is 0, the offset
  * of code in the code map that computes them. */
 #define TR_FL_HERE 0x200u
+/* as tr_flags_save() has them: ZF and PF */
+#define TR_FL_ZERO 0x4600u
 static inline uint32_t tr_fl_later(uint32_t off)
 {
 	return (off & 0x1ff) | off >> 9 << 10;

@@ -321,7 +321,7 @@ static bool later(struct verifier *f, const struct insn *in)
 	    in->index != NO_REG || (size_t)in->disp != tr_word(W_FL))
 		return true;
 	if (fl & TR_FL_HERE)
-		return verify_report(f, "flags that are constant");
+		return fl == TR_FL_ZERO || verify_report(f, "flags that are constant");
 	verify_start(&s);
 	return enter(f, f->t->map.rx + ((fl & 0x1ff) | fl >> 10 << 9), &s);
 }

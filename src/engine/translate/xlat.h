@@ -168,6 +168,8 @@ struct xlat {
 	unsigned n_parts, now; /* now: the part of instruction i */
 	struct block *part[XLAT_PARTS];
 	uint8_t first[XLAT_PARTS + 1];
+	unsigned kept_at; /* insn.c: at this offset S1 is guest register kept, which is in memory */
+	uint8_t kept;
 	uint8_t tail; /* gather.c: the part that is before the one before it, or 0 */
 	unsigned n_exits;
 	unsigned n_relocs;
