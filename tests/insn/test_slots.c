@@ -1037,6 +1037,12 @@ static void row_spaces(struct row *a, struct row *b)
 	x86_tlb_flush_pcid(v, SPACE_A & 0xfff);
 	assert_int_equal(x86_set_cr3(v, SPACE_A | KEEP), X86_OK);
 	row_away(a, SPACE_A, b, SPACE_B);
+	/* by INVPCID of one address */
+	assert_int_equal(x86_set_cr3(v, SPACE_B | KEEP), X86_OK);
+	row_map(a, 4, OTHER + 0x64000, AD | 7);
+	x86_tlb_flush_page_of(v, SPACE_A & 0xfff, IM_DATA + 0x4000);
+	assert_int_equal(x86_set_cr3(v, SPACE_A | KEEP), X86_OK);
+	row_away(a, SPACE_A, b, SPACE_B);
 	/* by INVLPG before */
 	row_map(a, 5, OTHER + 0x62000, AD | 7);
 	x86_tlb_flush_page(v, IM_DATA + 0x5000);

@@ -240,6 +240,8 @@ void x86_tlb_drop_writes(struct vcpu *v, struct x86_tlb_entry *const *e, unsigne
 void x86_tlb_context(struct vcpu *v);
 /** x86_tlb_flush_pcid() - one PCID without (or with) global pages: INVPCID types 1 and 2. */
 void x86_tlb_flush_pcid(struct vcpu *v, uint16_t pcid);
+/** x86_tlb_flush_page_of() - the page of @lin, of @pcid alone (or with others): INVPCID type 0. */
+void x86_tlb_flush_page_of(struct vcpu *v, uint16_t pcid, gva_t lin);
 /** x86_set_cr3() - load CR3 as MOV does (PCID, no-flush bit 63, PDPTE reload); X86_OK or X86_FAULT.
  */
 int x86_set_cr3(struct vcpu *v, uint64_t val) MUST_CHECK;

@@ -460,6 +460,15 @@ void x86_tlb_flush_pcid(struct vcpu *v, uint16_t pcid)
 		gen_use(v, true);
 }
 
+void x86_tlb_flush_page_of(struct vcpu *v, uint16_t pcid, gva_t lin)
+{
+	/* what was cut from a large page or put aside there can be anywhere: all of it goes */
+	if (v->s.cr4 & X86_CR4_PCIDE && (v->s.cr3 & 0xfff) != pcid)
+		x86_tlb_flush_pcid(v, pcid);
+	else
+		x86_tlb_flush_page(v, lin);
+}
+
 /* Page address a valid entry stands for, TAG_NONE when it has no tag. */
 static gva_t entry_page(const struct x86_tlb_entry *e)
 {

@@ -197,7 +197,7 @@ int sp_INVPCID(struct vcpu *v, const struct insn *in)
 	case 0:
 		if (!x86_canonical(d[1]))
 			return x86_gp0(v);
-		x86_tlb_flush_page(v, d[1]);
+		x86_tlb_flush_page_of(v, (uint16_t)d[0], d[1]);
 		break;
 	case 1: x86_tlb_flush_pcid(v, (uint16_t)d[0]); break;
 	default: x86_tlb_flush(v); break; /* 3 may drop global pages too */
