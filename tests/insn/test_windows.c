@@ -80,7 +80,9 @@ static const uint8_t kernel[] = {
 struct prog {
 	struct im *m[2]; /* interpreter, engine */
 	uint64_t rng;
-	bool global, spaces, alias;
+	bool global, spaces, alias, pcid;
+	unsigned space;  /* that the script is in */
+	bool changed[2]; /* entries of a space have, since what is cached of it was forgotten */
 	uint8_t code[8192];
 	unsigned n, moved; /* by how much pointers may have moved in one turn */
 };
@@ -397,8 +399,10 @@ static uint32_t change(struct prog *p, uint32_t at, unsigned page, uint64_t how)
 	bool second = p->spaces && one_in(p, 2);
 
 	at = say(p, at, GOOD + page * 8, e, 0);
-	if (p->spaces) /* in either space a fault brings the same */
+	if (p->spaces) { /* in either space a fault brings the same */
+		p->changed[!p->space] = true;
 		at = say(p, at, entry_of(page, !second), one_in(p, 2) ? e : 0, how);
+	}
 	switch (draw(p, 5)) {
 	case 0: e = 0; break;
 	case 1: e &= ~(uint64_t)2; break;
@@ -407,9 +411,27 @@ static uint32_t change(struct prog *p, uint32_t at, unsigned page, uint64_t how)
 	return say(p, at, entry_of(page, second), e, how);
 }
 
+/* Another space or the same, with PCIDs without forgetting what is cached of it where that is
+ * right (bit 63; SDM vol. 3, 4.10.4.1). */
+static uint32_t load_cr3(struct prog *p, uint32_t at, unsigned space, bool forget)
+{
+	uint64_t cr3 = space ? CR3_2 : CR3;
+
+	if (p->pcid && space)
+		cr3 |= 1;
+	if (p->pcid && !forget && !p->changed[space])
+		cr3 |= BIT(63);
+	p->space = space;
+	p->changed[space] = false;
+	return say(p, at, SCRIPT_AT + 0x18, cr3, 1);
+}
+
 static void make_script(struct prog *p)
 {
 	uint32_t at = SCRIPT;
+
+	p->space = 0;
+	p->changed[0] = p->changed[1] = true;
 
 	for (unsigned i = 0; i < CALLS; i++) {
 		unsigned n = draw(p, 5), first = draw(p, PAGES);
@@ -426,12 +448,17 @@ static void make_script(struct prog *p)
 		case 2: /* all at once */
 			for (unsigned k = 0; k < n; k++)
 				at = change(p, at, draw(p, PAGES), 0);
-			at = say(p, at, SCRIPT_AT + 0x18, CR3, p->spaces ? 1 : 2);
+			if (p->spaces)
+				at = load_cr3(p, at, p->pcid ? p->space : 0, true);
+			else
+				at = say(p, at, SCRIPT_AT + 0x18, CR3, 2);
 			break;
-		default: at = say(p, at, SCRIPT_AT + 0x18, one_in(p, 2) ? CR3 : CR3_2, 1); break;
+		default: at = load_cr3(p, at, draw(p, 2), one_in(p, 6)); break;
 		}
 		if (!p->global && !p->spaces && one_in(p, 4))
 			at = say(p, at, SCRIPT_AT + 0x18, CR3, 1);
+		if (i == CALLS - 1 && p->spaces) /* as in the beginning */
+			at = load_cr3(p, at, 0, true);
 		poke(p, at, 0);
 		at += 8;
 	}
@@ -572,6 +599,7 @@ static unsigned long long one_program(uint64_t seed)
 	p->spaces = !p->global && one_in(p, 2);
 	p->alias = one_in(p, 2);
 	storm = one_in(p, 4);
+	p->pcid = p->spaces && one_in(p, 2);
 	p->m[0] = new_machine("interp");
 	p->m[1] = new_machine(NULL);
 	make_tables(p);
@@ -593,6 +621,8 @@ static unsigned long long one_program(uint64_t seed)
 				im_reset(m);
 			if (p->global)
 				m->v->s.cr4 |= X86_CR4_PGE;
+			if (p->pcid)
+				m->v->s.cr4 |= X86_CR4_PCIDE;
 			im_code(m, p->code, p->n);
 			memcpy(m->v->s.gpr, start, sizeof(start));
 			x86_state_changed(m->v);
