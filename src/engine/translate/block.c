@@ -33,9 +33,23 @@ static void tail_to(struct xlat *x, uint64_t arg, const void *fn)
 	tr_jump_to(&x->m, 0xe9, x->rx, x->t->tail);
 }
 
+/*
+ * Of several blocks joined it is the instruction's own that the handler belongs to: where that goes
+ * on is kept in struct block (block_chain()), which has room for what one branch leads to, and the
+ * one with all of their instructions may have a call in its middle.
+ */
 static void tail_uop(struct xlat *x, unsigned i)
 {
-	tail_to(x, (uintptr_t)&x->b->uop[i], x->b->cold[i].fn);
+	const struct block *b = x->b;
+	unsigned p = 0;
+
+	if (i < b->n_insns && x->n_parts > 1) {
+		while (i >= x->first[p + 1])
+			p++;
+		b = x->part[p];
+		i -= x->first[p];
+	}
+	tail_to(x, (uintptr_t)&b->uop[i], tr_handler(b, i));
 }
 
 static bool is_far(const struct xlat *x, uint64_t rip)

@@ -629,7 +629,7 @@ static bool translate_rest(struct vcpu *v, const struct tr_block *tb, const stru
 	return true;
 }
 
-static uop_fn handler(const struct block *b, unsigned i)
+uop_fn tr_handler(const struct block *b, unsigned i)
 {
 	return i == 0 || b->uop[i].fn == tr_resume ? b->cold[i].fn : b->uop[i].fn;
 }
@@ -660,7 +660,7 @@ int tr_rest(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uint32
 	b = parts->part[p];
 	/* The handler goes on to the next, unless the block is translated by itself. */
 	for (i = r.insn - parts->first[p]; i <= b->n_insns; i++) {
-		int ret = handler(b, i)(v, &b->uop[i], tab, fl);
+		int ret = tr_handler(b, i)(v, &b->uop[i], tab, fl);
 
 		if (ret != TR_NEXT)
 			return ret;

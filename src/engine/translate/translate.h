@@ -438,6 +438,8 @@ struct tr_parts {
 	struct block **part;
 	uint8_t *first; /* [n + 1] */
 };
+/** tr_handler() - the interpreter's handler of instruction @i of @b, which may have host code. */
+uop_fn tr_handler(const struct block *b, unsigned i);
 /** tr_rest() - the check of a group has failed (@place, not aligned: group.c): the rest of the
  * block is interpreted, or gets code without groups for the next time. */
 int tr_rest(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uint32_t fl);
