@@ -375,7 +375,7 @@ static uint64_t gen_of_space(struct vcpu *v, bool fresh)
 }
 
 /* Make it current. */
-static void gen_use(struct vcpu *v, bool fresh)
+static inline __attribute__((always_inline)) void gen_use(struct vcpu *v, bool fresh)
 {
 	struct x86_tlb *t = v->tlb;
 
@@ -399,24 +399,33 @@ void x86_tlb_new_space(struct vcpu *v)
 	gen_use(v, true);
 }
 
-bool x86_set_cr3_fast(struct vcpu *v, uint64_t val)
+/* With PCIDs, where the space it leaves may come back (park.c). */
+static __attribute__((noinline)) bool set_cr3_pcid(struct vcpu *v, uint64_t val)
 {
-	bool keep = false;
+	bool keep = val & BIT(63);
 
-	if (!(v->s.efer & X86_EFER_LMA))
-		return false;
-	if (v->s.cr4 & X86_CR4_PCIDE) {
-		keep = val & BIT(63);
-		val &= ~BIT(63);
-	}
+	val &= ~BIT(63);
 	if (val & ~(v->tlb->frame_mask | 0xfff))
 		return false;
-	if (v->s.cr4 & X86_CR4_PCIDE && val != v->s.cr3)
+	if (val != v->s.cr3)
 		x86_ranges_park(v);
 	v->s.cr3 = val;
 	gen_use(v, !keep);
 	if (keep)
 		x86_ranges_unpark(v);
+	return true;
+}
+
+bool x86_set_cr3_fast(struct vcpu *v, uint64_t val)
+{
+	if (!(v->s.efer & X86_EFER_LMA))
+		return false;
+	if (v->s.cr4 & X86_CR4_PCIDE)
+		return set_cr3_pcid(v, val);
+	if (val & ~(v->tlb->frame_mask | 0xfff))
+		return false;
+	v->s.cr3 = val;
+	gen_use(v, true);
 	return true;
 }
 
@@ -541,15 +550,19 @@ static uint64_t region_1g(gva_t lin)
 /* The current generation may have entries cut from large pages in the 2 MiB of @lin. A program's
  * pages become small ones, too (Linux splits its huge page of zeros at the first store): then those
  * of generations that have ended do not count. */
-static void note_large_2m(struct x86_tlb *t, gva_t lin, bool global)
+static void note_large_2m(const struct vcpu *v, gva_t lin, bool global)
 {
+	struct x86_tlb *t = v->tlb;
 	uint16_t *by = &t->large_2m[region_2m(lin)], own = (uint16_t)(t->generation + 1);
 
-	if (global || *by == LARGE_SEVERAL) {
+	if (*by == own || *by == LARGE_SEVERAL)
+		return;
+	/* without PCIDs each load of CR3 begins another */
+	if (global || !(v->s.cr4 & X86_CR4_PCIDE)) {
 		*by = LARGE_SEVERAL;
 		return;
 	}
-	for (unsigned i = 0; i < ARRAY_SIZE(t->asid) && *by != own; i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(t->asid); i++)
 		if (t->asid[i].key != ASID_FREE && t->asid[i].gen + 1 == *by) {
 			*by = LARGE_SEVERAL;
 			return;
@@ -559,14 +572,10 @@ static void note_large_2m(struct x86_tlb *t, gva_t lin, bool global)
 
 /* INVLPG of a page that entries may have been cut from a large page with: they can be anywhere. If
  * it may be a global one, in any address space. */
-static bool flush_large(struct vcpu *v, gva_t lin)
+static __attribute__((noinline)) void flush_large(struct vcpu *v, uint16_t *by, bool giga)
 {
 	struct x86_tlb *t = v->tlb;
-	uint16_t *by = &t->large_2m[region_2m(lin)];
-	bool giga = bit_test(t->large_1g, ARRAY_SIZE(t->large_1g), region_1g(lin));
 
-	if (LIKELY(*by != LARGE_SEVERAL && *by != t->generation + 1 && !giga))
-		return false;
 	if (*by == LARGE_SEVERAL || giga) {
 		for (unsigned i = 0; i < ARRAY_SIZE(t->asid); i++)
 			t->asid[i].key = ASID_FREE;
@@ -575,15 +584,18 @@ static bool flush_large(struct vcpu *v, gva_t lin)
 	exec_step_both(t);
 	globals_flush(v);
 	gen_use(v, true);
-	return true;
 }
 
 void x86_tlb_flush_page(struct vcpu *v, gva_t lin)
 {
 	struct x86_tlb *t = v->tlb;
+	uint16_t *by = &t->large_2m[region_2m(lin)];
+	bool giga = bit_test(t->large_1g, ARRAY_SIZE(t->large_1g), region_1g(lin));
 
-	if (flush_large(v, lin))
+	if (UNLIKELY(*by == LARGE_SEVERAL || *by == t->generation + 1 || giga)) {
+		flush_large(v, by, giga);
 		return;
+	}
 	slots_drop(v, PAGE(lin));
 	for (unsigned i = 0; i < 2; i++)
 		if (bit_test(t->exec_seen[i], ARRAY_SIZE(t->exec_seen[i]), exec_bit(lin)))
@@ -642,13 +654,14 @@ bool x86_lapic_page(const struct vcpu *v, gpa_t gpa)
 }
 
 /* Note a large page so that INVLPG finds all entries cut from it. */
-static void note_large(struct x86_tlb *t, gva_t lin, uint64_t page_size, bool global)
+static __attribute__((noinline)) void note_large(const struct vcpu *v, gva_t lin,
+						 uint64_t page_size, bool global)
 {
 	if (page_size == GIB)
-		bit_set(t->large_1g, ARRAY_SIZE(t->large_1g), region_1g(lin));
-	else if (page_size > 4 * KIB)
+		bit_set(v->tlb->large_1g, ARRAY_SIZE(v->tlb->large_1g), region_1g(lin));
+	else
 		for (uint64_t n = 0; n < page_size; n += 2 * MIB)
-			note_large_2m(t, (lin & ~(page_size - 1)) + n, global);
+			note_large_2m(v, (lin & ~(page_size - 1)) + n, global);
 }
 
 bool x86_tlb_plain(const struct vcpu *v)
@@ -706,7 +719,9 @@ bool x86_tlb_enter(struct vcpu *v, unsigned table, gva_t lin, unsigned access,
 	}
 	e->gpa = PAGE(w->gpa) | (w->global ? v->slots.global_gen : 0);
 	entry_reach(v, e, w, ref->start, ref->len);
-	note_large(t, lin, w->page_size, w->global);
+	if (w->page_size > 4 * KIB &&
+	    (w->page_size != 2 * MIB || t->large_2m[region_2m(lin)] != LARGE_SEVERAL))
+		note_large(v, lin, w->page_size, w->global);
 	if (access & X86_ACC_EXEC) {
 		e->tag_exec = tag;
 		exec_note(t, table, lin);
