@@ -209,7 +209,10 @@ t_split:
 	pause
 	jmp .xchg
 .got:	inc qword [cnt]
-	mov qword [rbp], 0
+	; not by a plain store: across a line its halves are two (SDM vol. 3, 9.1.1), and what an
+	; exchange between them has stored would stay
+	xor eax, eax
+	xchg rax, [rbp]
 	dec ebx
 	jnz .xchg
 	call barrier
