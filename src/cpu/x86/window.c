@@ -15,8 +15,8 @@
  *
  * Invariant: while slots may have a page of a window, that stays as it is. So a page that is in a
  * range (window.out) is mapped anew only after slots of user mode have been emptied, which steps
- * slots.period; nor is a window given to others before. Slots that were put aside (park.c) come
- * back only if neither has happened meanwhile (window.changes).
+ * slots.period; nor is a window given to others before. Ranges that were put aside (park.c)
+ * come back only if neither has happened meanwhile (window.changes).
  *
  * A page that does not follow its neighbour in RAM is a mapping of its own for the host's kernel,
  * which lets a process have 65,530 (vm.max_map_count): so the vCPUs share X86_WINDOWS_VM windows.
