@@ -41,6 +41,8 @@
 #include "diff.h"
 #include "prog.h"
 
+#define FSW_ES 0x80 /* an exception is pending */
+
 struct options {
 	const char *engine;
 	unsigned mode, most;
@@ -109,8 +111,9 @@ static bool mmx_fault(const struct insn *in, const struct native_case *nat)
 	return nat->stop == NATIVE_FAULT && in->flags & INSN_MMX;
 }
 
+/* @pointers: both sides have kept FIP and FDP up to here. */
 static void compare_fpu(struct report *r, const struct insn *in, const struct native_case *nat,
-			const struct native_case *eng, const struct native_case *st)
+			const struct native_case *eng, const struct native_case *st, bool pointers)
 {
 	const uint8_t *a = nat->state.xsave, *b = eng->state.xsave, *c = st->state.xsave;
 	unsigned vecs = nat->bits == 64 ? 16 : 8;
@@ -125,8 +128,10 @@ static void compare_fpu(struct report *r, const struct insn *in, const struct na
 	}
 	/* FOP: processors since the Pentium 4 store it only when an exception is unmasked (SDM vol.
 	 * 1, 8.1.9.1), older ones and engines always */
-	compare_word(r, "fip", ld_le64(a + 8), ld_le64(b + 8), ld_le64(c + 8));
-	compare_word(r, "fdp", ld_le64(a + 16), ld_le64(b + 16), ld_le64(c + 16));
+	if (pointers) {
+		compare_word(r, "fip", ld_le64(a + 8), ld_le64(b + 8), ld_le64(c + 8));
+		compare_word(r, "fdp", ld_le64(a + 16), ld_le64(b + 16), ld_le64(c + 16));
+	}
 	/* the conversion's flags may be set before its store faults */
 	if (!(nat->stop == NATIVE_FAULT && in->flags & INSN_MEM_WRITE))
 		compare_word(r, "mxcsr", ld_le32(a + 24), ld_le32(b + 24), ld_le32(c + 24));
@@ -217,7 +222,7 @@ static bool unmasked_store(const struct insn *in, const struct native_case *nat,
 			   const struct native_case *eng)
 {
 	return in->flags & INSN_FPU && in->flags & INSN_MEM_WRITE && nat->stop == NATIVE_TRAP &&
-	       eng->stop == NATIVE_FAULT && ld_le16(nat->state.xsave + 2) & 0x80;
+	       eng->stop == NATIVE_FAULT && ld_le16(nat->state.xsave + 2) & FSW_ES;
 }
 
 /* Differences that the architecture allows. */
@@ -337,7 +342,9 @@ static void compare(struct run *run, unsigned i)
 		compare_word(&r, "fsbase", nat->fs_base, eng.fs_base, NATIVE_FS_BASE);
 		compare_word(&r, "gsbase", nat->gs_base, eng.gs_base, NATIVE_GS_BASE);
 	}
-	compare_fpu(&r, &run->in[i], nat, &eng, st);
+	compare_fpu(&r, &run->in[i], nat, &eng, st,
+		    native_keeps_x87_pointers(run->native) ||
+			    ld_le16(nat->state.xsave + 2) & FSW_ES);
 	compare_memory(&r, &run->in[i], nat, &eng, st);
 	check_masks(&r, &run->in[i], nat, st);
 	if (!r.n && !run->o.verbose)
@@ -474,6 +481,7 @@ static void one(struct run *r, uint64_t id)
 	struct native_case *c = &native_cases(r->native)[r->pending];
 
 	diff_generate(c, id, r->o.mode, diff_guest_model(r->guest), &r->in[r->pending]);
+	native_x87_start(r->native, &c->state);
 	memcpy(&r->start[r->pending], c, offsetof(struct native_case, mem));
 	r->id[r->pending] = id;
 	if (++r->pending == NATIVE_BATCH)
@@ -553,7 +561,7 @@ static void one_sequence(struct run *run, uint64_t id)
 	compare_word(&r, "rflags", a.state.rflags, b.state.rflags, start.state.rflags);
 	for (unsigned i = 0; i < 16; i++)
 		compare_word(&r, "gpr", a.state.gpr[i], b.state.gpr[i], start.state.gpr[i]);
-	compare_fpu(&r, &in, &a, &b, &start);
+	compare_fpu(&r, &in, &a, &b, &start, true);
 	compare_memory(&r, &in, &a, &b, &start);
 	if (!r.n)
 		return;
@@ -573,10 +581,10 @@ static void one_sequence(struct run *run, uint64_t id)
 
 #define SKIP 77
 
-static int programs(const struct options *o)
+static int programs(const struct options *o, bool x87_pointers)
 {
 	struct error err = {0};
-	struct prog_set *s = prog_set_new(o->engine, o->mode, &err);
+	struct prog_set *s = prog_set_new(o->engine, o->mode, x87_pointers, &err);
 	unsigned differ = 0;
 
 	if (!s) {
@@ -620,8 +628,10 @@ int main(int argc, char **argv)
 		return SKIP;
 	}
 	if (r.o.prog) {
+		bool kept = native_keeps_x87_pointers(r.native);
+
 		native_free(r.native);
-		return programs(&r.o);
+		return programs(&r.o, kept);
 	}
 	r.guest = diff_guest_new(r.o.engine, r.o.exits, true, true, &err);
 	if (!r.guest) {

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/bits.h"
 #include "cpu/x86/vcpu.h"
 #include "prog.h"
 
@@ -47,7 +48,7 @@ struct native {
 	uint8_t *code_alias; /* writable view of the code pages */
 	int code_fd;
 	pid_t child;
-	bool has_16bit;
+	bool has_16bit, keeps_x87_pointers;
 };
 
 /* The child's own globals: it runs one thread and the handler has no other way to reach them. */
@@ -487,9 +488,51 @@ fail:
 	return NULL;
 }
 
+/* A NOP with the x87 pointers @fip and @fdp and no exception pending. Return: they are the same
+ * behind it. (FOP is not asked for: some processors do not record it at all.) */
+static bool pointers_survive(struct native *n, uint64_t fip, uint64_t fdp)
+{
+	struct native_case *c = &n->shared->c[0];
+	uint8_t *x = c->state.xsave;
+
+	memset(c, 0, sizeof(*c));
+	c->bits = 64;
+	c->code_len = 1;
+	c->code[0] = 0x90;
+	c->state.rflags = 0x202;
+	st_le16(x, 0x37f);
+	st_le64(x + 8, fip);
+	st_le64(x + 16, fdp);
+	st_le32(x + 24, 0x1f80);
+	st_le64(x + 512, XFEATURES);
+	native_run(n, 1);
+	check(c->stop == NATIVE_TRAP);
+	return ld_le64(x + 8) == fip && ld_le64(x + 16) == fdp;
+}
+
 struct native *native_new(const char **why)
 {
-	return start(false, why);
+	struct native *n = start(false, why);
+
+	if (n)
+		n->keeps_x87_pointers = pointers_survive(n, NATIVE_CODE, NATIVE_DATA);
+	return n;
+}
+
+bool native_keeps_x87_pointers(const struct native *n)
+{
+	return n->keeps_x87_pointers;
+}
+
+void native_x87_start(const struct native *n, struct native_state *state)
+{
+	uint8_t *x = state->xsave;
+
+	if (n->keeps_x87_pointers || ld_le16(x + 2) & 0x80)
+		return;
+	st_le16(x + 6, 0);
+	st_le64(x + 8, 0);
+	st_le64(x + 16, 0);
 }
 
 struct native *native_new_prog(const char **why)

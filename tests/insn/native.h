@@ -12,6 +12,9 @@
  * The segments of 16-bit code (base NATIVE_BASE, limit 64 KiB) and the FS and GS of all modes are
  * LDT descriptors. modify_ldt(2) or SIGSEGV frames with foreign selectors may be forbidden; then
  * native_init() says what is missing.
+ *
+ * What is in a signal frame goes through XSAVE and XRSTOR, which on some processors lose the x87
+ * pointers; native_new() finds out.
  */
 #ifndef TESTS_INSN_NATIVE_H
 #define TESTS_INSN_NATIVE_H
@@ -91,6 +94,12 @@ bool native_has_16bit(const struct native *n);
 struct native_case *native_cases(struct native *n);
 /** native_run() - run the first @count cases. A case that kills the child has NATIVE_KILLED. */
 void native_run(struct native *n, unsigned count);
+/** native_keeps_x87_pointers() - do FIP, FDP and FOP survive the way through the kernel in a state
+ * without a pending exception? AMD's processors save and restore them in one with (APM vol. 2,
+ * 11.4.4). */
+bool native_keeps_x87_pointers(const struct native *n);
+/** native_x87_start() - @state's FIP, FDP and FOP as the instruction finds them on this host. */
+void native_x87_start(const struct native *n, struct native_state *state);
 struct prog; /* prog.h */
 /** native_new_prog() - the same for programs, which have another layout of memory. */
 struct native *native_new_prog(const char **why);

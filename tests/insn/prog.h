@@ -105,7 +105,9 @@ void prog_guest_work(const struct prog_guest *g, char *text, size_t size);
 
 /* prog_run.c */
 struct prog_set;
-struct prog_set *prog_set_new(const char *engine, unsigned bits, struct error *err);
+/** prog_set_new() - @x87_pointers: native_keeps_x87_pointers(). */
+struct prog_set *prog_set_new(const char *engine, unsigned bits, bool x87_pointers,
+			      struct error *err);
 void prog_set_free(struct prog_set *s);
 /** prog_set_one() - make and run program @id everywhere and print what differs. Return: whether it
  * does. @verbose: lists it as well. */
