@@ -39,6 +39,7 @@
 #include "base/base.h"
 #include "base/bits.h"
 #include "diff.h"
+#include "engine/emit/reenc.h"
 #include "prog.h"
 
 #define FSW_ES 0x80 /* an exception is pending */
@@ -362,7 +363,7 @@ static void compare(struct run *run, unsigned i)
 
 static void scramble(struct native_case *c, const struct insn *in, uint64_t *rng)
 {
-	uint64_t free_flags = (X86_ARITH | X86_DF) & ~in->rflags_read;
+	uint64_t free_flags = (X86_ARITH | X86_DF) & ~(in->rflags_read | insn_flags_kept(in));
 
 	for (unsigned i = 0; i < (c->bits == 64 ? 16 : 8); i++) {
 		uint64_t v = diff_xorshift(rng);

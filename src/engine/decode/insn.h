@@ -28,8 +28,9 @@
  * too; so does a CMOVcc, CMPXCHG or BSF destination. Vector masks look at the low 128 bits: SSE
  * scalar writes that merge count as reads, the preserved YMM half of legacy SSE does not.
  * rflags_written includes conditional writes (shift by CL, repeated CMPS); the flags that may
- * survive are then in rflags_read. So are undefined flags that processors leave as they were (BT,
- * DIV, rotates): diff_insn -audit shows which.
+ * survive are then in rflags_read. So are undefined flags that processors of all makes leave as
+ * they were (BT, DIV, rotates): diff_insn -audit shows which. Those that only some do (AMD's: IMUL,
+ * LZCNT) are for the engine to find out: insn_flags_kept().
  */
 #ifndef ENGINE_DECODE_INSN_H
 #define ENGINE_DECODE_INSN_H

@@ -363,8 +363,9 @@ static bool undefined_depend(const struct insn *in)
 {
 	uint32_t undef = in->rflags_undef & X86_ARITH;
 
-	/* On every x86-64 processor these compute their undefined flags from the operands alone
-	 * (or clear them); for others the old value may shine through. */
+	/* Where these leave no undefined flags as they were, which insn_flags_kept() tells, they
+	 * compute them from the operands alone (or clear them); for others the old value may shine
+	 * through. */
 	if (!(undef & ~(uint32_t)X86_AF))
 		return false;
 	if (in->map == MAP_1)
@@ -381,7 +382,7 @@ uint32_t insn_flags_needed(const struct insn *in)
 		return 0;
 	if (written)
 		need |= X86_ARITH & ~written;
-	return undefined_depend(in) ? (uint32_t)X86_ARITH : need;
+	return undefined_depend(in) ? (uint32_t)X86_ARITH : need | insn_flags_kept(in);
 }
 
 bool insn_may_fault(const struct insn *in)

@@ -93,6 +93,9 @@ bool insn_is_vector(const struct insn *in);
 /** insn_flags_needed() - X86_ARITH flags that must be in EFLAGS before the instruction, because it
  * reads them or leaves them as they are. */
 uint32_t insn_flags_needed(const struct insn *in);
+/** insn_flags_kept() - undefined X86_ARITH flags that this host leaves as they were, but the
+ * decoder, which knows no host, may not say are read (kept.c). */
+uint32_t insn_flags_kept(const struct insn *in);
 /** insn_may_fault() - can the instruction itself (not its memory access) fault on the host? */
 bool insn_may_fault(const struct insn *in);
 /** reenc_fields() - the four possible fields, those that name a register switched on. */
