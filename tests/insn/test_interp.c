@@ -472,6 +472,47 @@ static void test_models(void **state)
 	im_free(m);
 }
 
+/* FIP, FDP and FOP in FXSAVE's image: saved always, or for a pending exception alone by models with
+ * RstrFpErrPtrs; FNSTENV has them, and FXRSTOR loads what the image has. APM vol. 2, 11.4.4. */
+static void pointers_saved(const char *model)
+{
+	struct im *m = im_new(64, 0, model);
+	bool always = !cpu_model_has(m->v->model, X86_FEAT_XSAVEERPTR);
+	uint8_t *d;
+
+	/* fninit; fld1; fst dword [rdi+1024]; fnstenv [rdi+512]; fxsave64 [rdi] */
+	CODE(m, "\xdb\xe3\xd9\xe8\xd9\x97\x00\x04\x00\x00\xd9\xb7\x00\x02\x00\x00\x48\x0f\xae\x07");
+	m->v->s.gpr[X86_RDI] = IM_DATA;
+	(void)im_run(m);
+	d = im_host(m, IM_DATA);
+	assert_int_equal(ld_le32(d + 524), m->entry + 4);
+	assert_int_equal(ld_le16(d + 530), 0x197);
+	assert_int_equal(ld_le64(d + 8), always ? m->entry + 4 : 0);
+	assert_int_equal(ld_le16(d + 6), always ? 0x197 : 0);
+	im_reset(m);
+	d = im_host(m, IM_DATA);
+	st_le64(d + 8, 0x12345678);
+	/* fxrstor64 [rdi]; fnstenv [rdi+512] */
+	CODE(m, "\x48\x0f\xae\x0f\xd9\xb7\x00\x02\x00\x00");
+	m->v->s.gpr[X86_RDI] = IM_DATA;
+	(void)im_run(m);
+	assert_int_equal(ld_le32(d + 524), 0x12345678);
+	im_reset(m);
+	/* mov word [rdi], 37bh; fninit; fldcw [rdi]; fldz; fld1; fdivrp; fxsave64 [rdi] */
+	CODE(m, "\x66\xc7\x07\x7b\x03\xdb\xe3\xd9\x2f\xd9\xee\xd9\xe8\xde\xf1\x48\x0f\xae\x07");
+	m->v->s.gpr[X86_RDI] = IM_DATA;
+	(void)im_run(m);
+	assert_int_equal(ld_le64(d + 8), m->entry + 13);
+	assert_int_equal(ld_le16(d + 6), 0x6f1);
+	im_free(m);
+}
+
+static void test_x87_pointers(void **state)
+{
+	pointers_saved(NULL);
+	pointers_saved("base");
+}
+
 /* ---- two processors ---- */
 
 struct second {
@@ -668,9 +709,9 @@ int main(void)
 		cmocka_unit_test(test_crossing_code),  cmocka_unit_test(test_remapped_code),
 		cmocka_unit_test(test_cache_overflow), cmocka_unit_test(test_full_blocks),
 		cmocka_unit_test(test_modes_of_bytes), cmocka_unit_test(test_models),
-		cmocka_unit_test(test_locked),         cmocka_unit_test(test_cross_modify),
-		cmocka_unit_test(test_deep_calls),     cmocka_unit_test(test_request_storm),
-		cmocka_unit_test(test_speed),
+		cmocka_unit_test(test_x87_pointers),   cmocka_unit_test(test_locked),
+		cmocka_unit_test(test_cross_modify),   cmocka_unit_test(test_deep_calls),
+		cmocka_unit_test(test_request_storm),  cmocka_unit_test(test_speed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,12 +39,12 @@ static const struct feat_row {
 
 /* Instructions that run on the host's units, and x87 behaviour that is the host's. */
 static const uint8_t host_features[] = {
-	FT(CMOV),   FT(MMX),       FT(FXSR),       FT(SSE),  FT(SSE2),         FT(SSE3),
-	FT(PCLMUL), FT(SSSE3),     FT(FMA),        FT(CX16), FT(SSE41),        FT(SSE42),
-	FT(MOVBE),  FT(POPCNT),    FT(AES),        FT(AVX),  FT(F16C),         FT(RDRAND),
-	FT(BMI1),   FT(AVX2),      FT(FDP_EXCPTN), FT(BMI2), FT(ZERO_FCS_FDS), FT(RDSEED),
-	FT(ADX),    FT(SHA),       FT(GFNI),       FT(VAES), FT(VPCLMUL),      FT(LAHF64),
-	FT(LZCNT),  FT(PREFETCHW), FT(XSAVE),
+	FT(CMOV),   FT(MMX),       FT(FXSR),       FT(SSE),        FT(SSE2),         FT(SSE3),
+	FT(PCLMUL), FT(SSSE3),     FT(FMA),        FT(CX16),       FT(SSE41),        FT(SSE42),
+	FT(MOVBE),  FT(POPCNT),    FT(AES),        FT(AVX),        FT(F16C),         FT(RDRAND),
+	FT(BMI1),   FT(AVX2),      FT(FDP_EXCPTN), FT(BMI2),       FT(ZERO_FCS_FDS), FT(RDSEED),
+	FT(ADX),    FT(SHA),       FT(GFNI),       FT(VAES),       FT(VPCLMUL),      FT(LAHF64),
+	FT(LZCNT),  FT(PREFETCHW), FT(XSAVE),      FT(XSAVEERPTR),
 };
 
 /* Decoded perhaps, but no engine does them. HTT and OSXSAVE are derived. */

@@ -302,14 +302,22 @@ int sp_FRSTOR(struct vcpu *v, const struct insn *in)
 
 /* ---- the legacy region of FXSAVE and XSAVE ---- */
 
-void fpu_put_x87(const struct vcpu *v, const struct insn *in, uint8_t *to)
+/*
+ * AMD's processors save FIP, FDP and FOP for the handler of an exception alone: without one pending
+ * the image has zeros where CPUID says RstrFpErrPtrs (APM vol. 2, 11.4.4; vol. 3, appendix E). The
+ * registers keep theirs, FNSTENV shows them, and FXRSTOR and XRSTOR load what the image has (seen
+ * on Zen 4). Without the feature they are always saved, as on Intel's.
+ *
+ * UNMODELLED: AMD's processors before that feature, which leave the pointers' place in an image as
+ * it is, and FXRSTOR the registers, unless an exception is pending.
+ */
+static void put_pointers(const struct vcpu *v, const struct insn *in, uint8_t *to)
 {
 	const struct x86_fpu *f = &v->s.fpu;
 
-	st_le16(to, f->fcw);
-	st_le16(to + 2, f->fsw);
-	to[4] = f->ftw;
-	to[5] = 0;
+	memset(to + 6, 0, 18);
+	if (!(f->fsw & 0x80) && cpu_model_has(v->model, X86_FEAT_XSAVEERPTR))
+		return;
 	st_le16(to + 6, f->fop & 0x7ff);
 	if (in->flags & INSN_W) {
 		st_le64(to + 8, f->fip);
@@ -320,6 +328,17 @@ void fpu_put_x87(const struct vcpu *v, const struct insn *in, uint8_t *to)
 		st_le32(to + 16, (uint32_t)f->fdp);
 		st_le32(to + 20, f->fds);
 	}
+}
+
+void fpu_put_x87(const struct vcpu *v, const struct insn *in, uint8_t *to)
+{
+	const struct x86_fpu *f = &v->s.fpu;
+
+	st_le16(to, f->fcw);
+	st_le16(to + 2, f->fsw);
+	to[4] = f->ftw;
+	to[5] = 0;
+	put_pointers(v, in, to);
 	for (unsigned i = 0; i < 8; i++)
 		memcpy(to + 32 + i * 16, f->st[i], 16);
 }

@@ -21,8 +21,11 @@ static uint64_t in_use(const struct vcpu *v)
 	unsigned n = fpu_xmm_count(v);
 	uint64_t use = 0;
 
-	if (f->fcw != 0x37f || f->fsw || f->ftw || f->fop || f->fip || f->fdp || f->fcs || f->fds ||
-	    memcmp(f->st, zeros, sizeof(f->st)))
+	if (f->fcw != 0x37f || f->fsw || f->ftw || memcmp(f->st, zeros, sizeof(f->st)))
+		use |= X87;
+	/* where pointers are not saved they are no state in use (seen on Zen 4) */
+	if ((f->fop || f->fip || f->fdp || f->fcs || f->fds) &&
+	    !cpu_model_has(v->model, X86_FEAT_XSAVEERPTR))
 		use |= X87;
 	for (unsigned i = 0; i < n; i++) {
 		if (memcmp(f->ymm[i], zeros, 16))
