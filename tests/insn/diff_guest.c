@@ -407,6 +407,11 @@ static void run_code(struct diff_guest *g, struct native_case *c, const void *co
 	c->state.rip = s->rip;
 	c->state.rflags = s->rflags;
 	diff_fpu_out(&s->fpu, c->state.xsave);
+	c->x87 = (struct native_x87){.fip = (uint32_t)s->fpu.fip,
+				     .fdp = (uint32_t)s->fpu.fdp,
+				     .fop = s->fpu.fop,
+				     .fcs = s->fpu.fcs,
+				     .fds = s->fpu.fds};
 	for (unsigned i = 0; i < X86_SREG_COUNT; i++)
 		c->sel[i] = s->seg[i].sel;
 	c->fs_base = s->seg[X86_FS].base;

@@ -48,7 +48,8 @@ struct native {
 	uint8_t *code_alias; /* writable view of the code pages */
 	int code_fd;
 	pid_t child;
-	bool has_16bit, keeps_x87_pointers;
+	bool has_16bit;
+	enum native_pointers pointers;
 };
 
 /* The child's own globals: it runs one thread and the handler has no other way to reach them. */
@@ -119,6 +120,21 @@ static size_t code_bytes(const struct native_case *c)
 	return c->code_len < room ? c->code_len : room;
 }
 
+#define LOOK_BYTES 28u /* FNSTENV's image, 32-bit protected mode */
+
+/* @at: what FNSTENV has stored in place of @before. */
+static void save_look(struct native_case *c, uint8_t *at, const uint8_t *before)
+{
+	c->looked = true;
+	c->state.rip -= c->look_len;
+	c->x87.fip = ld_le32(at + 12);
+	c->x87.fcs = ld_le16(at + 16);
+	c->x87.fop = ld_le16(at + 18);
+	c->x87.fdp = ld_le32(at + 20);
+	c->x87.fds = ld_le16(at + 24);
+	copy(at, before, LOOK_BYTES);
+}
+
 static void load_state(const struct native_state *s, unsigned bits, ucontext_t *uc)
 {
 	greg_t *g = uc->uc_mcontext.gregs;
@@ -158,6 +174,7 @@ static void load_case(struct native_case *c, ucontext_t *uc)
 	copy((void *)NATIVE_DATA2, c->mem + (NATIVE_DATA2 - NATIVE_DATA), 0x1000);
 
 	copy(stub.code + c->code_off, c->code, code_bytes(c));
+	copy(stub.code + c->code_off + c->code_len, c->look, c->look_len);
 	load_state(&c->state, c->bits, uc);
 	g[REG_RIP] = (greg_t)(NATIVE_CODE + c->code_off - (c->bits == 16 ? NATIVE_BASE : 0));
 	g[REG_EFL] |= (greg_t)(c->step ? X86_TF : 0);
@@ -181,11 +198,16 @@ static void save_case(struct native_case *c, int sig, ucontext_t *uc)
 {
 	const greg_t *g = uc->uc_mcontext.gregs;
 	const uint8_t *fp = (const uint8_t *)uc->uc_mcontext.fpregs;
+	uint64_t start = NATIVE_CODE + c->code_off - (c->bits == 16 ? NATIVE_BASE : 0);
 
 	save_gpr(c->state.gpr, g);
 	c->state.rip = (uint64_t)g[REG_RIP];
 	c->state.rflags = (uint64_t)g[REG_EFL];
 	copy(c->state.xsave, fp, NATIVE_XSAVE);
+	c->looked = false;
+	if (c->look_len && sig == SIGTRAP && g[REG_TRAPNO] == X86_BP &&
+	    c->state.rip - 1 == start + c->code_len + c->look_len)
+		save_look(c, (uint8_t *)NATIVE_DATA + c->look_off, c->mem + c->look_off);
 	copy(c->mem, (void *)NATIVE_DATA, 0x2000);
 	copy(c->mem + (NATIVE_DATA2 - NATIVE_DATA), (void *)NATIVE_DATA2, 0x1000);
 	__asm__ volatile("rdfsbase %0; rdgsbase %1" : "=r"(c->fs_base), "=r"(c->gs_base));
@@ -199,7 +221,7 @@ static void save_case(struct native_case *c, int sig, ucontext_t *uc)
 	c->error = (uint16_t)g[REG_ERR];
 	c->cr2 = (uint64_t)g[REG_CR2];
 	c->stop = NATIVE_FAULT;
-	fill(stub.code + c->code_off, 0xcc, code_bytes(c));
+	fill(stub.code + c->code_off, 0xcc, code_bytes(c) + c->look_len);
 	if (sig == SIGSEGV && c->vector == X86_PFV && c->cr2 == NATIVE_CODE + NATIVE_CODE_SIZE &&
 	    c->state.rip == c->cr2 - (c->bits == 16 ? NATIVE_BASE : 0)) {
 		/* the breakpoint would be in the hole after the code: as good */
@@ -488,9 +510,30 @@ fail:
 	return NULL;
 }
 
-/* A NOP with the x87 pointers @fip and @fdp and no exception pending. Return: they are the same
- * behind it. (FOP is not asked for: some processors do not record it at all.) */
-static bool pointers_survive(struct native *n, uint64_t fip, uint64_t fdp)
+void native_look(struct native_case *c, unsigned off)
+{
+	uint32_t to = NATIVE_DATA + off - (c->bits == 16 ? NATIVE_BASE : 0);
+	unsigned n = 0;
+
+	if (c->step || c->code_off + c->code_len + sizeof(c->look) >= NATIVE_CODE_SIZE)
+		return;
+	for (unsigned ext = 6; ext >= 4; ext -= 2) { /* FNSTENV and FLDENV of 28 bytes in DS */
+		if (c->bits == 16)
+			c->look[n++] = 0x66;
+		c->look[n++] = 0xd9;
+		c->look[n++] = (uint8_t)(ext << 3 | (c->bits == 64 ? 4 : c->bits == 32 ? 5 : 6));
+		if (c->bits == 64)
+			c->look[n++] = 0x25;
+		for (unsigned i = 0; i < (c->bits == 16 ? 2 : 4); i++)
+			c->look[n++] = (uint8_t)(to >> i * 8);
+	}
+	c->look_len = (uint8_t)n;
+	c->look_off = (uint16_t)off;
+}
+
+/* A NOP with x87 pointers and no exception pending: do they come to it, and back? (FOP is not asked
+ * for: some processors do not record it at all.) */
+static enum native_pointers try_pointers(struct native *n)
 {
 	struct native_case *c = &n->shared->c[0];
 	uint8_t *x = c->state.xsave;
@@ -501,38 +544,35 @@ static bool pointers_survive(struct native *n, uint64_t fip, uint64_t fdp)
 	c->code[0] = 0x90;
 	c->state.rflags = 0x202;
 	st_le16(x, 0x37f);
-	st_le64(x + 8, fip);
-	st_le64(x + 16, fdp);
+	st_le64(x + 8, NATIVE_CODE);
+	st_le64(x + 16, NATIVE_DATA);
 	st_le32(x + 24, 0x1f80);
 	st_le64(x + 512, XFEATURES);
+	native_look(c, 16);
 	native_run(n, 1);
-	check(c->stop == NATIVE_TRAP);
-	return ld_le64(x + 8) == fip && ld_le64(x + 16) == fdp;
+	if (ld_le64(x + 8) == NATIVE_CODE && ld_le64(x + 16) == NATIVE_DATA)
+		return NATIVE_KEPT;
+	if (c->looked && c->x87.fip == NATIVE_CODE && c->x87.fdp == NATIVE_DATA)
+		return NATIVE_LOADED;
+	return NATIVE_LOST;
 }
 
 struct native *native_new(const char **why)
 {
 	struct native *n = start(false, why);
 
-	if (n)
-		n->keeps_x87_pointers = pointers_survive(n, NATIVE_CODE, NATIVE_DATA);
+	/* several times: the host may have been away in between */
+	for (unsigned i = 0; n && i < 5; i++) {
+		n->pointers = try_pointers(n);
+		if (n->pointers != NATIVE_LOST)
+			break;
+	}
 	return n;
 }
 
-bool native_keeps_x87_pointers(const struct native *n)
+enum native_pointers native_pointers(const struct native *n)
 {
-	return n->keeps_x87_pointers;
-}
-
-void native_x87_start(const struct native *n, struct native_state *state)
-{
-	uint8_t *x = state->xsave;
-
-	if (n->keeps_x87_pointers || ld_le16(x + 2) & 0x80)
-		return;
-	st_le16(x + 6, 0);
-	st_le64(x + 8, 0);
-	st_le64(x + 16, 0);
+	return n->pointers;
 }
 
 struct native *native_new_prog(const char **why)

@@ -53,6 +53,12 @@ struct native_state {
 	uint8_t xsave[NATIVE_XSAVE];   /* standard format */
 };
 
+/* What FNSTENV shows behind the instruction. */
+struct native_x87 {
+	uint32_t fip, fdp;
+	uint16_t fop, fcs, fds;
+};
+
 enum native_stop {
 	NATIVE_TRAP,   /* the breakpoint after the instruction, or the single step of a branch */
 	NATIVE_FAULT,  /* a fault: vector, error code, cr2 */
@@ -70,9 +76,14 @@ struct native_case {
 	uint8_t patch_len; /* then these bytes at NATIVE_DATA + patch_off */
 	uint16_t patch_off;
 	uint8_t patch[40];
+	uint8_t look_len; /* native_look(): run behind the instruction */
+	uint8_t look[14];
+	uint16_t look_off;
 	struct native_state state; /* in and out */
 	/* out */
 	uint8_t stop; /* enum native_stop */
+	bool looked;  /* x87 is valid */
+	struct native_x87 x87;
 	uint8_t vector;
 	uint16_t error;
 	uint64_t cr2;
@@ -94,12 +105,18 @@ bool native_has_16bit(const struct native *n);
 struct native_case *native_cases(struct native *n);
 /** native_run() - run the first @count cases. A case that kills the child has NATIVE_KILLED. */
 void native_run(struct native *n, unsigned count);
-/** native_keeps_x87_pointers() - do FIP, FDP and FOP survive the way through the kernel in a state
- * without a pending exception? AMD's processors save and restore them in one with (APM vol. 2,
- * 11.4.4). */
-bool native_keeps_x87_pointers(const struct native *n);
-/** native_x87_start() - @state's FIP, FDP and FOP as the instruction finds them on this host. */
-void native_x87_start(const struct native *n, struct native_state *state);
+/* FIP, FDP and FOP on their way through the kernel, in a state without a pending exception. */
+enum native_pointers {
+	NATIVE_KEPT,   /* always; a case's result has them */
+	NATIVE_LOADED, /* the instruction finds those of the case, its result has zeros */
+	NATIVE_LOST,   /* neither */
+};
+/** native_pointers() - AMD's processors save them for a pending exception only (APM vol. 2,
+ * 11.4.4), and a host that gives the processor to somebody else in between loses them. */
+enum native_pointers native_pointers(const struct native *n);
+/** native_look() - have a case with a breakpoint look at the x87 pointers behind its instruction,
+ * if there is room. @off: of 28 bytes from NATIVE_DATA that the instruction does not write. */
+void native_look(struct native_case *c, unsigned off);
 struct prog; /* prog.h */
 /** native_new_prog() - the same for programs, which have another layout of memory. */
 struct native *native_new_prog(const char **why);
