@@ -4,6 +4,9 @@
  * depend only on mode and CPU model: CPUID features, x87/SSE/AVX availability (Intel SDM vol. 3,
  * tables 13-1 and 2-2; vol. 1, 13.4 and 14.3), instructions of protected mode only.
  */
+#include <cpuid.h>
+#include <stdatomic.h>
+
 #include "engine/interp/interp.h"
 
 #define WORD_OF(member) (offsetof(struct vcpu, member) / 8)
@@ -143,6 +146,33 @@ static bool digest_special(struct interp_cpu *ic, uint32_t key, uint64_t rip, co
 	return true;
 }
 
+/* Of AMD's make, or of Hygon's, which makes AMD's Zen. */
+static bool host_is_amd(void)
+{
+	static atomic_int known; /* 1 no, 2 yes; threads that look at once find the same */
+	int k = atomic_load_explicit(&known, memory_order_relaxed);
+	uint32_t a, b, c, d;
+
+	if (!k) {
+		__cpuid(0, a, b, c, d);
+		k = b == 0x68747541 || b == 0x6f677948 ? 2 : 1; /* "Auth", "Hygo" */
+		atomic_store_explicit(&known, k, memory_order_relaxed);
+	}
+	return k == 2;
+}
+
+/* Flags that the slow path goes by. Where the host's instruction takes its operand as it comes, so
+ * must we: AMD's processors (seen on Zen 4) want no alignment of SHA's instructions, Intel's want
+ * that of all legacy SSE (SDM vol. 2, 2.4.4: type 4). */
+static uint32_t flags_here(const struct insn *in)
+{
+	bool sha = in->enc == ENC_LEGACY &&
+		   ((in->map == MAP_0F38 && in->opcode >= 0xc8 && in->opcode <= 0xcd) ||
+		    (in->map == MAP_0F3A && in->opcode == 0xcc));
+
+	return sha && host_is_amd() ? in->flags & ~(uint32_t)INSN_ALIGN : in->flags;
+}
+
 bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct insn *in,
 		struct uop *u, struct uop_cold *cold, bool *ret_ends)
 {
@@ -150,7 +180,7 @@ bool uop_digest(struct interp_cpu *ic, uint32_t key, uint64_t rip, const struct 
 	void *thunk;
 
 	*ret_ends = false;
-	cold->flags = in->flags;
+	cold->flags = flags_here(in);
 	cold->mem_size = in->mem_size;
 	cold->seg = in->seg;
 	cold->addrsize = in->addrsize;
