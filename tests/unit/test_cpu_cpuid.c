@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CPU models and MSRs. Intel SDM vol. 2, CPUID; vol. 4, table 2-2.
+ * CPU models and MSRs. Intel SDM vol. 2, CPUID; vol. 4, table 2-2. AMD APM vol. 3, appendix E.
  */
 #include "cpu_box.h"
 
@@ -114,6 +114,36 @@ static void test_leaves(void **st)
 	box_free(b);
 }
 
+/* The vendor is the model's, not the host's; what Linux asks of it before it works around what this
+ * machine's processors don't leak. */
+static void test_vendors(void **st)
+{
+	struct box *b = box_new("max-intel", 2);
+	struct cpuid_regs r = query(b, 0, 0);
+
+	assert_memory_equal(&r.ebx, "Genu", 4);
+	assert_int_equal(query(b, 0x80000000, 0).eax, 0x80000008);
+	assert_int_equal(query(b, 7, 0).edx >> 26 & 0x29, 0x29); /* SPEC_CTRL, ARCH_CAP, SSBD */
+	assert_int_equal(query(b, 0x80000008, 0).ebx & 0x2500f000, 0);
+	assert_int_equal(query(b, 1, 0).eax & 0xf00, 0x600);
+	box_free(b);
+	b = box_new("max-amd", 2);
+	r = query(b, 0, 0);
+	assert_memory_equal(&r.ebx, "Auth", 4);
+	assert_memory_equal(&r.edx, "enti", 4);
+	assert_memory_equal(&r.ecx, "cAMD", 4);
+	assert_int_equal(query(b, 0x80000000, 0).eax, 0x80000021);
+	assert_int_equal(query(b, 7, 0).edx >> 26, 0); /* Intel's places */
+	/* IBPB, IBRS, STIBP, SSBD, SSB_NO, BTC_NO, IBPB_RET */
+	assert_int_equal(query(b, 0x80000008, 0).ebx & 0x6500d000, 0x6500d000);
+	/* LFENCE, null base, automatic IBRS, SRSO_NO; TSA_SQ_NO, TSA_L1_NO */
+	assert_int_equal(query(b, 0x80000021, 0).eax, 0x20000144);
+	assert_int_equal(query(b, 0x80000021, 0).ecx, 6);
+	assert_int_equal(query(b, 0x80000001, 0).ecx >> 1 & 1, 1); /* CmpLegacy */
+	assert_int_equal(query(b, 1, 0).eax & 0xf00, 0xf00);
+	box_free(b);
+}
+
 /* A guest that sees descriptor FFh reads leaf 4 until its type is 0; without that leaf the clamp
  * would answer for ever. */
 static void test_cache_descriptors(void **st)
@@ -150,9 +180,15 @@ static const struct {
 	bool write_ok;
 	uint64_t read;
 	const char *cite;
+	char vendor; /* 'I', 'A', or both */
 } msr_rows[] = {
 	{0x174, 0x10, true, 0x10, "SYSENTER_CS"},
-	{0x175, 0x0000800000000000ull, false, 0, "SYSENTER_ESP non-canonical"},
+	{0x175, 0x0000800000000000ull, false, 0, "SYSENTER_ESP non-canonical", 'I'},
+	{0x175, 0x0000800000001234ull, true, 0x1234, "SYSENTER_ESP: lower half", 'A'},
+	{0x048, 7, true, 7, "SPEC_CTRL: IBRS, STIBP, SSBD"},
+	{0x048, 0x400, true, 0x400, "SPEC_CTRL: BHI_DIS_S", 'I'},
+	{0x048, 0x400, false, 7, "SPEC_CTRL: BHI_DIS_S is Intel's", 'A'},
+	{0x049, 1, true, 0, "PRED_CMD"},
 	{0x277, 0x0007010600070106ull, true, 0x0007010600070106ull, "PAT"},
 	{0x277, 0x0002040600070406ull, false, 0x0007010600070106ull, "PAT type 2 is reserved"},
 	{0x2ff, 0xc06, true, 0xc06, "MTRR_DEF_TYPE"},
@@ -164,7 +200,11 @@ static const struct {
 	{0x250, 0x0606060606060606ull, true, 0x0606060606060606ull, "MTRR_FIX64K"},
 	{0x26f, 0x0506060606060606ull, true, 0x0506060606060606ull, "MTRR_FIX4K_F8000"},
 	{0x0fe, 0, false, 0x508, "MTRRCAP is read-only"},
-	{0xc0000080, 0xd01, true, 0x901, "EFER: LMA is not writable"},
+	{0xc0000080, 0xd01, true, 0x901, "EFER: LMA is not writable", 'I'},
+	{0xc0000080, 0xd01, false, 0, "EFER: LMA must stay", 'A'},
+	{0xc0000080, 0x200901, true, 0x200901, "EFER: automatic IBRS", 'A'},
+	{0xc0000080, 0x901, true, 0x901, "EFER"},
+	{0xc0000080, 0x200901, false, 0x901, "EFER: automatic IBRS is AMD's", 'I'},
 	{0xc0000080, 0x2000, false, 0x901, "EFER reserved"},
 	{0xc0000081, ~0ull, true, ~0ull, "STAR"},
 	{0xc0000082, 0x8000000000000000ull, false, 0, "LSTAR non-canonical"},
@@ -183,14 +223,17 @@ static const struct {
 	{0xda0, 1, false, 0, "XSS: nothing is supported"},
 };
 
-static void test_msrs(void **st)
+static void run_msrs(const char *model, char vendor)
 {
-	struct box *b = box_new("max", 1);
+	struct box *b = box_new(model, 1);
 	uint64_t val;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(msr_rows); i++) {
-		int r = x86_wrmsr(b->v, msr_rows[i].msr, msr_rows[i].write);
+		int r;
 
+		if (msr_rows[i].vendor && msr_rows[i].vendor != vendor)
+			continue;
+		r = x86_wrmsr(b->v, msr_rows[i].msr, msr_rows[i].write);
 		assert_row(i, msr_rows[i].cite, r == X86_OK, msr_rows[i].write_ok);
 		if (r)
 			assert_row(i, msr_rows[i].cite, box_result(b, r), EXC(X86_GP, 0));
@@ -200,9 +243,19 @@ static void test_msrs(void **st)
 	}
 	assert_int_equal(box_result(b, x86_rdmsr(b->v, 0x12345678, &val)), EXC(X86_GP, 0));
 	assert_int_equal(box_result(b, x86_wrmsr(b->v, 0x12345678, 0)), EXC(X86_GP, 0));
-	assert_int_equal(x86_rdmsr(b->v, 0x10a, &val), X86_OK);
-	assert_int_equal(val & 0x21, 0x21); /* RDCL_NO, MDS_NO */
+	if (vendor == 'I') {
+		assert_int_equal(x86_rdmsr(b->v, 0x10a, &val), X86_OK);
+		assert_int_equal(val & 0x21, 0x21); /* RDCL_NO, MDS_NO */
+	} else {
+		assert_int_equal(box_result(b, x86_rdmsr(b->v, 0x10a, &val)), EXC(X86_GP, 0));
+	}
 	box_free(b);
+}
+
+static void test_msrs(void **st)
+{
+	run_msrs("max-intel", 'I');
+	run_msrs("max-amd", 'A');
 }
 
 static void test_tsc(void **st)
@@ -229,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_features),
 		cmocka_unit_test(test_leaves),
+		cmocka_unit_test(test_vendors),
 		cmocka_unit_test(test_cache_descriptors),
 		cmocka_unit_test(test_out_of_range_leaf),
 		cmocka_unit_test(test_msrs),

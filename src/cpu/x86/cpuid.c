@@ -5,14 +5,18 @@
  *
  * A model is a list of features on top of another model, a signature and a size of the address
  * space. What a guest gets is the list, minus instructions that the host lacks (they run on the
- * host's own units), minus what no engine does. "max" lists everything and reports the host's
- * vendor, but the signature of the newest processor whose whole instruction set is offered:
- * programs pick code by signature alone (gcc's target_clones("arch=sapphirerapids") does), so the
- * host's own would promise AVX-512.
+ * host's own units), minus what no engine does, minus what the model's vendor has not. "max" lists
+ * everything and is of the host's vendor ("max-intel" and "max-amd": on every host), but has the
+ * signature of the newest processor whose whole instruction set is offered: programs pick code by
+ * signature alone (gcc's target_clones("arch=sapphirerapids") does), so the host's own would
+ * promise AVX-512.
  *
  * Mitigations: the model says RDCL_NO, MDS_NO and so on, and enhanced IBRS: a guest of this machine
  * gains nothing from page-table isolation or retpolines, because what it could leak speculatively
- * is decided by the engine on the host, not by its own code sequences.
+ * is decided by the engine on the host, not by its own code sequences. AMD's way to say so is in
+ * leaves 8000_0008h and 8000_0021h: BTC_NO (retbleed), SSB_NO, SRSO_NO, TSA_SQ_NO, TSA_L1_NO,
+ * automatic IBRS. It has no IA32_ARCH_CAPABILITIES, and there are systems that do not start where
+ * an AMD processor says it had.
  */
 #include "cpu/x86/cpuid.h"
 
@@ -50,6 +54,25 @@ static const uint8_t host_features[] = {
 /* Decoded perhaps, but no engine does them. HTT and OSXSAVE are derived. */
 static const uint8_t never_features[] = {FT(MONITOR), FT(HTT), FT(OSXSAVE)};
 
+/* What only one vendor's processors say. SS: self-snooping of caches. */
+static const uint8_t intel_features[] = {FT(ARCH_CAP), FT(MD_CLEAR), FT(BHI_CTRL), FT(MCDT_NO),
+					 FT(SS)};
+static const uint8_t amd_features[] = {
+	FT(MMXEXT),    FT(SSB_NO),  FT(BTC_NO),    FT(LFENCE_SER), FT(NULL_BASE),
+	FT(AUTO_IBRS), FT(SRSO_NO), FT(TSA_SQ_NO), FT(TSA_L1_NO),
+};
+
+/* What AMD says elsewhere, in EBX of leaf 8000_0008h: IBPB (of return addresses,
+ * too) and IBRS, STIBP, SSBD. */
+static const struct {
+	uint8_t feat;
+	uint32_t ebx;
+} amd_places[] = {
+	{FT(SPEC_CTRL), BIT(12) | BIT(14) | BIT(30)},
+	{FT(STIBP), BIT(15)},
+	{FT(SSBD), BIT(24)},
+};
+
 /* Needs: second column must be there for the first to be. */
 static const uint8_t needs[][2] = {
 	{FT(AVX), FT(XSAVE)},      {FT(AVX2), FT(AVX)},     {FT(FMA), FT(AVX)},
@@ -59,23 +82,28 @@ static const uint8_t needs[][2] = {
 };
 
 #define MODEL_FEATS 40
-#define HOST_SIG    0xffffffffu
+#define MAX_SIG     0xffffffffu
+
+enum vendor { INTEL, AMD, HOST };
 
 struct model_desc {
 	const char *name, *parent;
-	uint32_t signature; /* CPUID.1 EAX; HOST_SIG: max_signature() and the host's vendor */
+	uint32_t signature; /* CPUID.1 EAX; MAX_SIG: max_signature() */
 	uint32_t max_basic, max_ext;
 	/* Of the 64-bit models 40: all a guest needs here, and what EDK2 takes for "a virtual
 	 * machine that doesn't know": with more its 32-bit stage maps a whole TiB with 2 MiB pages,
 	 * which takes ten times as long as the rest of its work. */
 	uint8_t phys_bits;
-	bool all;                   /* everything host and engines do */
+	bool all; /* everything host and engines do */
+	uint8_t vendor;
 	uint8_t feats[MODEL_FEATS]; /* ends with X86_FEAT_NONE */
 };
 
 /* clang-format off */
 static const struct model_desc models[] = {
-	{"max", NULL, HOST_SIG, 0x16, 0x80000008, 40, .all = true},
+	{"max", NULL, MAX_SIG, 0x16, 0x80000008, 40, .all = true, .vendor = HOST},
+	{"max-intel", NULL, MAX_SIG, 0x16, 0x80000008, 40, .all = true},
+	{"max-amd", NULL, MAX_SIG, 0x16, 0x80000008, 40, .all = true, .vendor = AMD},
 	{"i486", NULL, 0x480, 1, 0, 32, .feats = {FT(FPU), FT(VME), FT(PSE)}},
 	{"pentium", "i486", 0x543, 1, 0, 32,
 	 .feats = {FT(DE), FT(TSC), FT(MSR), FT(MCE), FT(CX8), FT(APIC), FT(MMX)}},
@@ -96,7 +124,7 @@ static const struct model_desc models[] = {
 };
 
 static const char *const model_names[] = {
-	"max", "base", "x86-64-v2", "x86-64-v3", "nehalem", "core2duo", "pentium3", "pentium2",
+	"max", "max-intel", "max-amd", "base", "x86-64-v2", "x86-64-v3", "nehalem", "core2duo", "pentium3", "pentium2",
 	"pentium", "i486", NULL,
 };
 /* clang-format on */
@@ -157,7 +185,21 @@ static const struct model_desc *model_find(const char *name)
 	return NULL;
 }
 
-static void model_features(const struct model_desc *d, struct feat_set *s)
+/* Of AMD's make, or of Hygon's, which makes AMD's Zen. */
+static bool host_amd(void)
+{
+	uint32_t a, b, c, d;
+
+	return __get_cpuid(0, &a, &b, &c, &d) && (b == 0x68747541 || b == 0x6f677948);
+}
+
+static void set_del_all(struct feat_set *s, const uint8_t *feats, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		set_del(s, feats[i]);
+}
+
+static void model_features(const struct model_desc *d, bool amd, struct feat_set *s)
 {
 	bool host_avx = host_avx_state();
 
@@ -173,8 +215,11 @@ static void model_features(const struct model_desc *d, struct feat_set *s)
 			set_del(s, host_features[i]);
 	if (!host_avx)
 		set_del(s, FT(AVX));
-	for (unsigned i = 0; i < ARRAY_SIZE(never_features); i++)
-		set_del(s, never_features[i]);
+	set_del_all(s, never_features, ARRAY_SIZE(never_features));
+	if (amd)
+		set_del_all(s, intel_features, ARRAY_SIZE(intel_features));
+	else
+		set_del_all(s, amd_features, ARRAY_SIZE(amd_features));
 	for (unsigned turn = 0; turn < 3; turn++)
 		for (unsigned i = 0; i < ARRAY_SIZE(needs); i++)
 			if (!set_has(s, needs[i][1]))
@@ -219,18 +264,10 @@ static unsigned log2_up(unsigned n)
 static void add_vendor(struct cpu_model *m, const struct model_desc *d)
 {
 	struct cpuid_regs *r = leaf_add(m, 0, 0, false);
-	uint32_t max;
 
 	*r = (struct cpuid_regs){d->max_basic, 0x756e6547, 0x6c65746e, 0x49656e69}; /* Intel */
-	if (d->signature == HOST_SIG) {
-		__get_cpuid(0, &max, &r->ebx, &r->ecx, &r->edx);
-		r->eax = d->max_basic;
-	}
-}
-
-static bool is_amd(const struct cpu_model *m)
-{
-	return m->leaf[0].r.ebx == 0x68747541; /* "Auth"enticAMD; Hygon reports as it likes */
+	if (m->amd) /* "AuthenticAMD" */
+		*r = (struct cpuid_regs){d->max_basic, 0x68747541, 0x444d4163, 0x69746e65};
 }
 
 /* Broadwell-EP or Zen 2 where AVX2 is there, else Nehalem or K10. */
@@ -238,7 +275,7 @@ static uint32_t max_signature(const struct cpu_model *m)
 {
 	bool avx2 = host_avx_state() && host_has(&feat_rows[X86_FEAT_AVX2]);
 
-	if (is_amd(m))
+	if (m->amd)
 		return avx2 ? 0x00830f10 : 0x00100f42;
 	return avx2 ? 0x000406f1 : 0x000106a5;
 }
@@ -247,9 +284,9 @@ static void add_basic(struct cpu_model *m, const struct model_desc *d)
 {
 	struct cpuid_regs *r = leaf_add(m, 1, 0, false);
 
-	r->eax = d->signature == HOST_SIG ? max_signature(m) : d->signature;
+	r->eax = d->signature == MAX_SIG ? max_signature(m) : d->signature;
 	r->ebx = 8 << 8 | m->n_cpus << 16; /* CLFLUSH line 64 bytes */
-	if (d->max_basic >= 2 && !is_amd(m)) {
+	if (d->max_basic >= 2 && !m->amd) {
 		r = leaf_add(m, 2, 0, false);
 		/* Descriptor FFh: see leaf 4. A processor without that leaf names its TLBs and
 		 * caches here (16 KiB L1s, 512 KiB L2: vol. 2, table 3-12). */
@@ -338,13 +375,15 @@ static void add_hypervisor(struct cpu_model *m)
 	r->ebx = (uint32_t)(m->tsc_hz / 2000);
 }
 
+#define AMD_MAX_EXT 0x80000021u
+
 static void add_extended(struct cpu_model *m, const struct model_desc *d)
 {
 	static const char brand[48] = "Bothy virtual CPU";
 	struct cpuid_regs *r = leaf_add(m, 0x80000000, 0, false);
 
-	r->eax = d->max_ext;
-	if (is_amd(m)) {
+	r->eax = m->amd ? MAX(d->max_ext, AMD_MAX_EXT) : d->max_ext;
+	if (m->amd) {
 		r->ebx = m->leaf[0].r.ebx;
 		r->ecx = m->leaf[0].r.ecx;
 		r->edx = m->leaf[0].r.edx;
@@ -354,7 +393,7 @@ static void add_extended(struct cpu_model *m, const struct model_desc *d)
 		r = leaf_add(m, 0x80000002 + i, 0, false);
 		memcpy(r, brand + i * 16, 16);
 	}
-	if (is_amd(m)) {
+	if (m->amd) {
 		r = leaf_add(m, 0x80000005, 0, false);
 		r->ecx = r->edx = 32u << 24 | 8 << 16 | 1 << 8 | 64; /* L1: 32 KiB, 8 ways */
 	}
@@ -363,8 +402,10 @@ static void add_extended(struct cpu_model *m, const struct model_desc *d)
 	(void)leaf_add(m, 0x80000007, 0, false);
 	r = leaf_add(m, 0x80000008, 0, false);
 	r->eax = d->phys_bits | 48 << 8;
-	if (is_amd(m))
+	if (m->amd) {
 		r->ecx = (m->n_cpus - 1) | log2_up(m->n_cpus) << 12;
+		(void)leaf_add(m, AMD_MAX_EXT, 0, false);
+	}
 }
 
 static uint64_t cr4_bits(const struct feat_set *s)
@@ -423,6 +464,24 @@ static int name_error(const char *name, struct error *err)
 	return error_set(err, -EINVAL, "no CPU model '%s'; known: %s", name, list);
 }
 
+static void set_features_amd(struct cpu_model *m, const struct feat_set *s)
+{
+	struct cpuid_regs *basic = leaf_find(m, 1, 0), *ext = leaf_find(m, 0x80000001, 0);
+
+	/* Leaf 1 EDX again in the extended leaf; CmpLegacy: the CPUs that HTT announces are cores.
+	 */
+	ext->edx |= basic->edx & 0x0183f3ff;
+	if (m->n_cpus > 1)
+		ext->ecx |= 1u << 1;
+	for (unsigned i = 0; i < ARRAY_SIZE(amd_places); i++)
+		if (set_has(s, amd_places[i].feat)) {
+			const struct feat_row *row = &feat_rows[amd_places[i].feat];
+
+			*reg_of(leaf_find(m, row->leaf, row->sub), row->reg) &= ~(1u << row->bit);
+			leaf_find(m, 0x80000008, 0)->ebx |= amd_places[i].ebx;
+		}
+}
+
 static void set_features(struct cpu_model *m, const struct feat_set *s)
 {
 	for (unsigned f = X86_FEAT_NONE + 1; f < X86_FEAT_NEVER; f++) {
@@ -439,9 +498,8 @@ static void set_features(struct cpu_model *m, const struct feat_set *s)
 	}
 	if (m->n_cpus > 1)
 		leaf_find(m, 1, 0)->edx |= 1u << 28; /* HTT: leaf 1 EBX counts CPUs */
-	/* AMD repeats leaf 1 EDX in the extended leaf. */
-	if (is_amd(m) && leaf_find(m, 0x80000001, 0))
-		leaf_find(m, 0x80000001, 0)->edx |= leaf_find(m, 1, 0)->edx & 0x0183f3ff;
+	if (m->amd)
+		set_features_amd(m, s);
 }
 
 int cpu_model_init(struct cpu_model *m, const char *name, unsigned n_cpus, uint64_t tsc_hz,
@@ -456,14 +514,15 @@ int cpu_model_init(struct cpu_model *m, const char *name, unsigned n_cpus, uint6
 		return error_set(err, -EINVAL, "%u CPUs: a machine has 1 to %u", n_cpus, CPU_MAX);
 	*m = (struct cpu_model){.n_cpus = n_cpus, .tsc_hz = tsc_hz, .phys_bits = d->phys_bits};
 	memcpy(m->name, d->name, strlen(d->name) + 1);
-	model_features(d, &s);
+	m->amd = d->vendor == HOST ? host_amd() : d->vendor == AMD;
+	model_features(d, m->amd, &s);
 	m->xcr0_mask = 1;
 	m->cr4_mask = cr4_bits(&s);
 	m->mxcsr_mask = host_mxcsr_mask();
 	add_vendor(m, d);
 	add_basic(m, d);
 	if (d->max_basic >= 4) {
-		if (!is_amd(m))
+		if (!m->amd)
 			add_caches(m);
 		*leaf_add(m, 6, 0, false) = (struct cpuid_regs){4, 0, 0, 0}; /* ARAT */
 		(void)leaf_add(m, 7, 0, true);
@@ -512,7 +571,7 @@ static uint32_t clamp_leaf(const struct cpu_model *m, const struct vcpu *v, uint
 	/* IA32_MISC_ENABLE[22]: limit CPUID maxval. */
 	if (v->s.misc_enable & BIT(22))
 		max = MIN(max, 2u);
-	if (leaf < 0x40000000 && leaf > max && !is_amd(m))
+	if (leaf < 0x40000000 && leaf > max && !m->amd)
 		return max;
 	return leaf;
 }
@@ -553,7 +612,7 @@ void cpuid_query(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs 
 		break;
 	case 0x80000001:
 		/* Intel has SYSCALL in 64-bit mode only. */
-		if (!is_amd(m) && !x86_is_64(v))
+		if (!m->amd && !x86_is_64(v))
 			ret->edx &= ~(1u << 11);
 		break;
 	default: break;

@@ -18,6 +18,7 @@ struct cpuid_regs {
 struct cpu_model {
 	char name[32];
 	unsigned n_cpus;
+	bool amd; /* AMD's rules where the two vendors differ, else Intel's */
 	uint64_t tsc_hz;
 	uint64_t xcr0_mask; /* XCR0 bits a guest may set */
 	uint64_t cr4_mask;  /* CR4 bits a guest may set */
@@ -34,7 +35,8 @@ struct cpu_model {
 
 /**
  * cpu_model_init() - build the model @name ("max" = default, "qemu64"-like "base", "x86-64-v2",
- * "x86-64-v3", "i486", "pentium3", ...), limited to what host and engine do
+ * "x86-64-v3", "i486", "pentium3", ...), limited to what host and engine do. "max" is of the host's
+ * vendor, "max-amd" is AMD's and all others are Intel's on every host.
  * -EINVAL lists the known names.
  */
 int cpu_model_init(struct cpu_model *m, const char *name, unsigned n_cpus, uint64_t tsc_hz,
@@ -45,6 +47,12 @@ void cpu_model_drop_random(struct cpu_model *m);
 void cpuid_query(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs *ret);
 /** cpu_model_names() - NULL-terminated list for help. */
 const char *const *cpu_model_names(void);
+
+/** x86_is_amd() - does @v's processor follow AMD's rules, where they differ from Intel's? */
+static inline bool x86_is_amd(const struct vcpu *v)
+{
+	return v->model && v->model->amd;
+}
 
 /** cpu_model_has() - is feature @feat (enum x86_feature) offered? */
 static inline bool cpu_model_has(const struct cpu_model *m, unsigned feat)

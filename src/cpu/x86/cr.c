@@ -86,12 +86,17 @@ int x86_set_efer(struct vcpu *v, uint64_t val)
 		allowed |= X86_EFER_LME;
 	if (has(v, X86_FEAT_NX))
 		allowed |= X86_EFER_NXE;
+	if (x86_is_amd(v) && has(v, X86_FEAT_AUTO_IBRS))
+		allowed |= X86_EFER_AIBRSE;
 	if (val & ~allowed)
+		return x86_gp0(v);
+	/* Intel ignores what is written to LMA; AMD wants it as it is: APM vol. 2, 3.1.7. */
+	if (x86_is_amd(v) && (val ^ v->s.efer) & X86_EFER_LMA)
 		return x86_gp0(v);
 	changed = val ^ v->s.efer;
 	if ((changed & X86_EFER_LME) && (v->s.cr0 & X86_CR0_PG))
 		return x86_gp0(v);
-	/* LMA is read-only; writes of it are ignored. */
+	/* LMA is read-only. */
 	v->s.efer = (val & ~(uint64_t)X86_EFER_LMA) | (v->s.efer & X86_EFER_LMA);
 	if (changed & X86_EFER_NXE)
 		x86_tlb_flush(v);

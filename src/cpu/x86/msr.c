@@ -13,6 +13,7 @@
 enum msr_kind {
 	MSR_VAL,   /* stored; bits outside `mask` raise #GP */
 	MSR_CANON, /* stored; must be canonical */
+	MSR_ENTRY, /* Intel: as MSR_CANON; AMD: has the lower half alone */
 	MSR_CONST, /* reads `value`; writes raise #GP */
 	MSR_SINK,  /* reads `value`; writes are ignored */
 	MSR_CMD,   /* write-only; bits outside `mask` raise #GP */
@@ -35,6 +36,7 @@ enum {
 	IA32_APIC_BASE = 0x1b,
 	IA32_FEATURE_CONTROL = 0x3a,
 	IA32_TSC_ADJUST = 0x3b,
+	IA32_SPEC_CTRL = 0x48,
 	MSR_PLATFORM_INFO = 0xce,
 	IA32_PERF_STATUS = 0x198,
 	IA32_MISC_ENABLE = 0x1a0,
@@ -71,7 +73,7 @@ static const struct msr_row rows[] = { /* ascending */
 	{0x034, 0x034, MSR_CONST, INTEL},                             /* MSR_SMI_COUNT */
 	{IA32_FEATURE_CONTROL, IA32_FEATURE_CONTROL, MSR_CODE, INTEL},
 	{IA32_TSC_ADJUST, IA32_TSC_ADJUST, MSR_CODE, FT(TSC_ADJUST)},
-	{0x048, 0x048, MSR_VAL, FT(SPEC_CTRL), ST(spec_ctrl), .mask = 0x407},
+	{IA32_SPEC_CTRL, IA32_SPEC_CTRL, MSR_CODE, FT(SPEC_CTRL)},
 	{0x049, 0x049, MSR_CMD, FT(SPEC_CTRL), .mask = 1},            /* IA32_PRED_CMD */
 	{0x079, 0x079, MSR_SINK},                                     /* IA32_BIOS_UPDT_TRIG */
 	{0x08b, 0x08b, MSR_VAL, ST(bios_sign_id), .mask = ~0ull},
@@ -84,8 +86,8 @@ static const struct msr_row rows[] = { /* ascending */
 	{0x119, 0x119, MSR_SINK, INTEL},                              /* BBL_CR_CTL */
 	{0x11e, 0x11e, MSR_CONST, INTEL, .value = 0xbe702111},        /* BBL_CR_CTL3: L2 present */
 	{0x174, 0x174, MSR_VAL, FT(SEP), ST(sysenter_cs), .mask = ~0ull},
-	{0x175, 0x175, MSR_CANON, FT(SEP), ST(sysenter_esp)},
-	{0x176, 0x176, MSR_CANON, FT(SEP), ST(sysenter_eip)},
+	{0x175, 0x175, MSR_ENTRY, FT(SEP), ST(sysenter_esp)},
+	{0x176, 0x176, MSR_ENTRY, FT(SEP), ST(sysenter_eip)},
 	{0x179, 0x179, MSR_CONST, FT(MCA)},                           /* IA32_MCG_CAP: no banks */
 	{0x17a, 0x17a, MSR_VAL, FT(MCA), ST(mcg_status), .mask = 7},
 	{0x186, 0x187, MSR_SINK},                                     /* PERFEVTSEL0-1 */
@@ -135,11 +137,6 @@ static const struct msr_row rows[] = { /* ascending */
 };
 /* clang-format on */
 
-static bool is_amd(const struct vcpu *v)
-{
-	return v->model && v->model->leaf[0].r.ebx == 0x68747541;
-}
-
 static const struct msr_row *row_find(const struct vcpu *v, uint32_t msr)
 {
 	const struct msr_row *r = rows;
@@ -150,7 +147,7 @@ static const struct msr_row *row_find(const struct vcpu *v, uint32_t msr)
 			r += n / 2;
 	if (msr < r->first || msr > r->last)
 		return NULL;
-	if (r->vendor && (r->vendor == AMD) != is_amd(v))
+	if (r->vendor && (r->vendor == AMD) != x86_is_amd(v))
 		return NULL;
 	return !v->model || cpu_model_has(v->model, r->feat) ? r : NULL;
 }
@@ -198,6 +195,7 @@ static int read_code(struct vcpu *v, uint32_t msr, uint64_t *ret)
 	case IA32_APIC_BASE: *ret = v->s.lapic.base; break;
 	case IA32_FEATURE_CONTROL: *ret = v->s.feature_control; break;
 	case IA32_TSC_ADJUST: *ret = v->s.tsc_adjust; break;
+	case IA32_SPEC_CTRL: *ret = v->s.spec_ctrl; break;
 	case MSR_PLATFORM_INFO: *ret = base_ratio(v) << 8; break;
 	case IA32_PERF_STATUS: *ret = base_ratio(v) << 8; break;
 	case IA32_MISC_ENABLE: *ret = v->s.misc_enable; break;
@@ -264,6 +262,17 @@ static void write_misc_enable(struct vcpu *v, uint64_t val)
 	v->s.misc_enable = (val & writable) | BIT(11) | BIT(12);
 }
 
+/* IBRS, STIBP, SSBD; BHI_DIS_S. */
+static int write_spec_ctrl(struct vcpu *v, uint64_t val)
+{
+	uint64_t bhi = !v->model || cpu_model_has(v->model, X86_FEAT_BHI_CTRL) ? BIT(10) : 0;
+
+	if (val & ~(7 | bhi))
+		return x86_gp0(v);
+	v->s.spec_ctrl = val;
+	return X86_OK;
+}
+
 static int write_base(struct vcpu *v, enum x86_sreg seg, uint64_t val)
 {
 	if (!x86_canonical(val))
@@ -283,6 +292,7 @@ static int write_code(struct vcpu *v, uint32_t msr, uint64_t val)
 	case IA32_APIC_BASE: return lapic_set_base(v, val);
 	case IA32_FEATURE_CONTROL: return x86_gp0(v); /* locked at reset */
 	case IA32_TSC_ADJUST: write_tsc(v, val); break;
+	case IA32_SPEC_CTRL: return write_spec_ctrl(v, val);
 	case MSR_PLATFORM_INFO: break;
 	case IA32_MISC_ENABLE: write_misc_enable(v, val); break;
 	case IA32_PAT:
@@ -307,7 +317,8 @@ int x86_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *ret_val)
 		return x86_gp0(v);
 	switch ((enum msr_kind)r->kind) {
 	case MSR_VAL:
-	case MSR_CANON: *ret_val = *row_reg(v, r, msr); return X86_OK;
+	case MSR_CANON:
+	case MSR_ENTRY: *ret_val = *row_reg(v, r, msr); return X86_OK;
 	case MSR_CONST:
 	case MSR_SINK: *ret_val = r->value; return X86_OK;
 	case MSR_CODE: return read_code(v, msr, ret_val);
@@ -328,7 +339,11 @@ int x86_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val)
 			break;
 		*row_reg(v, r, msr) = val;
 		return X86_OK;
+	case MSR_ENTRY:
 	case MSR_CANON:
+		/* AMD's SYSENTER is for legacy mode only. */
+		if (r->kind == MSR_ENTRY && x86_is_amd(v))
+			val = (uint32_t)val;
 		if (!x86_canonical(val))
 			break;
 		*row_reg(v, r, msr) = val;

@@ -262,7 +262,8 @@ static int check_control(const struct x86_state *s, struct error *err)
 		return bad(err, "cr0", s->cr0);
 	if (s->cr4 & ~(uint64_t)CR4_KNOWN)
 		return bad(err, "cr4", s->cr4);
-	if (s->efer & ~(uint64_t)(X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE))
+	if (s->efer & ~(uint64_t)(X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE |
+				  X86_EFER_AIBRSE))
 		return bad(err, "efer", s->efer);
 	if (lma != (pg && (s->efer & X86_EFER_LME)))
 		return bad(err, "efer", s->efer);
@@ -310,7 +311,6 @@ static int check_segments(const struct x86_state *s, struct error *err)
 {
 	static const char *const names[] = {"seg.es", "seg.cs", "seg.ss", "seg.ds"};
 	bool lma = s->efer & X86_EFER_LMA, vm = s->rflags & X86_VM;
-	unsigned dpl = seg_dpl(&s->seg[X86_SS]);
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
 		if (s->seg[i].base >> 32)
@@ -328,8 +328,8 @@ static int check_segments(const struct x86_state *s, struct error *err)
 		return 0; /* L is ignored outside IA-32e mode */
 	if ((s->cr0 & X86_CR0_PE) && !vm && (s->seg[X86_CS].attr & X86_ATTR_NULL))
 		return bad(err, "seg.cs.attr", s->seg[X86_CS].attr);
-	if ((s->cr0 & X86_CR0_PE) && !vm && (s->seg[X86_SS].attr & X86_ATTR_NULL) &&
-	    (!lma || dpl == 3))
+	/* In IA-32e mode even at CPL 3: after a SYSRET of AMD's. */
+	if ((s->cr0 & X86_CR0_PE) && !vm && (s->seg[X86_SS].attr & X86_ATTR_NULL) && !lma)
 		return bad(err, "seg.ss.attr", s->seg[X86_SS].attr);
 	return 0;
 }

@@ -125,6 +125,7 @@ enum {
 	X86_EFER_LME = 1u << 8,
 	X86_EFER_LMA = 1u << 10,
 	X86_EFER_NXE = 1u << 11,
+	X86_EFER_AIBRSE = 1u << 21, /* AMD: automatic IBRS */
 };
 
 /* Activity: SDM vol. 3, 25.4.2; WAIT_SIPI after INIT on an application processor. */
