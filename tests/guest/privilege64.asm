@@ -4,9 +4,14 @@
 ; the vector and error code that must come out of it (NONE: it must run through). After each piece the
 ; kernel puts control registers, descriptor tables and segments back.
 ;
-; Sources: Intel SDM vol. 2 (exception sections of each instruction), vol. 3, chapters 2, 4, 5, 6, 17.
+; Sources: Intel SDM vol. 2 (exception sections of each instruction), vol. 3, chapters 2, 4, 5, 6, 17; AMD
+; APM vol. 2 and 3 where the vendors differ: rows of one vendor alone are left out on the other's processor.
 ; Status through port F4h: 10h = all passed, 11h = failures (listed on the serial port). QEMU runs it
 ; too (-kernel, -device isa-debug-exit,iobase=0xf4), but its TCG has no segment limits and no VME.
+; run: --machine pc --cpu max-intel
+; run: --machine pc --cpu max-amd
+; run: --machine microvm --cpu max-intel
+; run: --machine microvm --cpu max-amd
 ; expect: 00000000 failed
 %include "privilege.inc"
 
@@ -44,6 +49,8 @@ F_NOXS equ 0x40000 ; OSXSAVE off
 F_FSGS equ 0x80000
 F_NOSCE equ 0x100000 ; EFER
 F_NOXMM equ 0x200000 ; OSXMMEXCPT off
+F_INTEL equ 0x400000 ; this vendor's processors alone
+F_AMD equ 0x800000
 
 ; memory of the tests; each page has one kind of rights (table below)
 P_RW equ 0x600000  ; user, writable
@@ -221,11 +228,21 @@ long_entry:
 	mov eax, syscall_target
 	xor edx, edx
 	wrmsr
+	mov ecx, 0xc0000083
+	mov eax, compat_target
+	wrmsr
 	mov ecx, 0xc0000084
 	mov eax, 0x700
 	wrmsr
+	mov dword [0x200008], 0x201107 ; the second 512 GiB as the first, with bit 8 in the PML4E
 	; which features are there
-	mov eax, 1
+	xor eax, eax
+	cpuid
+	mov dword [other_vendor], F_INTEL
+	cmp ebx, "Auth"
+	je .amd
+	mov dword [other_vendor], F_AMD
+.amd:	mov eax, 1
 	cpuid
 	mov [cpuid1_ecx], ecx
 	mov eax, 7
@@ -242,6 +259,8 @@ run_case:
 	cmp ebp, rows_end
 	jae all_done
 	mov ebx, [rbp + 8] ; flags
+	test ebx, [other_vendor]
+	jnz next_case
 	; rows that need what the processor has not
 	test ebx, F_SMEP
 	jz .smep_ok
@@ -517,6 +536,11 @@ syscall_target:
 	and eax, 0x700
 	mov [got_err], eax
 	jmp after_case
+compat_target: ; SYSCALL in compatibility mode
+	mov esp, stack_top
+	mov dword [got_vec], 0x102
+	mov dword [got_err], 0
+	jmp after_case
 
 	OUTPUT 64
 
@@ -655,8 +679,14 @@ CASE "swapgs", 0, NONE, 0
 END
 AT "swapgs compat", COMPAT, 6, 0, {db 0x0f, 0x01, 0xf8}
 AT "sysret cpl3", USER, 13, 0, {db 0x48, 0x0f, 0x07}
-AT "sysexit cpl3", USER, 13, 0, sysexit
-AT "sysenter CS 0", 0, 13, 0, sysenter
+AT "sysexit cpl3", USER | F_INTEL, 13, 0, sysexit
+AT "sysexit cpl3, AMD", USER | F_AMD, 6, 0, sysexit
+AT "sysexit compat", COMPAT | F_INTEL, 13, 0, sysexit
+AT "sysexit compat, AMD", COMPAT | F_AMD, 6, 0, sysexit
+AT "sysenter CS 0", F_INTEL, 13, 0, sysenter
+AT "sysenter, AMD", F_AMD, 6, 0, sysenter
+AT "sysenter compat CS 0", COMPAT | F_INTEL, 13, 0, sysenter
+AT "sysenter compat, AMD", COMPAT | F_AMD, 6, 0, sysenter
 AT "syscall", USER, 0x101, 0, syscall
 CASE "syscall with TF masked: no trap", USER, 0x101, 0
 	pushfq
@@ -665,10 +695,152 @@ CASE "syscall with TF masked: no trap", USER, 0x101, 0
 	syscall
 END
 AT "syscall off", USER | F_NOSCE, 6, 0, syscall
-CASE "sysret non-canonical rcx", 0, 13, 0
-	mov rcx, NONCAN
+AT "syscall compat", COMPAT | F_INTEL, 6, 0, syscall
+AT "syscall compat, AMD", COMPAT | F_AMD, 0x102, 0, syscall
+; RCX is looked at by SYSRET, or by the fetch after it, whose RIP is in the frame then
+CASE "sysret non-canonical rcx", F_INTEL, 13, 0
+	mov rcx, NONCAN + %$code
+%$trap:	db 0x48, 0x0f, 0x07
+END %$trap - %$code
+CASE "sysret non-canonical rcx, AMD", F_AMD, 13, 0
+	mov rcx, NONCAN + %$code
 	db 0x48, 0x0f, 0x07
+END 0
+; a null SS of the kernel's is replaced by SYSRET, or stays
+%macro SYSRET32 3 ; name, flags, vector
+CASE %1, %2, %3, 0
+	mov ecx, %$user
+	mov r11d, 2
+	xor eax, eax
+	mov ss, eax
+	db 0x0f, 0x07
+	bits 32
+%$user:	push eax
 END
+%endmacro
+SYSRET32 "sysret loads SS", F_INTEL, NONE
+SYSRET32 "sysret keeps SS, AMD", F_AMD, 12
+; in compatibility mode: RFLAGS is not loaded, but for IF
+%macro COMPAT_SYSRET 3 ; name, flags, vector
+CASE %1, %2, %3, 0
+	mov r11d, 0x3002
+	push K32
+	push %$k32
+	db 0x48
+	retf
+	bits 32
+%$k32:	mov ecx, %$user
+	sysret
+%$user:	pushfd
+	pop eax
+	and eax, 0x3200
+	cmp eax, 0x200
+	je %$ok
+	ud2
+%$ok:
+END
+%endmacro
+COMPAT_SYSRET "sysret in compatibility mode", F_INTEL, 6
+COMPAT_SYSRET "sysret in compatibility mode, AMD", F_AMD, NONE
+CASE "wrmsr SYSENTER_EIP non-canonical", F_INTEL, 13, 0
+	mov ecx, 0x176
+	mov edx, 0x8000
+	wrmsr
+END
+CASE "wrmsr SYSENTER_EIP, AMD: 32 bits", F_AMD, NONE, 0
+	mov ecx, 0x176
+	mov eax, 0x1234
+	mov edx, 0x8000
+	wrmsr
+	rdmsr
+	test edx, edx
+	jnz %$bad
+	cmp eax, 0x1234
+	je %$ok
+%$bad:	ud2
+%$ok:
+END
+%macro EFER_LMA 3 ; name, flags, vector
+CASE %1, %2, %3, 0
+	mov ecx, 0xc0000080
+	rdmsr
+	btr eax, 10
+	wrmsr
+END
+%endmacro
+EFER_LMA "wrmsr EFER without LMA", F_INTEL, NONE
+EFER_LMA "wrmsr EFER without LMA, AMD", F_AMD, 13
+; far pointers of 64 bits are Intel's alone
+CASE "lfs with REX.W", F_INTEL, NONE, 0
+	db 0x48
+	lfs eax, [dword far_lfs]
+	mov rcx, 0x0807001004030201
+	cmp rax, rcx
+	jne %$bad
+	mov eax, fs
+	test eax, eax
+	jz %$ok
+%$bad:	ud2
+%$ok:
+END
+CASE "lfs with REX.W, AMD", F_AMD, NONE, 0
+	mov rax, -1
+	db 0x48
+	lfs eax, [dword far_lfs]
+	mov ecx, 0x04030201
+	cmp rax, rcx
+	jne %$bad
+	mov eax, fs
+	cmp eax, K_DS
+	je %$ok
+%$bad:	ud2
+%$ok:
+END
+CASE "jmp far with REX.W", F_INTEL, NONE, 0
+	mov dword [P_RW], %$ok
+	mov dword [P_RW + 4], 0
+	mov dword [P_RW + 8], K64
+	db 0x48
+	jmp far dword [dword P_RW]
+%$ok:
+END
+CASE "jmp far with REX.W, AMD", F_AMD, 13, 0
+	mov dword [P_RW], %$ok
+	mov dword [P_RW + 4], 0
+	mov dword [P_RW + 8], K64
+	db 0x48
+	jmp far dword [dword P_RW]
+%$ok:
+END
+; a selector on the stack: two bytes, or four
+%macro PUSH_SEG 3 ; name, flags, value
+CASE %1, %2, NONE, 0
+	mov dword [esp - 4], -1
+	push ds
+	pop eax
+	cmp eax, %3
+	je %$ok
+	ud2
+%$ok:
+END
+%endmacro
+PUSH_SEG "push ds compat", COMPAT | F_INTEL, 0xffff0000 | U_DS
+PUSH_SEG "push ds compat, AMD", COMPAT | F_AMD, U_DS
+; bit 8 of a PML4E
+AT "bit 8 of a PML4E", F_INTEL, NONE, 0, {mov rax, [qword 0x8000600000]}
+AT "bit 8 of a PML4E, AMD", F_AMD, 14, 9, {mov rax, [qword 0x8000600000]}
+%macro PML4_BIT8 3 ; name, flags, vector, error
+CASE %1, %2, %3, 9 * (%3 == 14)
+	and dword [0x200008], ~0x100
+	mov rax, [qword 0x8000600000]
+	or dword [0x200008], 0x100
+	mov rax, cr3
+	mov cr3, rax
+	mov rax, [qword 0x8000600000]
+END
+%endmacro
+PML4_BIT8 "bit 8 of a PML4E that was used", F_INTEL, NONE
+PML4_BIT8 "bit 8 of a PML4E that was used, AMD", F_AMD, 14
 ; --- IOPL ---
 AT "cli cpl3", USER, 13, 0, cli
 AT "sti cpl3", USER, 13, 0, sti
@@ -1267,6 +1439,7 @@ idt_short: dw 0x4ff
 	dq idt
 idt_nogp: dw 0xfff
 	dq idt2
+far_lfs: db 1, 2, 3, 4, K_DS, 0, 7, 8, 0, 0
 far_k32: dd far_k32_target
 	dw K32
 far_null: dd 0
@@ -1317,6 +1490,7 @@ got_err: resd 1
 n_run:	resd 1
 n_bad:	resd 1
 cpuid1_ecx: resd 1
+other_vendor: resd 1
 cpuid7_ebx: resd 1
 cpuid7_ecx: resd 1
 mxcsr_tmp: resd 1

@@ -4,7 +4,9 @@
  * 32-bit protected with CPL 0 to 3, 64-bit with CPL 0 to 3, compatibility), with every IOPL and
  * every combination of the control bits that it could look at. Expected outcomes are rules taken
  * from the exception sections of Intel SDM vol. 2 and from vol. 3: 2.5 (CR0, CR4), 2.8 (system
- * instructions), 5.9 (privileged instructions), table 21-2 (VME, PVI), vol. 1, 19.5 (I/O).
+ * instructions), 5.9 (privileged instructions), table 21-2 (VME, PVI), vol. 1, 19.5 (I/O). All of
+ * it is run on an Intel and on an AMD processor, whatever the host's; AMD's own rules: APM vol. 3,
+ * SYSENTER, SYSEXIT, SYSCALL, SYSRET.
  *
  * The bare-metal kernels of suite guest (privilege32, privilege64) look at single cases in depth;
  * here only the vector is looked at, but for all combinations.
@@ -47,7 +49,10 @@ enum rule {
 	NULL_TR,  /* LTR with a null selector */
 	BREAK,    /* INT3 */
 	V86_ONLY, /* IRET, where v8086 mode forbids it; elsewhere not run */
-	SCE_OFF,  /* SYSCALL, SYSRET without EFER.SCE; not run in 64-bit mode */
+	SYSENTER, /* SYSENTER, SYSEXIT without IA32_SYSENTER_CS: #GP(0); AMD: #UD in long mode */
+	SCE_OFF,  /* SYSCALL, SYSRET without EFER.SCE */
+	SYSCALL,  /* to a HLT at CPL 0: #UD outside 64-bit mode; AMD: in real mode only */
+	SYSRET,   /* the same, #GP(0) outside CPL 0; in real mode AMD: #GP(0) */
 	X87,      /* CR0.EM, TS */
 	WAIT,     /* CR0.MP and TS */
 	MMX,      /* CR0.EM, TS */
@@ -131,11 +136,13 @@ static const struct row {
 	{"mov cr4, eax", CODE("\x0f\x22\xe0"), CPL0, .cr = 5},
 	{"lmsw ax", CODE("\x0f\x01\xf0"), CPL0, .cr = 1},
 	{"ltr ax", CODE("\x0f\x00\xd8"), NULL_TR},
-	{"sysenter", CODE("\x0f\x34"), NEVER_GP},
-	{"sysexit", CODE("\x0f\x35"), NEVER_GP},
+	{"sysenter", CODE("\x0f\x34"), SYSENTER},
+	{"sysexit", CODE("\x0f\x35"), SYSENTER},
 	{"rdpmc", CODE("\x0f\x33"), NEVER_GP},
 	{"syscall", CODE("\x0f\x05"), SCE_OFF},
 	{"sysret", CODE("\x0f\x07"), SCE_OFF},
+	{"syscall on", CODE("\x0f\x05"), SYSCALL},
+	{"sysret on", CODE("\x0f\x07"), SYSRET},
 	{"iret", CODE("\xcf"), V86_ONLY},
 	{"iretd", CODE("\x66\xcf"), V86_ONLY},
 	{"int3", CODE("\xcc"), BREAK},
@@ -199,7 +206,7 @@ static int expect_fpu(enum rule rule, const struct setting *t)
 	}
 }
 
-static int expect(enum rule rule, const struct setting *t)
+static int expect(enum rule rule, const struct setting *t, bool amd)
 {
 	unsigned cpl = cpl_of(t->mode);
 	bool v86 = t->mode == V86, old = t->mode == REAL || v86,
@@ -233,7 +240,13 @@ static int expect(enum rule rule, const struct setting *t)
 	case NULL_TR: return old ? X86_UD : X86_GP;
 	case BREAK: return X86_BP;
 	case V86_ONLY: return X86_GP; /* IOPL < 3 */
+	case SYSENTER: return amd && t->mode >= L0 ? X86_UD : X86_GP;
 	case SCE_OFF: return X86_UD;
+	case SYSCALL: return when(amd ? t->mode == REAL : !is64, X86_UD);
+	case SYSRET:
+		if (!amd && !is64)
+			return X86_UD;
+		return when(cpl || t->mode == REAL, X86_GP);
 	default: return expect_fpu(rule, t);
 	}
 }
@@ -280,6 +293,9 @@ static void set_v86(struct im *m)
 	s->rip = 0;
 }
 
+/* What SYSCALL and SYSRET load; nothing looks into the GDT. */
+enum { KERNEL_CS = 0x8, USER_CS = 0x1b };
+
 static void enter(struct im *m, const struct row *r, const struct setting *t)
 {
 	struct x86_state *s = &m->v->s;
@@ -302,6 +318,13 @@ static void enter(struct im *m, const struct row *r, const struct setting *t)
 		m->bits == 16 || t->mode == V86 ? 0x400 : IM_DATA;
 	s->rflags |= (uint64_t)t->iopl << X86_IOPL_SHIFT;
 	s->rip = m->entry;
+	s->efer &= ~(uint64_t)X86_EFER_SCE;
+	if (r->rule == SYSCALL || r->rule == SYSRET) {
+		s->efer |= X86_EFER_SCE;
+		s->star = (uint64_t)USER_CS << 48 | (uint64_t)KERNEL_CS << 32 | (uint32_t)m->end;
+		s->lstar = s->cstar = s->gpr[X86_RCX] = m->end;
+		s->gpr[X86_R11] = s->rflags;
+	}
 	if (t->mode == V86)
 		set_v86(m);
 	else if (t->mode != REAL)
@@ -341,7 +364,7 @@ static void put_data(struct im *m)
 
 static unsigned try_one(struct im *m, const struct row *r, const struct setting *t)
 {
-	int want = expect(r->rule, t), got;
+	int want = expect(r->rule, t, m->model.amd), got;
 	unsigned iopl_bits = t->iopl << X86_IOPL_SHIFT;
 	struct im_end end;
 
@@ -368,8 +391,7 @@ static bool skipped(const struct row *r, enum mode mode)
 {
 	bool is64 = mode >= L0 && mode <= L3;
 
-	return (r->rex && !is64) || (r->not64 && is64) || (r->rule == V86_ONLY && mode != V86) ||
-	       (r->rule == SCE_OFF && mode >= L0);
+	return (r->rex && !is64) || (r->not64 && is64) || (r->rule == V86_ONLY && mode != V86);
 }
 
 static unsigned try_row(struct im *m, const struct row *r, enum mode mode, uint64_t *count)
@@ -398,9 +420,9 @@ static unsigned try_row(struct im *m, const struct row *r, enum mode mode, uint6
 }
 
 /* In 64-bit code 66h makes PUSHF one of 16 bits, which the stack pointer of these rows allows. */
-static void test_matrix(void **state)
+static void run_matrix(const char *model)
 {
-	struct im *m[3] = {im_new(16, 0, NULL), im_new(32, 3, NULL), im_new(64, 3, NULL)};
+	struct im *m[3] = {im_new(16, 0, model), im_new(32, 3, model), im_new(64, 3, model)};
 	uint64_t count = 0;
 	unsigned bad = 0;
 
@@ -410,15 +432,26 @@ static void test_matrix(void **state)
 					 : mode < L0  ? 1
 						      : 2],
 				       &rows[i], mode, &count);
-	print_message("%llu cases\n", (unsigned long long)count);
+	print_message("%s: %llu cases\n", model, (unsigned long long)count);
 	assert_int_equal(bad, 0);
 	for (unsigned i = 0; i < 3; i++)
 		im_free(m[i]);
 }
 
+static void test_intel(void **state)
+{
+	run_matrix("max-intel");
+}
+
+static void test_amd(void **state)
+{
+	run_matrix("max-amd");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_matrix)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_intel),
+					   cmocka_unit_test(test_amd)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

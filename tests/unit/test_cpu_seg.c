@@ -576,6 +576,51 @@ static void test_syscall(void **st)
 	box_free(b);
 }
 
+/* AMD APM vol. 3, SYSCALL, SYSRET */
+static void test_syscall_amd(void **st)
+{
+	struct box *b = box_new("max-amd", 1);
+	struct vcpu *v = b->v;
+
+	/* legacy mode: EIP from STAR, RFLAGS but for IF as they are */
+	box_prot(b, 3);
+	v->s.efer |= X86_EFER_SCE;
+	v->s.star = (uint64_t)0x1b << 48 | (uint64_t)0x08 << 32 | 0x1234;
+	v->s.sfmask = ~0u;
+	v->s.rflags = 2 | X86_IF | X86_CF;
+	assert_int_equal(box_result(b, x86_syscall(v)), OK);
+	assert_int_equal(v->next_rip, 0x1234);
+	assert_int_equal(v->s.gpr[X86_RCX], 0x5000);
+	assert_int_equal(v->s.rflags, 2 | X86_CF);
+	assert_int_equal(v->cpl, 0);
+	v->s.seg[X86_SS].limit = 0x1ffff;
+	v->s.gpr[X86_R11] = 2;
+	assert_int_equal(box_result(b, x86_sysret(v, 4)), OK);
+	assert_int_equal(v->next_rip, 0x5000);
+	assert_int_equal(v->cpl, 3);
+	assert_int_equal(v->s.seg[X86_CS].sel, 0x1b);
+	assert_int_equal(v->s.seg[X86_SS].sel, 0x23);
+	assert_int_equal(v->s.seg[X86_SS].limit, 0x1ffff);
+	assert_int_equal(v->s.rflags, 2 | X86_IF | X86_CF);
+	box_real(b);
+	v->s.efer |= X86_EFER_SCE;
+	assert_int_equal(box_result(b, x86_sysret(v, 4)), EXC(X86_GP, 0));
+	/* long mode: RCX is not looked at; a null SS stays one */
+	box_long(b, 0);
+	v->s.star = (uint64_t)0x10 << 48 | (uint64_t)0x08 << 32;
+	v->s.efer |= X86_EFER_SCE;
+	v->s.gpr[X86_RCX] = 0x0000800000000000ull;
+	v->s.gpr[X86_R11] = 2;
+	assert_int_equal(box_result(b, x86_load_seg(v, X86_SS, 0)), OK);
+	assert_int_equal(box_result(b, x86_sysret(v, 8)), OK);
+	assert_int_equal(v->cpl, 3);
+	assert_int_equal(v->next_rip, 0x0000800000000000ull);
+	assert_int_equal(v->s.seg[X86_SS].sel, 0x1b);
+	assert_true(v->s.seg[X86_SS].attr & X86_ATTR_NULL);
+	assert_int_equal(box_result(b, x86_sysenter(v)), EXC(X86_UD, NOERR));
+	box_free(b);
+}
+
 static void test_sysenter(void **st)
 {
 	struct box *b = box_new("base", 1); /* an Intel model on every host */
@@ -721,6 +766,7 @@ int main(void)
 		cmocka_unit_test(test_lldt_ltr),
 		cmocka_unit_test(test_null_ss_64),
 		cmocka_unit_test(test_syscall),
+		cmocka_unit_test(test_syscall_amd),
 		cmocka_unit_test(test_sysenter),
 		cmocka_unit_test(test_stack_wrap),
 		cmocka_unit_test(test_control_registers),

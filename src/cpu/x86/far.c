@@ -338,12 +338,14 @@ static void flat_ss(struct vcpu *v, uint16_t sel, unsigned dpl)
 	};
 }
 
-bool x86_is_intel(const struct vcpu *v)
+/* SYSRET: Intel loads all of SS; AMD the selector, and leaves base, limit and attributes (APM vol.
+ * 3, SYSRET). The privilege level is there all the same. */
+static void sysret_ss(struct vcpu *v, uint16_t sel)
 {
-	struct cpuid_regs r;
-
-	cpuid_query((struct vcpu *)(uintptr_t)v, 0, 0, &r);
-	return r.ebx != 0x68747541; /* "Auth" */
+	if (x86_is_amd(v))
+		x86_seg_keep(&v->s.seg[X86_SS], (uint16_t)(sel | 3));
+	else
+		flat_ss(v, (uint16_t)(sel | 3), 3);
 }
 
 int x86_syscall(struct vcpu *v)
@@ -356,7 +358,7 @@ int x86_syscall(struct vcpu *v)
 	if (!(v->s.efer & X86_EFER_SCE) || !(v->mode & X86_MODE_PE))
 		return x86_ud(v);
 	/* Intel has SYSCALL in 64-bit mode only; AMD also in compatibility and legacy mode. */
-	if (!x86_is_64(v) && x86_is_intel(v))
+	if (!x86_is_64(v) && !x86_is_amd(v))
 		return x86_ud(v);
 	if (!x86_lma(v)) { /* AMD APM vol. 2, 6.1.1: legacy SYSCALL */
 		v->s.gpr[X86_RCX] = (uint32_t)v->next_rip;
@@ -386,26 +388,26 @@ int x86_sysret(struct vcpu *v, unsigned opsize)
 
 	if (LIKELY(x86_sysret_fast(v, opsize == 8)))
 		return X86_OK;
-	if (!(v->s.efer & X86_EFER_SCE) || !(v->mode & X86_MODE_PE))
+	if (!(v->s.efer & X86_EFER_SCE))
 		return x86_ud(v);
-	if (!x86_is_64(v) && x86_is_intel(v))
+	if (!x86_is_64(v) && !x86_is_amd(v))
 		return x86_ud(v);
-	if (v->cpl)
+	if (v->cpl || !(v->mode & X86_MODE_PE))
 		return x86_gp0(v);
-	if (!x86_lma(v)) {
+	if (!x86_is_64(v)) { /* AMD APM vol. 3, SYSRET: the same in compatibility mode */
 		v->next_rip = (uint32_t)rip;
 		flat_cs(v, sel | 3, 3, false);
-		flat_ss(v, (uint16_t)((sel + 8) | 3), 3);
+		sysret_ss(v, (uint16_t)(sel + 8));
 		x86_set_rflags(v, X86_IF, X86_IF);
 		x86_update_mode(v);
 		return X86_OK;
 	}
 	/* Intel checks RCX before the privilege change, AMD does not. */
-	if (opsize == 8 && !x86_canonical(rip) && x86_is_intel(v))
+	if (opsize == 8 && !x86_canonical(rip) && !x86_is_amd(v))
 		return x86_gp0(v);
 	v->next_rip = opsize == 8 ? rip : (uint32_t)rip;
 	flat_cs(v, (uint16_t)((opsize == 8 ? sel + 16 : sel) | 3), 3, opsize == 8);
-	flat_ss(v, (uint16_t)((sel + 8) | 3), 3);
+	sysret_ss(v, (uint16_t)(sel + 8));
 	x86_set_rflags(v, v->s.gpr[X86_R11], 0x3c7fd7);
 	v->s.rflags &= ~(uint64_t)(X86_RF | X86_VM);
 	if (opsize == 8)
@@ -420,7 +422,7 @@ int x86_sysenter(struct vcpu *v)
 	uint16_t sel = (uint16_t)v->s.sysenter_cs & 0xfffc;
 	bool lma = x86_lma(v);
 
-	if (lma && !x86_is_intel(v)) /* AMD has it in legacy mode only: APM vol. 3, SYSENTER */
+	if (lma && x86_is_amd(v)) /* AMD has it in legacy mode only: APM vol. 3, SYSENTER */
 		return x86_ud(v);
 	if (x86_sysenter_fast(v))
 		return X86_OK;
@@ -440,7 +442,7 @@ int x86_sysexit(struct vcpu *v, unsigned opsize)
 	uint16_t sel = (uint16_t)v->s.sysenter_cs;
 	uint64_t rip = v->s.gpr[X86_RDX], rsp = v->s.gpr[X86_RCX];
 
-	if (x86_lma(v) && !x86_is_intel(v))
+	if (x86_lma(v) && x86_is_amd(v))
 		return x86_ud(v);
 	if (!(sel & 0xfffc) || !(v->mode & X86_MODE_PE) || v->cpl || (v->mode & X86_MODE_VM))
 		return x86_gp0(v);

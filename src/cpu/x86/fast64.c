@@ -217,11 +217,14 @@ static void set_flat(struct vcpu *v, uint16_t cs, uint16_t ss, unsigned dpl, uin
 		.limit = 0xffffffff,
 		.attr = 0x809b | dpl << X86_ATTR_DPL_SHIFT | mode,
 	};
-	v->s.seg[X86_SS] = (struct x86_seg){
-		.sel = ss,
-		.limit = 0xffffffff,
-		.attr = 0xc093 | dpl << X86_ATTR_DPL_SHIFT,
-	};
+	if (dpl && x86_is_amd(v)) /* SYSRET, which leaves the rest of SS as it is: far.c */
+		x86_seg_keep(&v->s.seg[X86_SS], ss);
+	else
+		v->s.seg[X86_SS] = (struct x86_seg){
+			.sel = ss,
+			.limit = 0xffffffff,
+			.attr = 0xc093 | dpl << X86_ATTR_DPL_SHIFT,
+		};
 	if (mode == X86_ATTR_L)
 		x86_mode_long(v, dpl);
 	else

@@ -235,6 +235,12 @@ int x86_desc_busy(struct vcpu *v, struct x86_desc *d, bool busy) MUST_CHECK;
 /** x86_seg_set() - fill the hidden part from @d. x86_seg_null() - load a null selector. */
 void x86_seg_set(struct x86_seg *s, uint16_t sel, const struct x86_desc *d);
 void x86_seg_null(struct x86_seg *s, uint16_t sel);
+/** x86_seg_keep() - SS after AMD's SYSRET: another selector and CPL 3, the rest stays. */
+static inline void x86_seg_keep(struct x86_seg *s, uint16_t sel)
+{
+	s->sel = sel;
+	s->attr |= X86_ATTR_DPL;
+}
 /** x86_limit_ok() - [off, off+size) inside the segment? Data-segment rules (expand-down). */
 bool x86_limit_ok(const struct x86_seg *s, uint64_t off, unsigned size);
 static inline int MUST_CHECK x86_raise_sel(struct vcpu *v, uint8_t vector, uint16_t sel)

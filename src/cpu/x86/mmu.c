@@ -50,6 +50,7 @@ void x86_tlb_flush(struct vcpu *v)
 
 	t->frame_mask = (BIT(bits) - 1) & ~0xfffull;
 	t->has_1g = !v->model || cpu_model_has(v->model, X86_FEAT_PDPE1GB);
+	t->no_g_pml4 = x86_is_amd(v);
 	t->plain = v->mem && !mem_dirty_on(v->mem) && mem_get_a20(v->mem);
 	x86_tlb_forget(v);
 }

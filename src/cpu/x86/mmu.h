@@ -84,6 +84,7 @@ struct x86_tlb {
 	/* of the page walk in tlb.c, as x86_tlb_flush() left it */
 	uint64_t frame_mask; /* address bits of page-table entries */
 	bool has_1g;         /* the model's PDPE1GB */
+	bool no_g_pml4;      /* bit 8 of a PML4E must be zero: AMD's */
 	gva_t no_walk;       /* the page for which it has just failed */
 	gva_t slow_page;     /* one that was I/O when last accessed: not worth another try */
 	bool plain;          /* neither dirty logging nor A20 closed */

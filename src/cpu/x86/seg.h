@@ -41,13 +41,11 @@ int x86_iret(struct vcpu *v, unsigned opsize) MUST_CHECK;
 /** x86_syscall_fast(), x86_sysret_fast(), x86_iretq_fast(), x86_sysenter_fast() - in long mode,
  * from 64-bit code (SYSENTER: or compatibility mode), to 64-bit code (IRET, SYSRET without @to64:
  * or compatibility mode) in the usual way; false: nothing has happened, use the exact way. They
- * clobber general registers only. SYSENTER: Intel's, x86_is_intel(). */
+ * clobber general registers only. SYSENTER: Intel's, not where x86_is_amd(). */
 bool x86_syscall_fast(struct vcpu *v);
 bool x86_sysret_fast(struct vcpu *v, bool to64);
 bool x86_iretq_fast(struct vcpu *v);
 bool x86_sysenter_fast(struct vcpu *v);
-/** x86_is_intel() - is the guest's processor an Intel one, where it matters? Not AMD's, that is. */
-bool x86_is_intel(const struct vcpu *v);
 int x86_syscall(struct vcpu *v) MUST_CHECK;
 int x86_sysret(struct vcpu *v, unsigned opsize) MUST_CHECK;
 int x86_sysenter(struct vcpu *v) MUST_CHECK;

@@ -48,8 +48,10 @@ enum {
 
 static void save_seg(uint8_t *p, const struct x86_seg *s)
 {
-	unsigned attr = s->attr & X86_ATTR_NULL ? 0 : (s->attr & 0xff) | (s->attr >> 4 & 0xf00);
+	unsigned attr = (s->attr & 0xff) | (s->attr >> 4 & 0xf00);
 
+	if (s->attr & X86_ATTR_NULL)
+		attr = s->attr & X86_ATTR_DPL; /* of SS: the privilege level */
 	st_le16(p, s->sel);
 	st_le16(p + 2, (uint16_t)attr);
 	st_le32(p + 4, s->limit);

@@ -785,19 +785,19 @@ struct x86_tlb_entry *x86_tlb_cached(struct vcpu *v, unsigned table, gva_t lin, 
 /* ---- the short page walk ---- */
 
 /* From the table at @at on, whose entries map 1 << @shift bytes each; @large: those that may be
- * pages. */
+ * pages; @rsvd: reserved bits, @first: of the first table in addition. */
 static inline bool leaf_walk(const struct x86_tlb *t, gva_t lin, uint64_t at, unsigned shift,
-			     uint64_t rsvd, uint64_t large, struct x86_leaf *ret)
+			     uint64_t rsvd, uint64_t first, uint64_t large, struct x86_leaf *ret)
 {
 	unsigned bits = ret->entry == 8 ? 9 : 10;
-	uint64_t rights = PTE_W | PTE_U, e;
+	uint64_t rights = PTE_W | PTE_U, bad = rsvd | first, e;
 
-	for (;; shift -= bits) {
+	for (;; shift -= bits, bad = rsvd) {
 		if (at - t->run.start >= t->run.len)
 			return false;
 		ret->table = t->run.host + (at - t->run.start);
 		e = x86_leaf_entry(ret, lin >> shift & (BIT(bits) - 1));
-		if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || e & rsvd)
+		if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || e & bad)
 			return false;
 		rights = (rights & e & (PTE_W | PTE_U)) | ((rights | e) & PTE_NX);
 		if (shift == 12)
@@ -825,13 +825,13 @@ static bool leaf_find_32(const struct vcpu *v, gva_t lin, struct x86_leaf *ret)
 		return false;
 	if (!(v->s.cr4 & X86_CR4_PAE)) {
 		ret->entry = 4;
-		return leaf_walk(t, lin, v->s.cr3 & 0xfffff000, 22, 0,
+		return leaf_walk(t, lin, v->s.cr3 & 0xfffff000, 22, 0, 0,
 				 v->s.cr4 & X86_CR4_PSE ? BIT(22) : 0, ret);
 	}
 	if (!(v->s.efer & X86_EFER_NXE))
 		rsvd |= PTE_NX;
 	ret->entry = 8;
-	return pdpte & PTE_P && leaf_walk(t, lin, pdpte & t->frame_mask, 21, rsvd, BIT(21), ret);
+	return pdpte & PTE_P && leaf_walk(t, lin, pdpte & t->frame_mask, 21, rsvd, 0, BIT(21), ret);
 }
 
 bool x86_leaf_find(const struct vcpu *v, gva_t lin, struct x86_leaf *ret)
@@ -848,7 +848,7 @@ bool x86_leaf_find(const struct vcpu *v, gva_t lin, struct x86_leaf *ret)
 	if (!(v->s.efer & X86_EFER_NXE))
 		rsvd |= PTE_NX;
 	ret->entry = 8;
-	return leaf_walk(t, lin, v->s.cr3 & t->frame_mask, 39, rsvd,
+	return leaf_walk(t, lin, v->s.cr3 & t->frame_mask, 39, rsvd, t->no_g_pml4 ? PTE_G : 0,
 			 BIT(21) | (t->has_1g ? BIT(30) : 0), ret);
 }
 

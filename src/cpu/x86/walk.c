@@ -254,7 +254,9 @@ static int walk_4(struct walker *w, struct x86_walk *ret)
 		rsvd |= PTE_NX;
 	w->size = 8;
 	w->rights = PTE_W | PTE_U;
-	if (level_read(w, (v->s.cr3 & frame) + ((w->lin >> 39) & 511) * 8, rsvd | PTE_PS))
+	/* Bit 8 of a PML4E must be zero with AMD: APM vol. 2, figure 5-21. */
+	if (level_read(w, (v->s.cr3 & frame) + ((w->lin >> 39) & 511) * 8,
+		       rsvd | PTE_PS | (x86_is_amd(v) ? PTE_G : 0)))
 		return X86_FAULT;
 	if (level_read(w, (w->l[0].val & frame) + ((w->lin >> 30) & 511) * 8, rsvd))
 		return X86_FAULT;

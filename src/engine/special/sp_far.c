@@ -6,7 +6,8 @@
 #include "engine/special/special.h"
 
 /* Selector and offset of a far jump or call: in the instruction, or m16:16, m16:32, m16:64. */
-static int far_pointer(struct vcpu *v, const struct insn *in, uint16_t *ret_sel, uint64_t *ret_off)
+static int far_pointer(struct vcpu *v, const struct insn *in, unsigned opsize, uint16_t *ret_sel,
+		       uint64_t *ret_off)
 {
 	uint8_t b[10];
 
@@ -15,31 +16,33 @@ static int far_pointer(struct vcpu *v, const struct insn *in, uint16_t *ret_sel,
 		*ret_off = in->imm;
 		return X86_OK;
 	}
-	if (read_far_pointer(v, in, b))
+	if (read_far_pointer(v, in, opsize, b))
 		return X86_FAULT;
-	*ret_off = ld_le(b, in->opsize);
-	*ret_sel = ld_le16(b + in->opsize);
+	*ret_off = ld_le(b, opsize);
+	*ret_sel = ld_le16(b + opsize);
 	return X86_OK;
 }
 
 int sp_JMP_FAR(struct vcpu *v, const struct insn *in)
 {
+	unsigned opsize = far_opsize(v, in);
 	uint16_t sel;
 	uint64_t off;
 
-	if (far_pointer(v, in, &sel, &off))
+	if (far_pointer(v, in, opsize, &sel, &off))
 		return X86_FAULT;
-	return x86_far_jmp(v, sel, off, in->opsize);
+	return x86_far_jmp(v, sel, off, opsize);
 }
 
 int sp_CALL_FAR(struct vcpu *v, const struct insn *in)
 {
+	unsigned opsize = far_opsize(v, in);
 	uint16_t sel;
 	uint64_t off;
 
-	if (far_pointer(v, in, &sel, &off))
+	if (far_pointer(v, in, opsize, &sel, &off))
 		return X86_FAULT;
-	return x86_far_call(v, sel, off, in->opsize);
+	return x86_far_call(v, sel, off, opsize);
 }
 
 int sp_RETF(struct vcpu *v, const struct insn *in)

@@ -56,12 +56,13 @@ static void add_sp(struct vcpu *v, int n)
 }
 
 /* With a 32-bit operand two bytes are written and the other two left as they are: what the SDM
- * (vol. 2, PUSH) says of all recent processors. */
+ * (vol. 2, PUSH) says of all recent processors. AMD's write four, with zeros (APM vol. 3, PUSH;
+ * seen on a Zen 4). */
 int sp_PUSH_SEG(struct vcpu *v, const struct insn *in)
 {
 	uint64_t rsp = v->s.gpr[X86_RSP];
 
-	if (in->opsize != 4)
+	if (in->opsize != 4 || x86_is_amd(v))
 		return x86_push(v, in->opsize, v->s.seg[in->reg].sel);
 	add_sp(v, -2);
 	if (x86_push(v, 2, v->s.seg[in->reg].sel)) {
@@ -97,13 +98,14 @@ static enum x86_sreg far_ptr_seg(const struct insn *in)
 
 int sp_LOAD_FAR_PTR(struct vcpu *v, const struct insn *in)
 {
+	unsigned opsize = far_opsize(v, in);
 	uint8_t b[10];
 
-	if (read_far_pointer(v, in, b))
+	if (read_far_pointer(v, in, opsize, b))
 		return X86_FAULT;
-	if (x86_load_seg(v, far_ptr_seg(in), ld_le16(b + in->opsize)))
+	if (x86_load_seg(v, far_ptr_seg(in), ld_le16(b + opsize)))
 		return X86_FAULT;
-	gpr_set(v, in, in->reg, in->opsize, ld_le(b, in->opsize));
+	gpr_set(v, in, in->reg, opsize, ld_le(b, opsize));
 	return X86_OK;
 }
 

@@ -9,6 +9,7 @@
 #ifndef ENGINE_SPECIAL_SPECIAL_H
 #define ENGINE_SPECIAL_SPECIAL_H
 
+#include "cpu/x86/cpuid.h"
 #include "cpu/x86/mmu.h"
 #include "cpu/x86/seg.h"
 #include "engine/decode/insn.h"
@@ -71,10 +72,17 @@ int special_mem(struct vcpu *v, const struct insn *in, unsigned size, unsigned a
  */
 int special_piece(struct vcpu *v, const struct insn *in, unsigned at, unsigned size,
 		  unsigned access, gva_t *ret_lin) MUST_CHECK;
-/** read_far_pointer() - a far pointer operand in memory, offset and selector: two pieces. */
-static inline int read_far_pointer(struct vcpu *v, const struct insn *in, uint8_t b[10])
+/** far_opsize() - operand size of a far pointer in memory: AMD has none with 64 bits (APM vol. 3,
+ * CALL (Far), JMP (Far), LDS; seen on a Zen 4). */
+static inline unsigned far_opsize(const struct vcpu *v, const struct insn *in)
 {
-	unsigned first = in->opsize;
+	return in->opsize == 8 && x86_is_amd(v) ? 4 : in->opsize;
+}
+/** read_far_pointer() - a far pointer operand in memory, offset of @first bytes and selector: two
+ * pieces. */
+static inline int read_far_pointer(struct vcpu *v, const struct insn *in, unsigned first,
+				   uint8_t b[10])
+{
 	gva_t lin;
 
 	if (special_mem(v, in, first, X86_ACC_READ, &lin) ||

@@ -293,7 +293,7 @@ static light_fn light_of(const struct xlat *x, const struct insn *in)
 	bool cpl0 = !(x->b->key & (X86_MODE_USER | KEY_RING12));
 
 	if (in->special == SP_SYSENTER)
-		return x86_is_intel(x->v) ? tr_light_sysenter : NULL;
+		return x86_is_amd(x->v) ? NULL : tr_light_sysenter;
 	if (!x->is64)
 		return NULL;
 	switch (in->special) {
