@@ -136,14 +136,14 @@ static unsigned try_logic(uint64_t a, uint64_t b, uint64_t fl, uint16_t *out)
 	return n;
 }
 
-enum class { C_IMUL, C_MUL, C_BSF, C_LZCNT, C_SHIFT, C_SHLD, C_LOGIC, C_COUNT, C_NONE = C_COUNT };
+enum kin { C_IMUL, C_MUL, C_BSF, C_LZCNT, C_SHIFT, C_SHLD, C_LOGIC, C_COUNT, C_NONE = C_COUNT };
 
 static unsigned (*const tries[C_COUNT])(uint64_t a, uint64_t b, uint64_t fl, uint16_t *out) = {
 	[C_IMUL] = try_imul,   [C_MUL] = try_mul,   [C_BSF] = try_bsf,     [C_LZCNT] = try_lzcnt,
 	[C_SHIFT] = try_shift, [C_SHLD] = try_shld, [C_LOGIC] = try_logic,
 };
 
-static uint32_t find_kept(enum class c)
+static uint32_t find_kept(enum kin c)
 {
 	static const uint64_t operands[][2] = {{0, 0},
 					       {1, 1},
@@ -157,7 +157,7 @@ static uint32_t find_kept(enum class c)
 		uint16_t clear[MOST], set[MOST];
 		unsigned n = tries[c](operands[i][0], operands[i][1], 0, clear);
 
-		tries[c](operands[i][0], operands[i][1], FL_SET, set);
+		(void)tries[c](operands[i][0], operands[i][1], FL_SET, set);
 		while (n--)
 			differ |= clear[n] ^ set[n];
 	}
@@ -165,32 +165,48 @@ static uint32_t find_kept(enum class c)
 	       (differ & 1 ? X86_OF : 0);
 }
 
-static enum class class_of_group3(const struct insn *in) {
+static enum kin kin_of_group3(const struct insn *in)
+{
 	unsigned op = in->modrm >> 3 & 7;
 
-	return op < 2               ? C_LOGIC
-	       : op == 4 || op == 5 ? C_MUL
-				    : C_NONE;
+	return op < 2 ? C_LOGIC : op == 4 || op == 5 ? C_MUL : C_NONE;
 }
 
-static enum class class_of_0f(const struct insn *in) {
-	switch (in->opcode){
-		case 0xa4 : case 0xac : return C_SHLD; case 0xaf : return C_IMUL;
-		case 0xbc : case 0xbd : return in->pp == 2 ? C_LZCNT : C_BSF;
-		default : return C_NONE;
+static enum kin kin_of_0f(const struct insn *in)
+{
+	switch (in->opcode) {
+	case 0xa4:
+	case 0xac: return C_SHLD;
+	case 0xaf: return C_IMUL;
+	case 0xbc:
+	case 0xbd: return in->pp == 2 ? C_LZCNT : C_BSF;
+	default: return C_NONE;
 	}
 }
 
-static enum class class_of(const struct insn *in) {
-	if (in->enc != ENC_LEGACY) return C_NONE; if (in->map == MAP_0F) return class_of_0f(in);
-	if (in->map != MAP_1) return C_NONE; switch (in->opcode){
-		case 0x69 : case 0x6b : return C_IMUL;
-		case 0xf6 : case 0xf7 : return class_of_group3(in);
-		case 0xc0 : case 0xc1 : case 0xd0 : case 0xd1 : return (in->modrm >> 3 & 7) >= 4
-			? C_SHIFT
-			: C_NONE;
-		case 0x80 ... 0x83 : case 0x84 : case 0x85 : case 0xa8 : case 0xa9 : return C_LOGIC;
-		default : return in->opcode < 0x40 ? C_LOGIC : C_NONE;
+static enum kin kin_of(const struct insn *in)
+{
+	if (in->enc != ENC_LEGACY)
+		return C_NONE;
+	if (in->map == MAP_0F)
+		return kin_of_0f(in);
+	if (in->map != MAP_1)
+		return C_NONE;
+	switch (in->opcode) {
+	case 0x69:
+	case 0x6b: return C_IMUL;
+	case 0xf6:
+	case 0xf7: return kin_of_group3(in);
+	case 0xc0:
+	case 0xc1:
+	case 0xd0:
+	case 0xd1: return (in->modrm >> 3 & 7) >= 4 ? C_SHIFT : C_NONE;
+	case 0x80 ... 0x83:
+	case 0x84:
+	case 0x85:
+	case 0xa8:
+	case 0xa9: return C_LOGIC;
+	default: return in->opcode < 0x40 ? C_LOGIC : C_NONE;
 	}
 }
 
@@ -198,12 +214,12 @@ uint32_t insn_flags_kept(const struct insn *in)
 {
 	static atomic_uint found[C_COUNT]; /* threads that look at once find the same */
 	const unsigned looked = 1u << 31;
-	enum class c;
+	enum kin c;
 	unsigned kept;
 
 	if (!(in->rflags_undef & X86_ARITH))
 		return 0;
-	c = class_of(in);
+	c = kin_of(in);
 	if (c == C_NONE)
 		return 0;
 	kept = atomic_load_explicit(&found[c], memory_order_relaxed);
