@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -455,6 +456,27 @@ static void test_modes_of_bytes(void **state)
 	}
 }
 
+/* MOVSXD with a 16-bit destination reads two bytes (SDM vol. 2), and no more where the host's reads
+ * four (AMD's): behind them nothing may be. */
+static void test_movsxd16(void **state)
+{
+	struct im *m = im_new(64, 0, NULL);
+	uint8_t *page = im_host(m, IM_DATA + 0x1000);
+
+	assert_int_equal(mprotect(page, 0x1000, PROT_NONE), 0);
+	CODE(m, "\x66\x63\x07"); /* movsxd ax, [rdi] */
+	st_le16(page - 2, 0x8765);
+	for (unsigned turn = 0; turn < 3; turn++) {
+		im_reset(m);
+		m->v->s.gpr[X86_RDI] = IM_DATA + 0xffe;
+		m->v->s.gpr[X86_RAX] = ~0ull;
+		assert_int_equal(im_run(m).vector, -1);
+		assert_int_equal(m->v->s.gpr[X86_RAX], 0xffffffffffff8765);
+	}
+	assert_int_equal(mprotect(page, 0x1000, PROT_READ | PROT_WRITE), 0);
+	im_free(m);
+}
+
 /* CPU models without a feature: #UD, LZCNT executes as BSR. SDM vol. 2, LZCNT. */
 static void test_models(void **state)
 {
@@ -709,9 +731,10 @@ int main(void)
 		cmocka_unit_test(test_crossing_code),  cmocka_unit_test(test_remapped_code),
 		cmocka_unit_test(test_cache_overflow), cmocka_unit_test(test_full_blocks),
 		cmocka_unit_test(test_modes_of_bytes), cmocka_unit_test(test_models),
-		cmocka_unit_test(test_x87_pointers),   cmocka_unit_test(test_locked),
-		cmocka_unit_test(test_cross_modify),   cmocka_unit_test(test_deep_calls),
-		cmocka_unit_test(test_request_storm),  cmocka_unit_test(test_speed),
+		cmocka_unit_test(test_x87_pointers),   cmocka_unit_test(test_movsxd16),
+		cmocka_unit_test(test_locked),         cmocka_unit_test(test_cross_modify),
+		cmocka_unit_test(test_deep_calls),     cmocka_unit_test(test_request_storm),
+		cmocka_unit_test(test_speed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,6 +243,10 @@ static void rewrite_1byte(const struct emit *m, const struct insn *in, struct co
 		c->low = NO_REG;
 	} else if (op == 0x82) {
 		c->opcode = 0x80;
+	} else if (op == 0x63 && in->opsize == 2) {
+		/* movsxd r16, r/m16: a MOV, and AMD's processors read four bytes of memory for it,
+		 * which may not be there */
+		c->opcode = 0x8b;
 	} else if (op >= 0xa0 && op <= 0xa3) { /* moffs */
 		c->opcode = (uint8_t)(op < 0xa2 ? 0x8a | (op & 1) : 0x88 | (op & 1));
 		c->modrm = c->mem = true;
