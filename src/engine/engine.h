@@ -22,15 +22,31 @@ struct engine_caps {
 /* Bytes for each vCPU that engine_vm.memory has to have. */
 #define ENGINE_MEMORY_LEAST (20 * MIB)
 
+/* Host addresses less than 2 GiB away from every struct vcpu, for code that addresses those
+ * relative to RIP: reserved, PROT_NONE. */
+struct engine_room {
+	uint8_t *at;
+	size_t size; /* 0: none */
+	_Atomic size_t used;
+	void *cpus; /* what engine_room_new() returned */
+};
+/** engine_room_new() - @size bytes of zeros, a page's start, for the states of @n_cpus processors,
+ * and *@r next to them. NULL with text in @err. */
+void *engine_room_new(struct engine_room *r, size_t size, unsigned n_cpus, struct error *err);
+/** engine_room_done() - both go, after all that was put there (code_map_done()). */
+void engine_room_done(struct engine_room *r);
+
 struct engine_vm {
 	const struct engine_ops *ops;
 	struct mem_space *mem; /* borrowed */
 	struct bus *bus;       /* borrowed */
 	struct cpu_set *cpus;  /* borrowed */
 	struct mem_listener listener;
-	void *engine;           /* the engine's own per-VM data */
-	uint64_t memory;        /* bytes for decoded blocks and translated code; 0: by guest RAM */
-	bool translate_at_once; /* tests: translate each block when it is first entered */
+	void *engine;            /* the engine's own per-VM data */
+	struct engine_room room; /* the vCPUs' threads take pieces of it */
+	uint64_t memory;         /* bytes for decoded blocks and translated code; 0: by guest RAM */
+	bool translate_at_once;  /* tests: translate each block when it is first entered */
+	int8_t by_rip; /* tests: 1, -1: code addresses struct vcpu by RIP, by GS; 0: by host */
 	bool exact;  /* blocks return to the run loop, instructions are counted there: insn_limit */
 	bool verify; /* translate: look at all code before it runs (translate/verify.c) */
 	unsigned compare_every; /* lockstep: after its first runs, compare each n-th of a block */

@@ -455,10 +455,10 @@ static int build_cpus(struct vm *vm, const struct vm_config *cfg, struct error *
 					.mem = vm->mem,
 					.bus = &vm->bus,
 					.cpus = &vm->cpus};
-	vm->cpu = aligned_alloc(64, cfg->n_cpus * sizeof(struct vm_cpu));
+	vm->cpu = engine_room_new(&vm->engine.room, cfg->n_cpus * sizeof(struct vm_cpu),
+				  cfg->n_cpus, err);
 	if (!vm->cpu)
-		return error_set(err, -ENOMEM, "no host memory for %u vCPUs", cfg->n_cpus);
-	memset(vm->cpu, 0, cfg->n_cpus * sizeof(struct vm_cpu));
+		return -ENOMEM;
 	for (unsigned i = 0; i < cfg->n_cpus; i++) {
 		struct vcpu *v = &vm->cpu[i].v;
 
@@ -636,7 +636,7 @@ void vm_free(struct vm *vm)
 		mem_space_free(vm->mem);
 	boot_source_done(&vm->boot);
 	vm_firmware_done(vm);
-	free(vm->cpu);
+	engine_room_done(&vm->engine.room);
 	pthread_cond_destroy(&vm->parked);
 	pthread_cond_destroy(&vm->go);
 	free(vm);

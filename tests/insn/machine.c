@@ -162,11 +162,14 @@ void im_reset(struct im *m)
 	x86_state_changed(v);
 }
 
+#define IM_CPUS 4u
 static struct vcpu *new_vcpu(struct im *m, unsigned index)
 {
-	struct vcpu *v = aligned_alloc(64, align_up(sizeof(*v), 64));
+	struct vcpu *v = &((struct vcpu *)m->vm.room.cpus)[index];
 	struct error err = {0};
 
+	if (index >= IM_CPUS)
+		abort();
 	memset(v, 0, sizeof(*v));
 	v->index = index;
 	v->bus = &m->bus;
@@ -183,7 +186,6 @@ static void free_vcpu(struct im *m, struct vcpu *v)
 {
 	m->vm.ops->vcpu_done(v);
 	x86_vcpu_done(v);
-	free(v);
 }
 
 struct vcpu *im_second(struct im *m)
@@ -218,6 +220,7 @@ static const struct engine_ops *pick_engine(void)
 struct im *im_new(unsigned bits, unsigned cpl, const char *model)
 {
 	struct im *m = xnew(struct im);
+	const char *by_rip = getenv("BOTHY_TEST_BY_RIP");
 	struct mem_mapping *map;
 	struct error err = {0};
 
@@ -237,10 +240,13 @@ struct im *im_new(unsigned bits, unsigned cpl, const char *model)
 	or_die(cpu_set_init(&m->cpus, &m->bus, &err), &err);
 	m->vm = (struct engine_vm){.ops = pick_engine(),
 				   .translate_at_once = true,
+				   .by_rip = (int8_t)(by_rip ? atoi(by_rip) : 0),
 				   .verify = engine_verifies(getenv("BOTHY_TEST_ENGINE")),
 				   .mem = m->mem,
 				   .bus = &m->bus,
 				   .cpus = &m->cpus};
+	if (!engine_room_new(&m->vm.room, IM_CPUS * sizeof(struct vcpu), IM_CPUS, &err))
+		or_die(-1, &err);
 	or_die(m->vm.ops->vm_init(&m->vm, &err), &err);
 	m->v = new_vcpu(m, 0);
 	if (bits != 16) {
@@ -256,6 +262,7 @@ void im_free(struct im *m)
 {
 	free_vcpu(m, m->v);
 	m->vm.ops->vm_done(&m->vm);
+	engine_room_done(&m->vm.room);
 	bus_lock(&m->bus);
 	cpu_set_done(&m->cpus);
 	bus_unlock(&m->bus);

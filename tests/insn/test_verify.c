@@ -40,10 +40,16 @@ static const char program[] =
 	"\x00\xe2\xfe\x48\x8d\x05\x02\x00\x00\x00\xff\xe0\xeb\x00\xf4\x4c\x03\x56\x08\x4d"
 	"\x89\xd3\xc3";
 
-static struct im *start(bool own)
+/* @own: with slots of their own. @by_rip: -1, 1 as engine_vm.by_rip. */
+static struct im *start(bool own, int by_rip)
 {
-	struct im *m = im_new(64, 0, NULL);
 	struct im_end end;
+	struct im *m;
+
+	setenv("BOTHY_TEST_BY_RIP", by_rip < 0 ? "-1" : "1", 1);
+	m = im_new(64, 0, NULL);
+	if ((icpu(m->v)->tr->home != 0) != (by_rip > 0))
+		fail_msg("struct vcpu is out of the code's reach");
 
 	/* whether accesses have slots of their own goes by the address: block.c */
 	if (own)
@@ -172,8 +178,7 @@ static bool wrong_field(const struct insn *in, uint8_t *p)
 {
 	if (!is_gs(in) || !(in->flags & INSN_MEM_WRITE) || in->disp_len != 4)
 		return false;
-	st_le32(p + in->off_disp, (uint32_t)offsetof(struct vcpu, tlb));
-	return true;
+	return move_operand(in, p, (int32_t)((int64_t)offsetof(struct vcpu, tlb) - in->disp));
 }
 
 static bool into_middle(const struct insn *in, uint8_t *p)
@@ -299,6 +304,17 @@ static const struct mistake {
 };
 /* clang-format on */
 
+/* Operands in struct vcpu relative to RIP look as those by GS do. */
+static void as_if_gs(const struct translator *t, const uint8_t *p, struct insn *in)
+{
+	uint64_t off = (uintptr_t)p + in->len + (uint64_t)in->disp - t->home;
+
+	if (!t->home || !(in->flags & INSN_RIP_REL) || off >= sizeof(struct vcpu))
+		return;
+	in->seg = X86_GS;
+	in->disp = (int64_t)off;
+}
+
 /* The mistake at each place of the hot code of each block. Return: how many there were; in *missed
  * how many of them were not found. */
 static unsigned make_all(struct im *m, const struct mistake *k, unsigned *missed)
@@ -316,6 +332,7 @@ static unsigned make_all(struct im *m, const struct mistake *k, unsigned *missed
 
 			if (insn_decode(p, tb->size - at, 64, &in) != DECODE_OK)
 				break; /* what the decoder does not have */
+			as_if_gs(t, p, &in);
 			memcpy(was, p, in.len);
 			if (!k->spoil(&in, p))
 				continue;
@@ -329,16 +346,19 @@ static unsigned make_all(struct im *m, const struct mistake *k, unsigned *missed
 
 static void test_mistakes(void **state)
 {
-	struct im *m[2] = {start(false), start(true)};
+	struct im *m[2] = {start(false, -1), start(true, 1)};
 	char text[TR_VERDICT];
 
 	(void)state;
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(m); i++)
 		if (verify_all(m[i], text))
 			fail_msg("good code: %s", text);
 	for (unsigned i = 0; i < ARRAY_SIZE(mistakes); i++) {
 		const struct mistake *k = &mistakes[i];
-		unsigned missed = 0, n = make_all(m[0], k, &missed) + make_all(m[1], k, &missed);
+		unsigned missed = 0, n = 0;
+
+		for (unsigned j = 0; j < ARRAY_SIZE(m); j++)
+			n += make_all(m[j], k, &missed);
 
 		print_message("%3u places, %u not found: %s\n", n, missed, k->what);
 		if (missed * 100 > n * k->missed)
@@ -346,8 +366,8 @@ static void test_mistakes(void **state)
 		if (n < mistakes[i].least)
 			fail_msg("%s: %u places only", mistakes[i].what, n);
 	}
-	im_free(m[0]);
-	im_free(m[1]);
+	for (unsigned i = 0; i < ARRAY_SIZE(m); i++)
+		im_free(m[i]);
 }
 
 /* ---- lists ---- */
@@ -413,7 +433,7 @@ static void test_lists(void **state)
 {
 	/* call f; nop; jmp .out; f: ret; .out: nop */
 	static const char call[] = "\xe8\x03\x00\x00\x00\x90\xeb\x01\xc3\x90";
-	struct im *m = start(false), *m32 = im_new(32, 0, NULL);
+	struct im *m = start(false, 1), *m32 = im_new(32, 0, NULL);
 	unsigned exits = 0, faults = 0, relocs = 0;
 
 	(void)state;
@@ -432,7 +452,7 @@ static void test_lists(void **state)
 static void test_random(void **state)
 {
 	enum { FLIPS = 4000 };
-	struct im *m = start(true);
+	struct im *m = start(true, -1);
 	struct translator *t = icpu(m->v)->tr;
 	unsigned found = 0, tried = 0;
 	uint64_t seed = 1;

@@ -12,10 +12,18 @@
 struct code_map {
 	uint8_t *rw, *rx;
 	size_t size;
+	bool in_room; /* rx is in a struct engine_room */
 };
 
-/** code_map_init() - @size bytes, a multiple of the page size; 0 or -errno with text in @err. */
-int code_map_init(struct code_map *c, size_t size, struct error *err) MUST_CHECK;
+struct engine_room;
+
+/**
+ * code_map_init() - @size bytes, a multiple of the page size; 0 or -errno with text in @err
+ * What runs is in @room (engine/engine.h; NULL: anywhere), as long as that has some left. Any
+ * thread.
+ */
+int code_map_init(struct code_map *c, size_t size, struct engine_room *room,
+		  struct error *err) MUST_CHECK;
 /**
  * code_map_join() - the 2 MiB around offset @at are to be one large page, if the host has one
  *

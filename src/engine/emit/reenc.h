@@ -48,6 +48,8 @@ struct emit {
 	bool mem_sib;
 	uint8_t mem_index, mem_scale; /* mem_index RSP: none (scale 0) */
 	int32_t mem_disp;
+	/* translator (tr_field()): where struct vcpu is, as seen from buf; 0: out of reach */
+	uintptr_t home;
 };
 
 static inline void emit_bytes(struct emit *m, const void *p, unsigned n)

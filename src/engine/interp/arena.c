@@ -23,7 +23,7 @@ int thunk_arena_init(struct thunk_arena *a, size_t size, struct error *err)
 	int r;
 
 	*a = (struct thunk_arena){.size = size};
-	r = code_map_init(&a->map, size, err);
+	r = code_map_init(&a->map, size, NULL, err);
 	if (r)
 		return r;
 	a->rw = a->map.rw;

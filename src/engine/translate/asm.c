@@ -12,15 +12,29 @@ const uint8_t tr_host[16] = {
 };
 /* clang-format on */
 
+void tr_field(struct emit *m, const uint8_t *op, unsigned n, size_t off, unsigned imm)
+{
+	if (!m->home) {
+		emit8(m, 0x65);
+		emit_bytes(m, op, n);
+		emit8(m, 0x25); /* absolute disp32 */
+		emit32(m, (uint32_t)off);
+		return;
+	}
+	emit_bytes(m, op, n - 1);
+	emit8(m, op[n - 1] | 1); /* rm 5: relative to RIP */
+	emit32(m, (uint32_t)(m->home + off - ((uintptr_t)m->buf + m->n + 4 + imm)));
+}
+
 void tr_gs(struct emit *m, bool w, uint8_t op, unsigned reg, size_t off)
 {
-	uint8_t rex = (uint8_t)(0x40 | (w ? 8 : 0) | (reg >> 3) << 2);
+	uint8_t rex = (uint8_t)(0x40 | (w ? 8 : 0) | (reg >> 3) << 2),
+		modrm = (uint8_t)((reg & 7) << 3 | 4);
 
-	emit8(m, 0x65);
 	if (rex != 0x40)
-		emit8(m, rex);
-	EMIT(m, op, (uint8_t)((reg & 7) << 3 | 4), 0x25); /* absolute disp32 */
-	emit32(m, (uint32_t)off);
+		TR_FIELD(m, off, 0, rex, op, modrm);
+	else
+		TR_FIELD(m, off, 0, op, modrm);
 }
 
 void tr_mem(struct emit *m, bool w, uint8_t op, unsigned reg, unsigned base, unsigned index,
@@ -91,8 +105,7 @@ void tr_flags_restore(struct emit *m)
 
 void tr_flags_fetch(struct emit *m, const uint8_t *rx, const uint8_t *fetch)
 {
-	EMIT(m, 0x65, 0xf6, 0x04, 0x25); /* test byte gs:[W_FL + 1], ; jne over */
-	emit32(m, (uint32_t)tr_word(W_FL) + 1);
+	TR_FIELD(m, tr_word(W_FL) + 1, 1, 0xf6, 4); /* test byte [W_FL + 1], ; jne over */
 	EMIT(m, TR_FL_HERE >> 8, 0x75, 5);
 	tr_jump_to(m, 0xe8, rx, fetch);
 }

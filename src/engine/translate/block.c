@@ -399,8 +399,7 @@ static bool put_indirect(struct xlat *x, const struct insn *in, bool call)
 	tr_gs(&x->m, true, 0x89, S1, tr_word(W_GO));
 	push_return(x);
 	need_m(x);
-	EMIT(&x->m, 0x65, 0xff, 0x14, 0x25); /* call gs:[W_GO] */
-	emit32(&x->m, (uint32_t)tr_word(W_GO));
+	TR_FIELD(&x->m, tr_word(W_GO), 0, 0xff, 0x14); /* call [W_GO] */
 	return_site(x);
 	return true;
 }
@@ -414,8 +413,7 @@ static void put_ret(struct xlat *x, const struct insn *in)
 	stack_operand(x, false, STUB_END, &slow);
 	xlat_op_mem(x, x->is64, 0x8b, S1);
 	move_sp(x, (int)(x->w + (in->opcode == 0xc2 ? in->imm & 0xffff : 0)));
-	EMIT(&x->m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[W_RET], imm32 */
-	emit32(&x->m, (uint32_t)tr_word(W_RET));
+	TR_FIELD(&x->m, tr_word(W_RET), 4, 0xc7, 4); /* mov dword [W_RET], imm32 */
 	emit32(&x->m, (uint32_t)((uint8_t *)&x->b->uop[x->i] - x->ic->pool));
 	emit8(&x->m, 0xc3);
 }
@@ -847,7 +845,7 @@ static void begin_code(struct xlat *x)
 {
 	struct translator *t = x->t;
 
-	x->m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM};
+	x->m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM, .home = t->home};
 	x->rx = x->tb->rx;
 	x->is64 = x->b->key & X86_MODE_CS64;
 	x->w = x->is64 ? 8 : 4;

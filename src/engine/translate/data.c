@@ -227,8 +227,8 @@ static void put_df(struct xlat *x, bool set)
 {
 	need_m(x);
 	x->e = false;
-	EMIT(&x->m, 0x65, 0x80, set ? 0x0c : 0x24, 0x25); /* or, and byte gs:[rflags + 1] */
-	emit32(&x->m, (uint32_t)offsetof(struct vcpu, s.rflags) + 1);
+	/* or, and byte [rflags + 1] */
+	TR_FIELD(&x->m, offsetof(struct vcpu, s.rflags) + 1, 1, 0x80, set ? 0x0c : 0x24);
 	emit8(&x->m, (uint8_t)(set ? X86_DF >> 8 : ~(X86_DF >> 8)));
 }
 

@@ -911,8 +911,7 @@ void xlat_flags_compute(struct xlat *x, const struct stub *s)
 	else
 		put_again_kept(m, in);
 	tr_flags_save(m);
-	EMIT(m, 0x65, 0xff, 0x24, 0x25); /* jmp gs:[W_LATER_BACK] */
-	emit32(m, (uint32_t)tr_word(W_LATER_BACK));
+	TR_FIELD(m, tr_word(W_LATER_BACK), 0, 0xff, 0x24); /* jmp [W_LATER_BACK] */
 }
 
 unsigned xlat_flags_find(struct xlat *x)
@@ -957,8 +956,7 @@ void xlat_flags_put(struct xlat *x, unsigned n)
 	struct stub *s;
 
 	if (is_zeroing(&x->in[(n & ~RECIPE_ASIDE) - 1])) {
-		EMIT(m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[W_FL], imm32 */
-		emit32(m, (uint32_t)tr_word(W_FL));
+		TR_FIELD(m, tr_word(W_FL), 4, 0xc7, 4); /* mov dword [W_FL], imm32 */
 		static_assert(TR_FL_ZERO & TR_FL_HERE, "nothing to be computed");
 		emit32(m, TR_FL_ZERO);
 		x->m_ok = true;
@@ -971,8 +969,7 @@ void xlat_flags_put(struct xlat *x, unsigned n)
 		if (!o.has_imm && o.a != o.b && o.b != VALUE)
 			tr_gs(m, true, 0x89, tr_host[o.b], tr_word(W_LATER_B));
 	}
-	EMIT(m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[W_FL], imm32 */
-	emit32(m, (uint32_t)tr_word(W_FL));
+	TR_FIELD(m, tr_word(W_FL), 4, 0xc7, 4); /* mov dword [W_FL], imm32 */
 	emit32(m, 0);
 	s = xlat_stub(x, STUB_COMPUTE);
 	s->site = 0;

@@ -68,8 +68,7 @@ static void mxcsr(struct emit *m, unsigned ext, size_t off)
 
 static void set_vec(struct emit *m, uint32_t val)
 {
-	EMIT(m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[W_VEC], val */
-	emit32(m, (uint32_t)tr_word(W_VEC));
+	TR_FIELD(m, tr_word(W_VEC), 4, 0xc7, 4); /* mov dword [W_VEC], val */
 	emit32(m, val);
 }
 
@@ -329,16 +328,15 @@ static void put_call(struct emit *m, const struct vcpu *v, const struct translat
 	EMIT(m, 0x83, 0xf8, TR_GOTO);
 	goes = jcc(m, CC_E);
 	land(m, leave);
-	EMIT(m, 0x65, 0x48, 0x83, 0x04, 0x25); /* add qword gs:[W_NSP], 8: the return address */
-	emit32(m, (uint32_t)tr_word(W_NSP));
+	TR_FIELD(m, tr_word(W_NSP), 1, 0x48, 0x83,
+		 4); /* add qword [W_NSP], 8: the return address */
 	emit8(m, 8);
 	pop_frame(m);
 	emit8(m, 0xc3);
 	land(m, go);
 	land(m, goes);
-	back(m, rx, NULL);               /* a block loads vector registers before it uses them */
-	EMIT(m, 0x65, 0xff, 0x24, 0x25); /* jmp gs:[W_GO] */
-	emit32(m, (uint32_t)tr_word(W_GO));
+	back(m, rx, NULL); /* a block loads vector registers before it uses them */
+	TR_FIELD(m, tr_word(W_GO), 0, 0xff, 0x24); /* jmp [W_GO] */
 }
 
 /*
@@ -373,8 +371,7 @@ static void put_light(struct emit *m, const struct vcpu *v, const struct transla
 	for (unsigned i = 0; i < ARRAY_SIZE(lost); i++)
 		tr_gs(m, true, 0x8b, tr_host[lost[i]], offsetof(struct vcpu, s.gpr) + 8u * lost[i]);
 	tr_gs(m, true, 0x8b, RSP, tr_word(W_NSP));
-	EMIT(m, 0x65, 0xff, 0x24, 0x25); /* jmp gs:[W_GO] */
-	emit32(m, (uint32_t)tr_word(W_GO));
+	TR_FIELD(m, tr_word(W_GO), 0, 0xff, 0x24); /* jmp [W_GO] */
 	land(m, leave);
 	tr_gs(m, false, 0x8b, RAX, tr_word(W_VEC));
 	call_if(m, 0xc0, rx, save);
@@ -420,7 +417,7 @@ void tr_lookup(struct emit *m, unsigned reg)
 static void put_ras(struct translator *t, struct emit *m)
 {
 	enum { LOOK_AT = 6 };
-	unsigned found[2 * LOOK_AT], miss, other;
+	unsigned found[2 * LOOK_AT], miss, other, over;
 
 	t->ras_miss = t->map.rx + m->n;
 	for (unsigned i = 0; i < LOOK_AT; i++) {
@@ -435,12 +432,14 @@ static void put_ras(struct translator *t, struct emit *m)
 		found[2 * i + 1] = jcc(m, CC_E);
 	}
 	tr_mem(m, true, 0x8d, RSP, RSP, NO_REG, 0, -8);
-	EMIT(m, 0xeb, 2 + 8 + 9); /* jmp over ras_empty */
+	EMIT(m, 0xeb, 0); /* jmp over ras_empty */
+	over = m->n;
 	t->ras_empty = t->map.rx + m->n;
 	EMIT(m, 0xeb, 8); /* and over what stands where return sites have their RIP */
 	static_assert(TR_SITE_RIP == 2, "just behind a short jump");
 	emit64(m, 1ull << 63);
 	tr_gs(m, true, 0x8b, RSP, tr_word(W_RBASE));
+	m->buf[over - 1] = (uint8_t)(m->n - over);
 	tr_lookup(m, S1);
 	miss = jcc(m, CC_NE);
 	tr_jump_entry(m, false, 0xff, 4); /* jmp */
@@ -467,7 +466,7 @@ static uint8_t *begin(struct translator *t, struct emit *m)
 
 int tr_glue(struct translator *t, struct interp_cpu *ic, struct error *err)
 {
-	struct emit m = {.buf = t->map.rw, .size = GLUE_SIZE};
+	struct emit m = {.buf = t->map.rw, .size = GLUE_SIZE, .home = t->home};
 	const uint8_t *save;
 	struct vcpu *v = ic->v;
 

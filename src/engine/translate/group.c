@@ -563,11 +563,13 @@ void xlat_group_load(struct xlat *x, unsigned reg, unsigned group)
 
 void xlat_groups_done(struct xlat *x)
 {
-	static const uint8_t nop9[] = {0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0};
+	static const uint8_t nop9[] = {0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0},
+			     nop7[] = {0x0f, 0x1f, 0x80, 0, 0, 0, 0};
 
 	for (unsigned i = 0; i < x->n_groups; i++)
 		if (x->group[i].store_at && !x->group[i].stored)
-			memcpy(x->m.buf + x->group[i].store_at, nop9, sizeof(nop9));
+			memcpy(x->m.buf + x->group[i].store_at, x->m.home ? nop7 : nop9,
+			       x->m.home ? sizeof(nop7) : sizeof(nop9));
 }
 
 /* ---- when the check fails ---- */

@@ -113,9 +113,8 @@ void xlat_ensure_vec(struct xlat *x)
 	if (x->vec)
 		return;
 	xlat_flags_free(x);
-	EMIT(m, 0x65, 0x80, 0x3c, 0x25); /* cmp byte gs:[W_VEC], 0 */
-	emit32(m, (uint32_t)tr_word(W_VEC));
-	EMIT(m, 0x00, 0x75, 5); /* jne over */
+	TR_FIELD(m, tr_word(W_VEC), 1, 0x80, 0x3c); /* cmp byte [W_VEC], 0 */
+	EMIT(m, 0x00, 0x75, 5);                     /* jne over */
 	tr_jump_to(m, 0xe8, x->rx, x->t->vec_load);
 	x->vec = true;
 }

@@ -271,8 +271,7 @@ static void put_least(struct xlat *x, int64_t step, bool *first)
 		EMIT(m, 0x49, 0xc1, 0xeb, (uint8_t)shift); /* shr r11 */
 	if (!*first) {
 		tr_gs(m, true, 0x3b, S2, tr_word(W_TURNS));
-		EMIT(m, 0x65, 0x4c, 0x0f, 0x47, 0x1c, 0x25); /* cmova r11, gs:[] */
-		emit32(m, (uint32_t)tr_word(W_TURNS));
+		TR_FIELD(m, tr_word(W_TURNS), 0, 0x4c, 0x0f, 0x47, 0x1c); /* cmova r11, [] */
 	}
 	tr_gs(m, true, 0x89, S2, tr_word(W_TURNS));
 	*first = false;

@@ -678,7 +678,7 @@ int tr_by_page(struct vcpu *v, const void *place, struct x86_tlb_entry *tab, uin
 	 * where an entry was. */
 	if (tb && !tb->dead && tr_room_for_code(icpu(v))) {
 		memset(&x, 0, offsetof(struct xlat, stub));
-		x.m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM};
+		x.m = (struct emit){.buf = t->map.rw + t->used, .size = TR_ROOM, .home = t->home};
 		x.rx = t->map.rx + t->used;
 		x.ic = icpu(v);
 		x.t = t;

@@ -91,8 +91,7 @@ static void call_for(struct xlat *x, uop_fn fn)
 /* op byte gs:[off], imm8 of group 1 (@op 80, @ext: 1 or, 4 and, 7 cmp) or TEST (f6, 0) */
 static void gs_byte(struct emit *m, uint8_t op, unsigned ext, size_t off, uint8_t imm)
 {
-	EMIT(m, 0x65, op, (uint8_t)(ext << 3 | 4), 0x25);
-	emit32(m, (uint32_t)off);
+	TR_FIELD(m, off, 1, op, (uint8_t)(ext << 3 | 4));
 	emit8(m, imm);
 }
 

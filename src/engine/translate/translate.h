@@ -239,6 +239,8 @@ struct translator {
 	/* Blocks are in [first, used), behind the fixed routines, and what leads out of them and
 	 * is rarely run in [cold_first, cold), so that the former is dense. */
 	size_t code_size, used, first, cold, cold_first;
+	/* struct vcpu as seen from the writable view, where code addresses it by RIP; 0: by GS */
+	uintptr_t home;
 	/* up to where both have been taken from the VM's budget: pieces of large pages */
 	size_t used_taken, cold_taken;
 	/* fixed routines */
@@ -344,7 +346,15 @@ static inline void tr_switch_epoch(struct vcpu *v, uint64_t epoch)
 
 /* asm.c: host instructions */
 extern const uint8_t tr_host[16]; /* guest GPR -> host GPR, NO_REG: in memory */
-/** tr_gs() - op reg, gs:[off]; @w: 64 bit. */
+/**
+ * tr_field() - an instruction with an operand in struct vcpu at @off. @op: its @n bytes up to the
+ * ModRM byte, which has rm 4; @imm: bytes of the immediate that the caller emits next.
+ */
+void tr_field(struct emit *m, const uint8_t *op, unsigned n, size_t off, unsigned imm);
+#define TR_FIELD(m, off, imm, ...)                                                                 \
+	tr_field(m, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), off,   \
+		 imm)
+/** tr_gs() - op reg, struct vcpu's field at @off; @w: 64 bit. */
 void tr_gs(struct emit *m, bool w, uint8_t op, unsigned reg, size_t off);
 /** tr_mem() - op reg, [base + index << scale + disp]; base or index may be NO_REG. */
 void tr_mem(struct emit *m, bool w, uint8_t op, unsigned reg, unsigned base, unsigned index,

@@ -347,8 +347,10 @@ static bool decode(struct verifier *f, const uint8_t *p, unsigned left, struct s
 {
 	unsigned len;
 
-	if (insn_decode(p, left, 64, in) == DECODE_OK && in->enc != ENC_EVEX)
+	if (insn_decode(p, left, 64, in) == DECODE_OK && in->enc != ENC_EVEX) {
+		verify_home(f, in);
 		return true;
+	}
 	if (f->bad)
 		return false;
 	len = verify_masked(f, s, p, left);

@@ -115,6 +115,9 @@ struct verifier {
 
 /** verify_report() - the instruction looked at is bad. Returns false. */
 bool verify_report(struct verifier *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** verify_home() - @in at f->at has an operand in struct vcpu relative to RIP: make it one by GS.
+ */
+void verify_home(const struct verifier *f, struct insn *in);
 /** verify_start() - what is known where a block is entered. */
 void verify_start(struct state *s);
 /** verify_forget() - all registers may be anything; @s keeps groups. */

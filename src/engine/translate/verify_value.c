@@ -166,6 +166,19 @@ static uint16_t slot_room(uint64_t slot)
 	return n < X86_SLOTS_STACK || n >= X86_SLOTS_SMALL ? 64 : 8;
 }
 
+/* An operand in struct vcpu, relative to RIP: as if by GS. */
+void verify_home(const struct verifier *f, struct insn *in)
+{
+	uint64_t off = (uintptr_t)f->at + in->len + (uint64_t)in->disp - (uintptr_t)f->ic->v;
+
+	if (!(in->flags & INSN_RIP_REL) || in->prefixes & PFX_SEG || in->special == SP_LEA ||
+	    off >= sizeof(struct vcpu))
+		return;
+	in->flags &= ~(uint32_t)INSN_RIP_REL;
+	in->seg = X86_GS;
+	in->disp = (int64_t)off;
+}
+
 /* A GS operand that is a field of a slot: which. @in's base may be S2 with the number. */
 static bool slot_operand(const struct state *s, const struct insn *in, uint64_t *ret_slot,
 			 unsigned *ret_field)

@@ -34,8 +34,7 @@ void xlat_x87_store(struct xlat *x, unsigned due)
 
 	if (!due)
 		return;
-	EMIT(m, 0x65, 0xc7, 0x04, 0x25); /* mov dword gs:[last], place */
-	emit32(m, (uint32_t)offsetof(struct vcpu, x87.last));
+	TR_FIELD(m, offsetof(struct vcpu, x87.last), 4, 0xc7, 4); /* mov dword [last], place */
 	emit32(m, place(x, due - 1));
 }
 
@@ -65,9 +64,8 @@ static void ensure_x87(struct xlat *x)
 	if (x->x87)
 		return;
 	xlat_flags_free(x);
-	EMIT(m, 0x65, 0x80, 0x3c, 0x25); /* cmp byte gs:[live], X87_CHECKED */
-	emit32(m, (uint32_t)offsetof(struct vcpu, x87.live));
-	EMIT(m, X87_CHECKED, 0x74, 0); /* je over */
+	TR_FIELD(m, offsetof(struct vcpu, x87.live), 1, 0x80, 0x3c); /* cmp byte [live], */
+	EMIT(m, X87_CHECKED, 0x74, 0);                               /* je over */
 	over = m->n;
 	if (!x->m_ok) { /* for tr_x87_load(), which may leave; the recipe stays good */
 		xlat_recipe(x, x->recipe);
