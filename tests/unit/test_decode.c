@@ -272,6 +272,38 @@ static void test_without_lzcnt(void **state)
 	assert_false(insn_without_lzcnt(&in));
 }
 
+/* Near branches with prefix 66, as AMD's processors run them. */
+static void test_as_amd(void **state)
+{
+	static const uint8_t jcc[] = {0x66, 0x0f, 0x84, 0xfe, 0xff, 0x12, 0x34},
+			     call[] = {0x66, 0x48, 0xe8, 1, 2, 3, 4}, ret[] = {0x66, 0xc3},
+			     jmp[] = {0x66, 0xff, 0x26}, push[] = {0x66, 0x50};
+	struct insn in;
+
+	(void)state;
+	assert_int_equal(insn_decode(jcc, sizeof(jcc), 64, &in), DECODE_OK);
+	assert_int_equal(in.len, 7);
+	assert_int_equal(in.opsize, 8);
+	assert_true(insn_as_amd(&in));
+	assert_int_equal(in.len, 5);
+	assert_int_equal(in.opsize, 2);
+	assert_true(in.imm == (uint64_t)-2);
+	assert_int_equal(in.bytes[5] | in.bytes[6], 0);
+	assert_int_equal(insn_decode(jcc, sizeof(jcc), 32, &in), DECODE_OK);
+	assert_false(insn_as_amd(&in));
+	assert_int_equal(insn_decode(call, sizeof(call), 64, &in), DECODE_OK);
+	assert_false(insn_as_amd(&in)); /* REX.W: __tls_get_addr() is called so */
+	assert_int_equal(in.opsize, 8);
+	assert_int_equal(insn_decode(ret, sizeof(ret), 64, &in), DECODE_OK);
+	assert_true(insn_as_amd(&in));
+	assert_int_equal(in.opsize, 2);
+	assert_int_equal(insn_decode(jmp, sizeof(jmp), 64, &in), DECODE_OK);
+	assert_true(insn_as_amd(&in));
+	assert_int_equal(in.mem_size, 2);
+	assert_int_equal(insn_decode(push, sizeof(push), 64, &in), DECODE_OK);
+	assert_false(insn_as_amd(&in));
+}
+
 /* insn_format() keeps within any buffer. */
 static void test_format(void **state)
 {
@@ -297,6 +329,7 @@ int main(void)
 		cmocka_unit_test(test_rows),          cmocka_unit_test(test_short),
 		cmocka_unit_test(test_fields),        cmocka_unit_test(test_shift_flags),
 		cmocka_unit_test(test_without_lzcnt), cmocka_unit_test(test_format),
+		cmocka_unit_test(test_as_amd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -362,8 +362,10 @@ static int parts_find(struct vcpu *v, unsigned table, gva_t lin, unsigned size, 
 	return X86_OK;
 }
 
-/* What an operand of @size bytes must be aligned to. SDM vol. 3, table 6-7. */
-static unsigned alignment_of(unsigned size)
+/* What an operand of @size bytes must be aligned to. SDM vol. 3, table 6-7: vectors of 16 and 32
+ * bytes to nothing; to 16 bytes on AMD's processors (APM vol. 2, 8.2.18; seen on Zen 4, also of
+ * instructions whose operands are halves of a YMM register). */
+static unsigned alignment_of(const struct vcpu *v, unsigned size)
 {
 	switch (size) {
 	case 2:
@@ -375,6 +377,8 @@ static unsigned alignment_of(unsigned size)
 	case 94: return 2; /* x87 environment and state, 16-bit and 32-bit */
 	case 28:
 	case 108: return 4;
+	case 16:
+	case 32: return x86_is_amd(v) ? 16 : 1;
 	default: return 1;
 	}
 }
@@ -385,7 +389,7 @@ static int align_check(struct vcpu *v, unsigned *table, gva_t lin, unsigned size
 	if (*table != X86_TLB_ALIGN)
 		return X86_OK;
 	*table = X86_TLB_USER;
-	if (lin & (alignment_of(size) - 1))
+	if (lin & (alignment_of(v, size) - 1))
 		return x86_raise_err(v, X86_ACE, 0);
 	return X86_OK;
 }
@@ -505,7 +509,7 @@ int x86_ptr_try(struct vcpu *v, gva_t lin, unsigned size, unsigned access, uint8
 		return X86_OK;
 	if (table == X86_TLB_ALIGN) {
 		/* aligned operands are accessed in place: locked ones must be */
-		if (lin & (alignment_of(size) - 1))
+		if (lin & (alignment_of(v, size) - 1))
 			return X86_OK;
 		table = X86_TLB_USER;
 	}

@@ -740,3 +740,32 @@ bool insn_without_lzcnt(struct insn *in)
 	in->gpr_read |= in->gpr_written; /* kept when the source is zero */
 	return true;
 }
+
+bool insn_as_amd(struct insn *in)
+{
+	if (in->code_bits != 64 || !(in->prefixes & PFX_66) || in->rex & 8)
+		return false;
+	switch (in->special) {
+	case SP_JCC:
+	case SP_JMP_REL:
+	case SP_CALL_REL:
+		if (in->imm_len != 4)
+			break;
+		in->imm = (uint64_t)(int64_t)(int16_t)in->imm;
+		in->imm_len = 2;
+		in->len -= 2;
+		in->bytes[in->len] = in->bytes[in->len + 1] = 0;
+		break;
+	case SP_JMP_IND:
+	case SP_CALL_IND:
+		if (in->flags & INSN_MEM)
+			in->mem_size = 2;
+		break;
+	case SP_RET:
+	case SP_LOOP:
+	case SP_JCXZ: break;
+	default: return false;
+	}
+	in->opsize = 2;
+	return true;
+}

@@ -206,7 +206,7 @@ static enum kin kin_of(const struct insn *in)
 	case 0x85:
 	case 0xa8:
 	case 0xa9: return C_LOGIC;
-	default: return in->opcode < 0x40 ? C_LOGIC : C_NONE;
+	default: return in->opcode < 0x40 && (in->opcode & 7) < 6 ? C_LOGIC : C_NONE;
 	}
 }
 

@@ -335,7 +335,7 @@ static bool draft_insn(struct vcpu *v, struct draft *d, const uint8_t *p, unsign
 	struct uop *u = &d->uop[d->n];
 	struct uop_cold *c = &d->cold[d->n];
 	struct insn in;
-	enum decode_result r = insn_decode(p, MIN(avail, 15u), key_bits(key), &in);
+	enum decode_result r = decode_guest(v, p, MIN(avail, 15u), key_bits(key), &in);
 
 	*u = (struct uop){.n = (uint8_t)d->n, .scale = 1};
 	*c = (struct uop_cold){.off = (int16_t)d->n_bytes};
@@ -353,8 +353,6 @@ static bool draft_insn(struct vcpu *v, struct draft *d, const uint8_t *p, unsign
 		d->ends = true;
 		return false;
 	}
-	if (in.feature != X86_FEAT_NONE && !cpu_model_has(v->model, in.feature))
-		(void)insn_without_lzcnt(&in);
 	if (UNLIKELY(v->trace & TRACE_IN_ASM))
 		trace_asm(v, &in, rip);
 	if (!uop_digest(ic, key, rip, &in, u, c, &d->ends)) {
@@ -457,7 +455,7 @@ static struct block *build_odd(struct vcpu *v, struct draft *d, uint64_t rip, ui
 	*ret_r = fetch_part(v, lin, first, bytes, &e1);
 	if (*ret_r)
 		return NULL;
-	if (first < 15 && insn_decode(bytes, first, key_bits(key), &in) == DECODE_SHORT) {
+	if (first < 15 && decode_guest(v, bytes, first, key_bits(key), &in) == DECODE_SHORT) {
 		*ret_r = fetch_part(v, code_lin(v, rip + first, key), 15 - first, bytes + first,
 				    &e2);
 		if (*ret_r)

@@ -39,11 +39,47 @@ int insn_unavailable(const struct vcpu *v, uint32_t key, const struct insn *in)
 		return X86_NM;
 	if (f & (INSN_FPU | INSN_MMX | INSN_SSE | INSN_AVX) && key & KEY_TS)
 		return X86_NM;
+	/* PREFETCH and PREFETCHW of a register: a NOP on Intel's processors, on AMD's #UD (APM vol.
+	 * 3, PREFETCH). */
+	if (in->map == MAP_0F && in->opcode == 0x0d && in->enc == ENC_LEGACY &&
+	    !(in->flags & INSN_MEM) && in->rm != INSN_NO_REG && x86_is_amd(v))
+		return X86_UD;
 	/* WAIT: #NM only with MP and TS both set. */
 	if (in->map == MAP_1 && in->opcode == 0x9b &&
 	    (key & (KEY_MP | KEY_TS)) == (KEY_MP | KEY_TS))
 		return X86_NM;
 	return -1;
+}
+
+/* AMD's branches are shorter: is it one whose bytes are all there? */
+static enum decode_result decode_amd(const uint8_t *bytes, unsigned n, enum decode_result r,
+				     struct insn *in)
+{
+	uint8_t padded[16] = {0};
+	struct insn longer;
+
+	if (r == DECODE_OK)
+		(void)insn_as_amd(in);
+	if (r != DECODE_SHORT)
+		return r;
+	memcpy(padded, bytes, MIN(n, (unsigned)INSN_MAX));
+	if (insn_decode(padded, INSN_MAX, 64, &longer) != DECODE_OK || !insn_as_amd(&longer) ||
+	    longer.len > n)
+		return r;
+	*in = longer;
+	return DECODE_OK;
+}
+
+enum decode_result decode_guest(const struct vcpu *v, const uint8_t *bytes, unsigned n,
+				unsigned bits, struct insn *ret)
+{
+	enum decode_result r = insn_decode(bytes, n, bits, ret);
+
+	if (UNLIKELY(bits == 64 && ret->prefixes & PFX_66) && x86_is_amd(v))
+		r = decode_amd(bytes, n, r, ret);
+	if (ret->feature != X86_FEAT_NONE && !cpu_model_has(v->model, ret->feature))
+		(void)insn_without_lzcnt(ret);
+	return r;
 }
 
 static void set_address(struct uop *u, uint32_t key, uint64_t rip, const struct insn *in)
@@ -235,10 +271,8 @@ mem_fn uop_thunk(struct vcpu *v, const struct uop *u)
 
 	if (u->thunk != uop_lazy_mem && u->thunk != (mem_fn)(uintptr_t)uop_lazy)
 		return u->thunk;
-	check(insn_decode(b->bytes + off, (unsigned)(b->n_bytes - off), key_bits(b->key), &in) ==
-	      DECODE_OK);
-	if (in.feature != X86_FEAT_NONE && !cpu_model_has(v->model, in.feature))
-		(void)insn_without_lzcnt(&in);
+	check(decode_guest(v, b->bytes + off, (unsigned)(b->n_bytes - off), key_bits(b->key),
+			   &in) == DECODE_OK);
 	thunk = emit_thunk(icpu(v), &in, &lasting);
 	if (!lasting) {
 		icpu(v)->flush_wanted = true;

@@ -382,6 +382,9 @@ static inline unsigned key_bits(uint32_t key)
 {
 	return key & X86_MODE_CS64 ? 64 : key & X86_MODE_CS32 ? 32 : 16;
 }
+/** decode_guest() - decode for @v's processor: what it lacks and its vendor. */
+enum decode_result decode_guest(const struct vcpu *v, const uint8_t *bytes, unsigned n,
+				unsigned bits, struct insn *ret);
 
 /* interp.c */
 /** interp_key() - block key of the vCPU's state (KEY_SINGLE aside). */

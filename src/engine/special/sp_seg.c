@@ -75,11 +75,13 @@ int sp_PUSH_SEG(struct vcpu *v, const struct insn *in)
 int sp_POP_SEG(struct vcpu *v, const struct insn *in)
 {
 	uint64_t rsp = v->s.gpr[X86_RSP], sel;
+	unsigned read = x86_is_amd(v) ? in->opsize : 2;
 
-	/* Only the selector's two bytes are read; the stack pointer moves by the operand size. */
-	if (x86_pop(v, 2, &sel))
+	/* Intel's processors read the selector's two bytes only; the stack pointer moves by the
+	 * operand size. */
+	if (x86_pop(v, read, &sel))
 		return X86_FAULT;
-	add_sp(v, in->opsize - 2);
+	add_sp(v, (int)(in->opsize - read));
 	if (x86_load_seg(v, in->reg, (uint16_t)sel)) {
 		v->s.gpr[X86_RSP] = rsp;
 		return X86_FAULT;

@@ -26,10 +26,8 @@ void xlat_decode_part(struct xlat *x, const struct block *b, unsigned at)
 		struct insn *in = &x->in[at + i];
 
 		/* what does not decode has a handler that ends the block */
-		if (insn_decode(b->bytes + b->cold[i].off, b->n_bytes - b->cold[i].off, bits, in))
-			continue;
-		if (in->feature != X86_FEAT_NONE && !cpu_model_has(x->v->model, in->feature))
-			(void)insn_without_lzcnt(in);
+		(void)decode_guest(x->v, b->bytes + b->cold[i].off, b->n_bytes - b->cold[i].off,
+				   bits, in);
 	}
 }
 
