@@ -384,8 +384,9 @@ static void compare(struct run *run, unsigned i)
 	memcpy(&eng, st, offsetof(struct native_case, mem));
 	diff_guest_run(run->guest, &eng);
 	run->done++;
-	if (allowed(&run->in[i], nat, &eng))
+	if (allowed(&run->in[i], nat, &eng) || diff_host_unlike(&run->in[i], nat, &eng))
 		return;
+	diff_host_adjust(&run->in[i], st, nat, &eng);
 	run->faults += nat->stop == NATIVE_FAULT;
 	compare_case(run, i, nat, &eng, &r);
 	if (native_pointers(run->native) == NATIVE_LOADED)
@@ -446,7 +447,7 @@ static void audit(struct run *run, const struct native_case *a, const struct nat
 	uint32_t flags = X86_ARITH | X86_DF, w = in->rflags_written & flags;
 	char text[128];
 
-	if (a->stop == NATIVE_KILLED || b->stop == NATIVE_KILLED)
+	if (a->stop == NATIVE_KILLED || b->stop == NATIVE_KILLED || !diff_host_decodes(in))
 		return;
 	run->done++;
 	run->faults += a->stop == NATIVE_FAULT;

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the host CPU may end otherwise than an engine does (diff.h): what is undefined or left to
+ * processors, and on which AMD's do otherwise than Intel's, which engines take after. Nothing of
+ * this is said of hosts of Intel's. Seen on Zen 4 (family 25, model 17); "APM" is AMD's manual,
+ * vol. 3 where nothing else is said.
+ */
+#include <cpuid.h>
+
+#include "diff.h"
+
+static bool host_is_amd(void)
+{
+	uint32_t a, b, c, d;
+
+	__cpuid(0, a, b, c, d);
+	return b == 0x68747541 || b == 0x6f677948; /* "Auth", "Hygo" */
+}
+
+static bool host_has_serialize(void)
+{
+	uint32_t a, b, c, d;
+
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && d & 1u << 14;
+}
+
+static bool faults(const struct native_case *c, unsigned vector)
+{
+	return c->stop == NATIVE_FAULT && c->vector == vector;
+}
+
+/* Instructions without special handlers. */
+static bool copy_unlike(const struct insn *in, const struct native_case *nat)
+{
+	/* MOVSXD of 16 bits reads 32, which can fault or be misaligned */
+	if (in->map == MAP_1 && in->opcode == 0x63 && in->opsize == 2)
+		return faults(nat, 14) || faults(nat, 17);
+	/* #UD: VPEXTRD and VPINSRD with VEX.W outside 64-bit mode, where Intel's ignore it */
+	if (in->enc == ENC_VEX && in->map == MAP_0F3A &&
+	    (in->opcode == 0x16 || in->opcode == 0x22) && in->code_bits != 64)
+		return in->bytes[in->off_opcode - 1] & 0x80 && faults(nat, 6);
+	return false;
+}
+
+bool diff_host_decodes(const struct insn *in)
+{
+	/* with REX.B: XCHG with R8, whatever comes before */
+	return in->special != SP_PAUSE || !(in->rex & 1) || !host_is_amd();
+}
+
+bool diff_host_unlike(const struct insn *in, const struct native_case *nat,
+		      const struct native_case *eng)
+{
+	if (!host_is_amd())
+		return false;
+	switch (in->special) {
+	case SP_NONE: return copy_unlike(in, nat);
+	/* #UD by the manual; hypervisors that look at #UD themselves (KVM) make it #GP */
+	case SP_SYSEXIT: return faults(nat, 13) && faults(eng, 6);
+	/* another prefix of repetition stands for the opcode's condition */
+	case SP_LOOP: return in->opcode != 0xe2 && in->prefixes & (PFX_F2 | PFX_F3);
+	case SP_PAUSE: return !diff_host_decodes(in);
+	/* of the models on all hosts, no host instruction is needed */
+	case SP_SERIALIZE: return faults(nat, 6) && !host_has_serialize();
+	/* the bytes after the opcode are not looked at, so they need not be there */
+	case SP_UD: return faults(nat, 6) && faults(eng, 14);
+	/* both limits are read before the first is compared */
+	case SP_BOUND: return faults(nat, 14) && faults(eng, 5);
+	/* the stack is looked at as far as the operand says before the selector is; RIP must be
+	 * canonical with REX.W, whatever CS is, and comes first */
+	case SP_RETF:
+		return (faults(nat, 14) && faults(eng, 13)) ||
+		       (faults(nat, 13) && !nat->error && in->opsize == 8);
+	case SP_IRET: return faults(nat, 13) && !nat->error;
+	/* either operand may be read first */
+	case SP_CMPS: return faults(nat, 14) && faults(eng, 14);
+	default: return false;
+	}
+}
+
+/* What is undefined is as the host has it. */
+static void take_flags(const struct native_case *nat, struct native_case *eng, uint64_t flags)
+{
+	eng->state.rflags = (eng->state.rflags & ~flags) | (nat->state.rflags & flags);
+}
+
+void diff_host_adjust(const struct insn *in, const struct native_case *start,
+		      const struct native_case *nat, struct native_case *eng)
+{
+	static const uint8_t pointers[] = {X86_RCX, X86_RSI, X86_RDI};
+
+	if (!host_is_amd())
+		return;
+	switch (in->special) {
+	case SP_AAA:
+	case SP_AAS:
+	case SP_DAA:
+	case SP_DAS: take_flags(nat, eng, in->rflags_undef); break;
+	case SP_CMPS:
+	case SP_SCAS: /* after a fault: Intel's put back the flags from before (SDM vol. 2, REP) */
+		if (nat->stop == NATIVE_FAULT && in->flags & (INSN_REP | INSN_REPNE))
+			take_flags(nat, eng, X86_ARITH);
+		break;
+	default: break;
+	}
+	/* Repeated none times, before a fault too, 32-bit addresses keep the upper halves. */
+	if (in->special < SP_MOVS || in->special > SP_SCAS || nat->bits != 64 || in->addrsize != 4)
+		return;
+	for (unsigned i = 0; i < ARRAY_SIZE(pointers); i++) {
+		uint64_t was = start->state.gpr[pointers[i]], *e = &eng->state.gpr[pointers[i]];
+
+		if (nat->state.gpr[pointers[i]] == was && *e == (uint32_t)was)
+			*e = was;
+	}
+}
