@@ -140,6 +140,20 @@ static void test_vendors(void **st)
 	assert_int_equal(query(b, 0x80000021, 0).eax, 0x20000144);
 	assert_int_equal(query(b, 0x80000021, 0).ecx, 6);
 	assert_int_equal(query(b, 0x80000001, 0).ecx >> 1 & 1, 1); /* CmpLegacy */
+	/* caches, the old way and the new one: lines a tag, or Linux finds an L2 of 1 GiB */
+	assert_int_equal(query(b, 0x80000006, 0).ecx, 1024 << 16 | 8 << 12 | 1 << 8 | 64);
+	assert_int_equal(query(b, 0x80000006, 0).edx, 32 << 18 | 8 << 12 | 1 << 8 | 64);
+	r = query(b, 0x8000001d, 2);
+	assert_int_equal((r.ebx & 0xfff) + 1, 64);
+	assert_int_equal((r.ebx >> 12 & 0x3ff) + 1, 1);
+	assert_int_equal((r.ebx >> 22) + 1, 16);
+	assert_int_equal(r.ecx + 1, 1024);
+	assert_int_equal(query(b, 0x8000001d, 3).eax, 3 | 3 << 5 | 1 << 8 | 1 << 14);
+	assert_int_equal(query(b, 0x8000001d, 4).eax, 0);
+	cpuid_query(b->cpu[1], 0x8000001e, 0, &r);
+	assert_int_equal(r.eax, 1);
+	assert_int_equal(r.ebx, 1);
+	assert_int_equal(r.ecx, 0);
 	assert_int_equal(query(b, 1, 0).eax & 0xf00, 0xf00);
 	box_free(b);
 }

@@ -58,8 +58,8 @@ static const uint8_t never_features[] = {FT(MONITOR), FT(HTT), FT(OSXSAVE)};
 static const uint8_t intel_features[] = {FT(ARCH_CAP), FT(MD_CLEAR), FT(BHI_CTRL), FT(MCDT_NO),
 					 FT(SS)};
 static const uint8_t amd_features[] = {
-	FT(MMXEXT),    FT(SSB_NO),  FT(BTC_NO),    FT(LFENCE_SER), FT(NULL_BASE),
-	FT(AUTO_IBRS), FT(SRSO_NO), FT(TSA_SQ_NO), FT(TSA_L1_NO),
+	FT(TOPOEXT),   FT(XSAVEERPTR), FT(MMXEXT),  FT(SSB_NO),    FT(BTC_NO),    FT(LFENCE_SER),
+	FT(NULL_BASE), FT(AUTO_IBRS),  FT(SRSO_NO), FT(TSA_SQ_NO), FT(TSA_L1_NO),
 };
 
 /* What AMD says elsewhere, in EBX of leaf 8000_0008h: IBPB (of return addresses,
@@ -297,7 +297,8 @@ static void add_basic(struct cpu_model *m, const struct model_desc *d)
 	}
 }
 
-/* Deterministic cache parameters: type, level, size, ways, sets, shared by all CPUs? */
+/* Deterministic cache parameters: type, level, size, ways, sets, shared by all CPUs? AMD's leaf is
+ * the same but for the number of cores. */
 static void add_caches(struct cpu_model *m)
 {
 	static const struct {
@@ -314,9 +315,11 @@ static void add_caches(struct cpu_model *m)
 	struct cpuid_regs *r;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(row); i++) {
-		r = leaf_add(m, 4, i, true);
+		r = leaf_add(m, m->amd ? 0x8000001d : 4, i, true);
 		r->eax = row[i].type | row[i].level << 5 | 1 << 8 |
-			 (row[i].shared ? cores : 0) << 14 | MIN(cores, 63u) << 26;
+			 (row[i].shared ? cores : 0) << 14;
+		if (!m->amd)
+			r->eax |= MIN(cores, 63u) << 26;
 		r->ebx = 63 | (row[i].ways - 1u) << 22;
 		r->ecx = row[i].sets - 1u;
 		r->edx = row[i].level == 3 ? 2 : 0; /* inclusive */
@@ -399,11 +402,17 @@ static void add_extended(struct cpu_model *m, const struct model_desc *d)
 	}
 	r = leaf_add(m, 0x80000006, 0, false);
 	r->ecx = 1024u << 16 | 8 << 12 | 64; /* L2: 1 MiB, 16 ways */
+	if (m->amd) {                        /* one line a tag; L3: 16 MiB, 16 ways */
+		r->ecx |= 1 << 8;
+		r->edx = 32u << 18 | 8 << 12 | 1 << 8 | 64;
+	}
 	(void)leaf_add(m, 0x80000007, 0, false);
 	r = leaf_add(m, 0x80000008, 0, false);
 	r->eax = d->phys_bits | 48 << 8;
 	if (m->amd) {
 		r->ecx = (m->n_cpus - 1) | log2_up(m->n_cpus) << 12;
+		add_caches(m);
+		(void)leaf_add(m, 0x8000001e, 0, false);
 		(void)leaf_add(m, AMD_MAX_EXT, 0, false);
 	}
 }
@@ -614,6 +623,12 @@ void cpuid_query(struct vcpu *v, uint32_t leaf, uint32_t sub, struct cpuid_regs 
 		/* Intel has SYSCALL in 64-bit mode only. */
 		if (!m->amd && !x86_is_64(v))
 			ret->edx &= ~(1u << 11);
+		break;
+	case 0x8000001e: /* one thread a core, one node */
+		if (!m->amd)
+			break;
+		ret->eax = lapic_id(v);
+		ret->ebx = lapic_id(v) & 0xff;
 		break;
 	default: break;
 	}
