@@ -92,10 +92,6 @@ void diff_host_adjust(const struct insn *in, const struct native_case *start,
 	if (!host_is_amd())
 		return;
 	switch (in->special) {
-	case SP_AAA:
-	case SP_AAS:
-	case SP_DAA:
-	case SP_DAS: take_flags(nat, eng, in->rflags_undef); break;
 	case SP_CMPS:
 	case SP_SCAS: /* after a fault: Intel's put back the flags from before (SDM vol. 2, REP) */
 		if (nat->stop == NATIVE_FAULT && in->flags & (INSN_REP | INSN_REPNE))

@@ -188,7 +188,9 @@ int sp_BT_MEM(struct vcpu *v, const struct insn *in)
 	return X86_OK;
 }
 
-/* ---- decimal adjust; SDM vol. 2. Undefined flags follow the result in AL, OF is cleared. ---- */
+/* ---- decimal adjust; SDM vol. 2. Undefined flags follow the result in AL, OF is cleared; AMD's
+ * processors (seen on Zen 4) leave those of the addition or subtraction, before AAA and AAS clear
+ * half of AL. ---- */
 
 static void set_flags(struct vcpu *v, uint8_t al, bool af, bool cf)
 {
@@ -205,16 +207,28 @@ static void set_ax(struct vcpu *v, unsigned ax)
 	v->s.gpr[X86_RAX] = (v->s.gpr[X86_RAX] & ~0xffffull) | (ax & 0xffff);
 }
 
+/* @old plus (@sign 1) or minus (-1) a positive number is @sum, whose sign bit is @top. */
+static void set_overflow(struct vcpu *v, unsigned old, unsigned sum, int sign, unsigned top)
+{
+	if ((sign > 0 ? ~old & sum : old & ~sum) & top)
+		v->s.rflags |= X86_OF;
+}
+
 static int ascii_adjust(struct vcpu *v, int sign)
 {
-	unsigned ax = (unsigned)v->s.gpr[X86_RAX] & 0xffff;
-	bool adjust = (ax & 15) > 9 || v->s.rflags & X86_AF;
+	unsigned old = (unsigned)v->s.gpr[X86_RAX] & 0xffff, sum = old;
+	bool adjust = (old & 15) > 9 || v->s.rflags & X86_AF;
 
 	if (adjust)
-		ax += (unsigned)(sign * 0x106);
-	ax &= 0xff0f;
-	set_ax(v, ax);
-	set_flags(v, (uint8_t)ax, adjust, adjust);
+		sum = (old + (unsigned)(sign * 0x106)) & 0xffff;
+	set_ax(v, sum & 0xff0f);
+	set_flags(v, (uint8_t)(sum & 0x0f), adjust, adjust);
+	if (!x86_is_amd(v))
+		return X86_OK;
+	set_flags(v, (uint8_t)sum, adjust, adjust);
+	v->s.rflags &= ~(uint64_t)(X86_SF | X86_ZF);
+	v->s.rflags |= (sum & 0x8000 ? X86_SF : 0) | (sum ? 0 : X86_ZF);
+	set_overflow(v, old, sum, sign, 0x8000);
 	return X86_OK;
 }
 
@@ -244,6 +258,8 @@ static int decimal_adjust(struct vcpu *v, int sign)
 	v->s.gpr[X86_RAX] = (v->s.gpr[X86_RAX] & ~0xffull) | al;
 	/* DAA: a carry out of the first step implies old > 0x99; DAS: the borrow counts. */
 	set_flags(v, (uint8_t)al, af, carry || (sign < 0 && borrow));
+	if (x86_is_amd(v))
+		set_overflow(v, old, al, sign, 0x80);
 	return X86_OK;
 }
 
