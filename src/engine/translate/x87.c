@@ -9,7 +9,9 @@
  *
  * FIP and FOP are those of the last instruction executed; its place is stored after it, unless one
  * of the same kind follows, with nothing in between that can look at them. Then only the next one's
- * slow path can, and stores it first (stub.x87). FCS is not recorded on processors without it.
+ * slow path can, and stores it first (stub.x87). So it is with FCS, FDP and FDS, unless a register
+ * of the operand's address is written before. FCS and FDS are not recorded on processors without
+ * them.
  *
  * FDP is recorded by some processors for unmasked exceptions only (CPUID FDP_EXCPTN_ONLY). For
  * these, code that runs with all exceptions masked needs no store of it; when a vCPU unmasks one
@@ -28,14 +30,53 @@ static uint32_t place(const struct xlat *x, unsigned i)
 	return (uint32_t)((const uint8_t *)&x->b->uop[i] - x->ic->pool);
 }
 
+static void put_selector(struct xlat *x, unsigned seg, size_t to)
+{
+	tr_gs(&x->m, false, 0x8b, S1,
+	      offsetof(struct vcpu, s.seg) + seg * sizeof(struct x86_seg) +
+		      offsetof(struct x86_seg, sel));
+	emit8(&x->m, 0x66); /* 16 bits; x87.fds has room for 32 */
+	tr_gs(&x->m, false, 0x89, S1, to);
+}
+
+/* FDP, an offset, of instruction @i. */
+static void put_fdp(struct xlat *x, unsigned i)
+{
+	unsigned now = x->i;
+	struct ea a;
+
+	x->i = i;
+	a = xlat_ea(x, &x->in[i]);
+	x->i = now;
+	a.seg = NO_REG;
+	tr_gs(&x->m, true, 0x89, S2, tr_word(W_ENTRY));
+	xlat_put_ea(x, S1, x->is64, &a, 0, S1, S2);
+	if (a.a16)
+		EMIT(&x->m, 0x45, 0x0f, 0xb7, 0xd2); /* movzx r10d, r10w */
+	tr_gs(&x->m, true, 0x89, S1, offsetof(struct vcpu, x87.fdp));
+	tr_gs(&x->m, true, 0x8b, S2, tr_word(W_ENTRY));
+}
+
 void xlat_x87_store(struct xlat *x, unsigned due)
 {
+	unsigned last = due & 0xff, mem = due >> 8;
+	bool sel = !x->ic->x87_no_sel;
 	struct emit *m = &x->m;
 
-	if (!due)
+	if (last) {
+		TR_FIELD(m, offsetof(struct vcpu, x87.last), 4, 0xc7, 4); /* mov dword [last], */
+		emit32(m, place(x, last - 1));
+	}
+	if (!mem && (!last || !sel))
 		return;
-	TR_FIELD(m, offsetof(struct vcpu, x87.last), 4, 0xc7, 4); /* mov dword [last], place */
-	emit32(m, place(x, due - 1));
+	tr_gs(m, true, 0x89, S1, tr_word(W_LIN));
+	if (mem)
+		put_fdp(x, mem - 1);
+	if (mem && sel)
+		put_selector(x, x->in[mem - 1].seg, offsetof(struct vcpu, x87.fds));
+	if (last && sel)
+		put_selector(x, X86_CS, offsetof(struct vcpu, s.fpu.fcs));
+	tr_gs(m, true, 0x8b, S1, tr_word(W_LIN));
 }
 
 int tr_x87_load(struct vcpu *v, const struct uop *u, struct x86_tlb_entry *tab, uint32_t fl)
@@ -82,44 +123,6 @@ static void ensure_x87(struct xlat *x)
 	x->x87 = true;
 }
 
-/* After the instruction: its pointers. Keeps S1, S2 and flags. */
-static void pointers(struct xlat *x, const struct insn *in, const struct ea *a)
-{
-	struct emit *m = &x->m;
-	const size_t cs = offsetof(struct vcpu, s.seg) + X86_CS * sizeof(struct x86_seg) +
-			  offsetof(struct x86_seg, sel);
-	const size_t seg = offsetof(struct vcpu, s.seg) + in->seg * sizeof(struct x86_seg) +
-			   offsetof(struct x86_seg, sel);
-	bool fdp = a && x->t->x87_fdp, sel = !x->ic->x87_no_sel;
-
-	if (!(in->flags & INSN_FPU) || in->flags & INSN_X87_CTRL)
-		return;
-	x->x87_due = x->i + 1;
-	if (!fdp && !sel)
-		return;
-	tr_gs(m, true, 0x89, S1, tr_word(W_LIN));
-	if (fdp) {
-		tr_gs(m, true, 0x89, S2, tr_word(W_ENTRY));
-		xlat_put_ea(x, S1, x->is64, a, 0, S1, S2);
-		if (a->a16)
-			EMIT(m, 0x45, 0x0f, 0xb7, 0xd2); /* movzx r10d, r10w */
-		tr_gs(m, true, 0x89, S1, offsetof(struct vcpu, x87.fdp));
-		tr_gs(m, true, 0x8b, S2, tr_word(W_ENTRY));
-	}
-	/* selectors: stores of 16 bits; x87.fds has room for 32 */
-	if (fdp && sel) {
-		tr_gs(m, false, 0x8b, S1, seg);
-		emit8(m, 0x66);
-		tr_gs(m, false, 0x89, S1, offsetof(struct vcpu, x87.fds));
-	}
-	if (sel) {
-		tr_gs(m, false, 0x8b, S1, cs);
-		emit8(m, 0x66);
-		tr_gs(m, false, 0x89, S1, offsetof(struct vcpu, s.fpu.fcs));
-	}
-	tr_gs(m, true, 0x8b, S1, tr_word(W_LIN));
-}
-
 /* Nothing that can look at the pointers: no memory, no fault, no handler. */
 static bool is_quiet(const struct xlat *x, unsigned i)
 {
@@ -131,9 +134,13 @@ static bool is_quiet(const struct xlat *x, unsigned i)
 	       (insn_is_nop(in) || (!insn_may_fault(in) && xlat_plan(in, &p)));
 }
 
-/* Will a later instruction store its place instead of this one, before anybody can look? */
-static bool next_replaces(const struct xlat *x)
+/*
+ * Will a later instruction store its place instead of this one, before anybody can look? That has
+ * its slow path store what is due. *ret_moves: registers that are written until then.
+ */
+static bool next_replaces(const struct xlat *x, uint32_t *ret_moves)
 {
+	*ret_moves = x->in[x->i].gpr_written;
 	for (unsigned i = x->i + 1; i < x->b->n_insns; i++) {
 		uint32_t flags = x->in[i].flags;
 
@@ -141,13 +148,42 @@ static bool next_replaces(const struct xlat *x)
 			return true;
 		if (!is_quiet(x, i))
 			return false;
+		*ret_moves |= x->in[i].gpr_written;
 	}
 	return false;
 }
 
+/* The registers of the operand's address of instruction @i, as bits. */
+static uint32_t address_of(const struct xlat *x, unsigned i)
+{
+	const struct insn *in = &x->in[i];
+
+	return (in->base == NO_REG ? 0 : BIT(in->base)) |
+	       (in->index == NO_REG ? 0 : BIT(in->index));
+}
+
+/* After the instruction: which pointers are due, and those that cannot wait. Keeps S1 and S2. */
+static void pointers(struct xlat *x, const struct insn *in, bool mem)
+{
+	uint32_t moves;
+
+	if (in->flags & INSN_FPU && !(in->flags & INSN_X87_CTRL)) {
+		x->x87_due = (uint16_t)((x->x87_due & 0xff00) | (x->i + 1));
+		if (mem && x->t->x87_fdp)
+			x->x87_due = (uint16_t)((x->i + 1) << 8 | (x->i + 1));
+	}
+	if (!next_replaces(x, &moves)) {
+		xlat_x87_store(x, x->x87_due);
+		x->x87_due = 0;
+	} else if (x->x87_due >> 8 && address_of(x, (x->x87_due >> 8) - 1u) & moves) {
+		xlat_x87_store(x, x->x87_due & 0xff00);
+		x->x87_due &= 0xff;
+	}
+}
+
 /* The instruction itself, with the slow path @s for what it raises. */
 static void put_insn(struct xlat *x, const struct insn *in, const struct copy_plan *p,
-		     struct stub *s, const struct ea *a)
+		     struct stub *s)
 {
 	if (insn_flags_needed(in))
 		need_e(x);
@@ -156,11 +192,7 @@ static void put_insn(struct xlat *x, const struct insn *in, const struct copy_pl
 		x->e = true;
 		x->m_ok = false;
 	}
-	pointers(x, in, a);
-	if (!next_replaces(x)) {
-		xlat_x87_store(x, x->x87_due);
-		x->x87_due = 0;
-	}
+	pointers(x, in, in->flags & INSN_MEM);
 }
 
 /* FLDCW: a control word that unmasks exceptions makes us translate otherwise first. */
@@ -186,9 +218,8 @@ static bool put_mem(struct xlat *x, const struct insn *in, const struct copy_pla
 {
 	bool store = in->flags & INSN_MEM_WRITE;
 	struct stub *s, *unmasks = NULL;
-	struct ea a = xlat_ea(x, in), off = a;
+	struct ea a = xlat_ea(x, in);
 
-	off.seg = NO_REG; /* FDP is an offset */
 	if (is_fldcw(in) && !x->t->x87_fdp) {
 		if (!xlat_ptr(x, &a, in->mem_size, store, &s))
 			return false;
@@ -196,7 +227,7 @@ static bool put_mem(struct xlat *x, const struct insn *in, const struct copy_pla
 	} else if (!xlat_operand(x, &a, in->mem_size, store, true, &s)) {
 		return false;
 	}
-	put_insn(x, in, p, s, &off);
+	put_insn(x, in, p, s);
 	s->restore = x->e;
 	s->back = x->m.n;
 	if (unmasks) {
@@ -234,7 +265,7 @@ static void put_reg(struct xlat *x, const struct insn *in, const struct copy_pla
 
 	s->site = 0;
 	s->save = !x->m_ok;
-	put_insn(x, in, p, s, NULL);
+	put_insn(x, in, p, s);
 	s->restore = x->e;
 	s->back = x->m.n;
 }

@@ -50,7 +50,7 @@ struct stub {
 	unsigned back;   /* offset to come back to */
 	unsigned at;     /* offset of an instruction that can fault, else 0 */
 	uint8_t fill; /* STUB_STRING_FILL: the set; bytes at register size are not in their slot */
-	uint8_t x87;  /* xlat.x87_due on the way in */
+	uint16_t x87; /* xlat.x87_due on the way in */
 	/* a slot's check failed (number + 1, else 0); where a hit goes on */
 	uint16_t slot;
 	uint16_t size;
@@ -136,7 +136,9 @@ struct xlat {
 	uint64_t aside;    /* bits: instructions that have put their operand aside */
 	bool vec;          /* W_VEC is 1 from here on */
 	bool x87;          /* x87 registers are the guest's from here on */
-	uint8_t x87_due;   /* x87 instruction whose place is not stored yet, + 1; 0 = none */
+	/* x87 instruction whose place is not stored yet, + 1, and << 8 the one whose FDP is not; 0
+	 * = none */
+	uint16_t x87_due;
 	bool is64;
 	bool loop;             /* it may jump to its own start */
 	bool own;              /* it runs often: accesses have slots of their own */
@@ -404,7 +406,7 @@ bool xlat_operand_ok(const struct xlat *x, const struct insn *in);
 void xlat_x87(struct xlat *x, const struct insn *in);
 /** xlat_x87_ok() - is it done in place, and nothing that could change the control word? */
 bool xlat_x87_ok(const struct xlat *x, const struct insn *in);
-/** xlat_x87_store() - store the place of x87 instruction @due - 1, if @due is not 0. */
+/** xlat_x87_store() - store what is due, xlat.x87_due. Keeps S1, S2 and flags. */
 void xlat_x87_store(struct xlat *x, unsigned due);
 
 /* block.c */
