@@ -520,27 +520,32 @@ static void flush(struct run *r)
 	r->pending = 0;
 }
 
-/* Where 28 bytes are that @in does not write: of an image of 832 bytes at most. */
+/* Where 28 bytes are that @in does not write: of an image of 832 bytes at most. 0: its operand is
+ * in the code, where the look itself would be seen. */
 static unsigned look_at(const struct native_case *c, const struct insn *in)
 {
-	unsigned off = (unsigned)in->disp, base = 0;
+	uint32_t off = (uint32_t)in->disp, base = c->bits == 16 ? NATIVE_BASE : 0, lin;
 
 	if (in->base != INSN_NO_REG)
-		off += (unsigned)c->state.gpr[in->base];
+		off += (uint32_t)c->state.gpr[in->base];
 	if (in->index != INSN_NO_REG)
-		off += (unsigned)c->state.gpr[in->index] << in->scale;
+		off += (uint32_t)c->state.gpr[in->index] << in->scale;
 	if (in->flags & INSN_RIP_REL)
-		base = NATIVE_CODE + c->code_off + c->code_len;
+		off += NATIVE_CODE + c->code_off + c->code_len;
 	if (in->seg == X86_FS || in->seg == X86_GS)
 		base = in->seg == X86_FS ? NATIVE_FS_BASE : NATIVE_GS_BASE;
-	off = ((off + base + 0x400) & 0xfff) | 15;
-	return MAX(16u, MIN(off - 15, 0xfd0u));
+	lin = base + (in->addrsize == 2 ? (uint16_t)off : off);
+	if (lin - (NATIVE_CODE - 0x400) < NATIVE_CODE_SIZE + 0x400)
+		return 0;
+	lin = ((lin + 0x400) & 0xfff) | 15;
+	return MAX(16u, MIN(lin - 15, 0xfd0u));
 }
 
 /* The host's x87 pointers at the start of a case, and a look at them behind it. */
 static void start_pointers(const struct run *r, struct native_case *c, const struct insn *in)
 {
 	enum native_pointers has = native_pointers(r->native);
+	unsigned at;
 	uint8_t *x = c->state.xsave;
 
 	if (has == NATIVE_LOST && !(ld_le16(x + 2) & FSW_ES)) {
@@ -564,7 +569,9 @@ static void start_pointers(const struct run *r, struct native_case *c, const str
 		if (in->special != SP_NONE || !(in->flags & (INSN_FPU | INSN_MMX)))
 			return;
 	}
-	native_look(c, look_at(c, in));
+	at = look_at(c, in);
+	if (at)
+		native_look(c, at);
 }
 
 static void one(struct run *r, uint64_t id)

@@ -457,10 +457,10 @@ static void test_modes_of_bytes(void **state)
 }
 
 /* MOVSXD with a 16-bit destination reads two bytes (SDM vol. 2), and no more where the host's reads
- * four (AMD's): behind them nothing may be. */
+ * four: behind them nothing may be. AMD's processors read four. */
 static void test_movsxd16(void **state)
 {
-	struct im *m = im_new(64, 0, NULL);
+	struct im *m = im_new(64, 0, "max-intel");
 	uint8_t *page = im_host(m, IM_DATA + 0x1000);
 
 	assert_int_equal(mprotect(page, 0x1000, PROT_NONE), 0);
@@ -474,6 +474,15 @@ static void test_movsxd16(void **state)
 		assert_int_equal(m->v->s.gpr[X86_RAX], 0xffffffffffff8765);
 	}
 	assert_int_equal(mprotect(page, 0x1000, PROT_READ | PROT_WRITE), 0);
+	im_free(m);
+	m = im_new(64, 0, "max-amd");
+	im_map(m, IM_DATA + 0x1000, 0, 0);
+	CODE(m, "\x66\x63\x07");
+	for (unsigned off = 0xffb; off < 0x1000; off++) {
+		im_reset(m);
+		m->v->s.gpr[X86_RDI] = IM_DATA + off;
+		assert_int_equal(im_run(m).vector, off > 0xffc ? X86_PFV : -1);
+	}
 	im_free(m);
 }
 

@@ -764,6 +764,11 @@ bool insn_as_amd(struct insn *in)
 	case SP_RET:
 	case SP_LOOP:
 	case SP_JCXZ: break;
+	case SP_NONE:
+		if (in->map != MAP_1 || in->opcode != 0x63 || !(in->flags & INSN_MEM))
+			return false;
+		in->mem_size = 4;
+		break;
 	default: return false;
 	}
 	in->opsize = 2;

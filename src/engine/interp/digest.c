@@ -44,6 +44,12 @@ int insn_unavailable(const struct vcpu *v, uint32_t key, const struct insn *in)
 	if (in->map == MAP_0F && in->opcode == 0x0d && in->enc == ENC_LEGACY &&
 	    !(in->flags & INSN_MEM) && in->rm != INSN_NO_REG && x86_is_amd(v))
 		return X86_UD;
+	/* VPEXTRD and VPINSRD with VEX.W outside 64-bit mode: Intel's ignore the bit (SDM vol. 2),
+	 * on AMD's it is #UD (seen on Zen 4). */
+	if (in->enc == ENC_VEX && in->map == MAP_0F3A &&
+	    (in->opcode == 0x16 || in->opcode == 0x22) && in->code_bits != 64 &&
+	    in->bytes[in->off_opcode - 1] & 0x80 && x86_is_amd(v))
+		return X86_UD;
 	/* WAIT: #NM only with MP and TS both set. */
 	if (in->map == MAP_1 && in->opcode == 0x9b &&
 	    (key & (KEY_MP | KEY_TS)) == (KEY_MP | KEY_TS))
