@@ -29,84 +29,7 @@
  * Only instructions on registers that are in host registers, and only while nothing but simple
  * instructions (COPY, x87, LEA, PUSH, POP) follows; anything else gets its flags as ever.
  */
-#include "engine/translate/xlat.h"
-
-enum kind { NONE, AGAIN, UNDO, TEST_RESULT };
-
-/* The operation of group 1 (0 ADD .. 7 CMP) of @in, or -1. */
-static int group1(const struct insn *in)
-{
-	if (in->opcode < 0x40 && (in->opcode & 7) < 6)
-		return in->opcode >> 3;
-	if (in->opcode == 0x80 || in->opcode == 0x81 || in->opcode == 0x83)
-		return in->modrm >> 3 & 7;
-	return -1;
-}
-
-static bool is_test(const struct insn *in)
-{
-	return in->opcode == 0x84 || in->opcode == 0x85 || in->opcode == 0xa8 ||
-	       in->opcode == 0xa9 ||
-	       ((in->opcode == 0xf6 || in->opcode == 0xf7) && (in->modrm >> 3 & 7) < 2);
-}
-
-/* The registers that flags follow from. */
-static unsigned operands(const struct insn *in)
-{
-	if (!(in->flags & INSN_MEM))
-		return in->gpr_read | in->gpr_written;
-	return in->reg == INSN_NO_REG || in->imm_len ? 0 : 1u << in->reg;
-}
-
-/* AND, OR, XOR of a register with memory. */
-static bool is_logic_from_memory(const struct insn *in)
-{
-	int op = group1(in);
-
-	return (op == 1 || op == 4 || op == 6) && in->flags & INSN_MEM && in->opcode < 0x40 &&
-	       in->opcode & 2 && in->special == SP_NONE && in->map == MAP_1 &&
-	       in->enc == ENC_LEGACY && !(in->flags & (INSN_HIGH8 | INSN_LEGACY)) &&
-	       tr_host[in->reg] != NO_REG;
-}
-
-/* What its flags follow from, if that needs one register at most that is in memory. */
-static enum kind kind_of_any(const struct insn *in)
-{
-	struct copy_plan p;
-	bool imm = in->imm_len != 0;
-
-	if (is_logic_from_memory(in))
-		return TEST_RESULT;
-
-	if (in->special != SP_NONE || in->map != MAP_1 || in->enc != ENC_LEGACY ||
-	    in->flags & (INSN_MEM | INSN_HIGH8 | INSN_LEGACY | INSN_FPU | INSN_MMX) ||
-	    !xlat_plan(in, &p) || p.n_mem_gprs > 1 || p.high8)
-		return NONE;
-	if (is_test(in))
-		return AGAIN;
-	switch (group1(in)) {
-	case 7: return AGAIN;
-	case 0:
-	case 5: return imm || in->reg != in->rm ? UNDO : NONE;
-	case 1:
-	case 4:
-	case 6: return TEST_RESULT;
-	default: return NONE;
-	}
-}
-
-/* Does it name a register that is in memory? Then S1 and S2 are needed to do it again. */
-static bool needs_scratch(const struct insn *in)
-{
-	struct copy_plan p;
-
-	return !(in->flags & INSN_MEM) && xlat_plan(in, &p) && p.n_mem_gprs;
-}
-
-static enum kind kind_of(const struct insn *in)
-{
-	return needs_scratch(in) ? NONE : kind_of_any(in);
-}
+#include "engine/translate/recipe.h"
 
 /* In xlat.recipe and stub.recipe: on what was put aside; bits from RECIPE_ROTATE on: a rotation's
  * number + 1, on top of a recipe or (0) of flags in memory. */
@@ -115,30 +38,6 @@ static enum kind kind_of(const struct insn *in)
 #define RECIPE_UNDER  0xffffu
 
 /* ---- values from memory ---- */
-
-/* What flags of an instruction with a memory operand follow from: the value that it has loaded, or
- * stored, is put aside. */
-static enum kind kind_with_value(const struct insn *in)
-{
-	int op = group1(in);
-
-	if (in->special != SP_NONE || in->map != MAP_1 || in->enc != ENC_LEGACY ||
-	    !(in->flags & INSN_MEM) ||
-	    in->flags & (INSN_HIGH8 | INSN_LEGACY | INSN_LOCK | INSN_FPU | INSN_MMX | INSN_MOFFS) ||
-	    (!in->imm_len && tr_host[in->reg] == NO_REG) || is_logic_from_memory(in))
-		return NONE;
-	if (is_test(in))
-		return AGAIN;
-	switch (op) {
-	case 7: return AGAIN;
-	case 0:
-	case 5: return UNDO;
-	case 1:
-	case 4:
-	case 6: return TEST_RESULT;
-	default: return NONE;
-	}
-}
 
 /* @in on registers: guest R10, which no such instruction names, stands for the memory operand. */
 static struct insn with_value(const struct insn *in)
@@ -163,17 +62,12 @@ static void put_with_value(struct emit *m, const struct insn *r, unsigned value)
 	reenc_insn(m, r, insn_gpr_fields(r));
 }
 
-static unsigned size_of(const struct insn *in)
-{
-	return !(in->opcode & 1) && in->opcode != 0x83 ? 1 : in->opsize;
-}
-
 /* Could it be emitted by xlat_put_value() with the operand as x->m.mem* says? */
 static bool can_put_value(const struct xlat *x, const struct insn *in)
 {
 	const struct emit *m = &x->m;
 
-	return !x->s1_group && !x->ungrouped && kind_with_value(in) != NONE &&
+	return !x->s1_group && !x->ungrouped && recipe_kind_value(in) != NONE &&
 	       !(in->flags & INSN_MEM_WRITE && m->mem_sib && m->mem_index == S1);
 }
 
@@ -215,15 +109,15 @@ bool xlat_put_value(struct xlat *x, const struct insn *in, struct stub *slow)
 		x->s2_group = 0;
 	}
 	r = with_value(in);
-	slow->at = put_access(x, size_of(in), value, false);
-	slow->sum = kind_with_value(in) == UNDO && !(in->flags & INSN_MEM_WRITE);
+	slow->at = put_access(x, recipe_size(in), value, false);
+	slow->sum = recipe_kind_value(in) == UNDO && !(in->flags & INSN_MEM_WRITE);
 	if (!slow->sum) {
 		slow->kind = STUB_GROUP;
 		x->rests = true;
 	}
 	if (in->flags & INSN_MEM_WRITE) {
 		put_with_value(&x->m, &r, value);
-		put_access(x, size_of(in), value, true);
+		put_access(x, recipe_size(in), value, true);
 		tr_gs(&x->m, true, 0x89, value, offsetof(struct vcpu, aside));
 	} else {
 		tr_gs(&x->m, true, 0x89, value, offsetof(struct vcpu, aside));
@@ -242,7 +136,7 @@ void xlat_put_sum(struct xlat *x, const struct insn *in, bool done)
 		tr_gs(m, true, 0x89, h, tr_word(W_OLD));
 		return;
 	}
-	if (group1(in) == 0) {
+	if (recipe_group1(in) == 0) {
 		tr_rr(m, true, 0x89, h, S1);
 		tr_gs(m, true, 0x2b, S1, tr_word(W_OLD));
 	} else {
@@ -257,10 +151,10 @@ static void put_again_value(struct xlat *x, const struct insn *in)
 {
 	struct insn r = with_value(in), undo = r;
 	struct emit *m = &x->m;
-	unsigned size = size_of(in);
+	unsigned size = recipe_size(in);
 
 	tr_gs(m, true, 0x8b, S1, offsetof(struct vcpu, aside));
-	switch (kind_with_value(in)) {
+	switch (recipe_kind_value(in)) {
 	case UNDO: /* ADD for SUB and the other way round */
 		if (in->opcode < 0x40)
 			undo.opcode ^= 0x28;
@@ -278,36 +172,6 @@ static void put_again_value(struct xlat *x, const struct insn *in)
 	}
 }
 
-/* Shifts by constants other than 0, which leaves the flags alone. */
-static bool is_shift(const struct insn *in)
-{
-	bool one = (in->opcode & 0xfe) == 0xd0;
-
-	return (one || (in->opcode & 0xfe) == 0xc0) && (in->modrm >> 3 & 7) >= 4 &&
-	       (one || in->imm & (in->opsize == 8 ? 0x3f : 0x1f));
-}
-
-/* Could @in be done again if the old value of its destination, *ret_dest, were in S1? */
-static bool is_again_aside(const struct insn *in, unsigned *ret_dest)
-{
-	bool imul = in->map == MAP_0F && in->opcode == 0xaf;
-	struct copy_plan p;
-	int op = group1(in);
-
-	if (in->special != SP_NONE || (in->map != MAP_1 && !imul) || in->enc != ENC_LEGACY ||
-	    in->flags & (INSN_MEM | INSN_HIGH8 | INSN_LEGACY | INSN_FPU | INSN_MMX) ||
-	    !(in->rflags_written & X86_ARITH) || insn_flags_needed(in))
-		return false;
-	if (!imul && !is_shift(in) && in->opcode != 0x69 && in->opcode != 0x6b &&
-	    !((in->opcode & 0xfe) == 0xf6 && (in->modrm >> 3 & 7) == 3) &&
-	    (op < 0 || op == 7 || (in->opcode < 0x40 && (in->opcode & 7) >= 4)))
-		return false;
-	if (!in->gpr_written || in->gpr_written & (in->gpr_written - 1))
-		return false;
-	*ret_dest = (unsigned)__builtin_ctz(in->gpr_written);
-	return tr_host[*ret_dest] != NO_REG && xlat_plan(in, &p) && p.n_mem_gprs < 2 && !p.high8;
-}
-
 static void put_again_aside(struct xlat *x, const struct insn *in)
 {
 	struct emit *m = &x->m;
@@ -318,7 +182,7 @@ static void put_again_aside(struct xlat *x, const struct insn *in)
 		put_again_value(x, in);
 		return;
 	}
-	check(is_again_aside(in, &dest) && xlat_plan(in, &p));
+	check(recipe_is_aside(in, &dest) && xlat_plan(in, &p));
 	memcpy(m->map, tr_host, sizeof(m->map));
 	m->high8 = false;
 	m->force_rex = p.force_rex;
@@ -348,20 +212,6 @@ static void put_test(struct xlat *x, const struct insn *in)
 	if (rex || (byte && h >= 4))
 		emit8(&x->m, (uint8_t)(0x40 | rex));
 	EMIT(&x->m, byte ? 0x84 : 0x85, (uint8_t)(0xc0 | (h & 7) * 9));
-}
-
-/* ROL or ROR of a register in a host register by a constant: *ret_dest. */
-static bool is_rotate(const struct insn *in, unsigned *ret_dest)
-{
-	struct copy_plan p;
-	bool one = in->opcode == 0xd1;
-
-	*ret_dest = in->rm;
-	return in->special == SP_NONE && in->map == MAP_1 && in->enc == ENC_LEGACY &&
-	       (one || in->opcode == 0xc1) && (in->modrm >> 3 & 7) < 2 &&
-	       !(in->flags & (INSN_MEM | INSN_HIGH8 | INSN_LEGACY)) && in->opsize >= 4 &&
-	       (one || in->imm & (in->opsize == 8 ? 0x3f : 0x1f)) && xlat_plan(in, &p) &&
-	       !p.n_mem_gprs;
 }
 
 static void put_rotated(struct xlat *x, unsigned n)
@@ -398,12 +248,12 @@ void xlat_recipe(struct xlat *x, unsigned n)
 		put_again_aside(x, in);
 		return;
 	}
-	if (is_logic_from_memory(in)) {
+	if (recipe_is_logic_load(in)) {
 		put_test(x, in);
 		return;
 	}
 	check(n && xlat_plan(in, &p));
-	switch (kind_of_any(in)) {
+	switch (recipe_kind_any(in)) {
 	case UNDO: /* ADD for SUB and the other way round */
 		if (in->opcode < 0x40)
 			undo.opcode ^= 0x28;
@@ -519,7 +369,7 @@ static bool lasts_rotated(struct xlat *x, unsigned j, unsigned regs)
 			return false;
 		if (k >= x->i && in->special == SP_NONE) {
 			if (insn_flags_needed(in))
-				return is_rotate(in, &dest);
+				return recipe_is_rotate(in, &dest);
 			if (in->rflags_written & X86_ARITH)
 				return true;
 		}
@@ -536,19 +386,20 @@ static unsigned find_rotated(struct xlat *x, unsigned j)
 	unsigned dest, d, under = j;
 	const struct insn *in;
 
-	if (!is_rotate(&x->in[j], &dest))
+	if (!recipe_is_rotate(&x->in[j], &dest))
 		return 0;
 	do {
 		if (under-- == 0 || !(is_simple(x, under) || is_jump(x, under)))
 			return 0;
 		in = &x->in[under];
-	} while (in->special != SP_NONE || !(in->rflags_written & X86_ARITH) || is_rotate(in, &d));
-	if (insn_flags_needed(in) || kind_of(in) == NONE)
+	} while (in->special != SP_NONE || !(in->rflags_written & X86_ARITH) ||
+		 recipe_is_rotate(in, &d));
+	if (insn_flags_needed(in) || recipe_kind(in) == NONE)
 		return 0;
 	for (unsigned k = under + 1; k < j; k++)
-		if (overwrites(&x->in[k], operands(in)))
+		if (overwrites(&x->in[k], recipe_operands(in)))
 			return 0;
-	if (!lasts_rotated(x, j, operands(in) | 1u << dest))
+	if (!lasts_rotated(x, j, recipe_operands(in) | 1u << dest))
 		return 0;
 	return (under + 1) | (j + 1) << RECIPE_ROTATE;
 }
@@ -558,15 +409,15 @@ bool xlat_flags_rotate(struct xlat *x, const struct insn *in)
 	unsigned under = x->m_ok ? 0 : x->recipe, dest, d, regs = 0;
 	struct copy_plan p;
 
-	if (x->e || !is_rotate(in, &dest) || under & RECIPE_ASIDE)
+	if (x->e || !recipe_is_rotate(in, &dest) || under & RECIPE_ASIDE)
 		return false;
 	if (under & RECIPE_UNDER)
-		regs = operands(&x->in[(under & RECIPE_UNDER) - 1]);
+		regs = recipe_operands(&x->in[(under & RECIPE_UNDER) - 1]);
 	/* of two rotations the first does not matter, unless it is to be undone */
-	if (regs && needs_scratch(&x->in[(under & RECIPE_UNDER) - 1]))
+	if (regs && recipe_needs_scratch(&x->in[(under & RECIPE_UNDER) - 1]))
 		return false;
 	if (under >> RECIPE_ROTATE &&
-	    (!is_rotate(&x->in[(under >> RECIPE_ROTATE) - 1], &d) || regs & 1u << d))
+	    (!recipe_is_rotate(&x->in[(under >> RECIPE_ROTATE) - 1], &d) || regs & 1u << d))
 		return false;
 	if (!lasts_rotated(x, x->i, regs | 1u << dest))
 		return false;
@@ -591,15 +442,15 @@ static unsigned find_recipe(struct xlat *x)
 	} while (in->special != SP_NONE || !(in->rflags_written & X86_ARITH));
 	if (insn_flags_needed(in))
 		return find_rotated(x, j);
-	if (kind_of(in) != NONE && lasts(x, j, operands(in), false))
+	if (recipe_kind(in) != NONE && lasts(x, j, recipe_operands(in), false))
 		return j + 1;
-	if (kind_of_any(in) != NONE && !x->s1_group && lasts(x, j, operands(in), true))
+	if (recipe_kind_any(in) != NONE && !x->s1_group && lasts(x, j, recipe_operands(in), true))
 		return j + 1;
 	if (!(x->aside >> j & 1))
 		return 0;
 	if (in->flags & INSN_MEM)
-		return lasts(x, j, operands(in), true) ? (j + 1) | RECIPE_ASIDE : 0;
-	if (is_again_aside(in, &dest) && lasts(x, j, operands(in) & ~(1u << dest), true))
+		return lasts(x, j, recipe_operands(in), true) ? (j + 1) | RECIPE_ASIDE : 0;
+	if (recipe_is_aside(in, &dest) && lasts(x, j, recipe_operands(in) & ~(1u << dest), true))
 		return (j + 1) | RECIPE_ASIDE;
 	return 0;
 }
@@ -633,8 +484,8 @@ static bool is_alone(const struct insn *in)
 {
 	unsigned dest = 0;
 
-	return !(in->flags & INSN_MEM) && is_again_aside(in, &dest) &&
-	       !(operands(in) & ~(1u << dest));
+	return !(in->flags & INSN_MEM) && recipe_is_aside(in, &dest) &&
+	       !(recipe_operands(in) & ~(1u << dest));
 }
 
 /* The instruction whose flags EFLAGS hold, + 1, if its operands are what they were or put aside. */
@@ -654,12 +505,12 @@ static unsigned find_intact(struct xlat *x)
 	}
 	if (insn_flags_needed(&x->in[j]))
 		return 0;
-	if (kind_of(&x->in[j]) != NONE && !(operands(&x->in[j]) & written))
+	if (recipe_kind(&x->in[j]) != NONE && !(recipe_operands(&x->in[j]) & written))
 		return j + 1;
 	if (!(x->aside >> j & 1))
 		return 0;
 	if (x->in[j].flags & INSN_MEM)
-		return operands(&x->in[j]) & written ? 0 : (j + 1) | RECIPE_ASIDE;
+		return recipe_operands(&x->in[j]) & written ? 0 : (j + 1) | RECIPE_ASIDE;
 	return is_alone(&x->in[j]) ? (j + 1) | RECIPE_ASIDE : 0;
 }
 
@@ -771,7 +622,7 @@ void xlat_flags_aside(struct xlat *x)
 
 	static_assert(BLOCK_MAX_INSNS <= 64, "bits of xlat.aside");
 	x->aside &= ~BIT(x->i);
-	if (x->s1_group || !is_again_aside(&x->in[x->i], &dest) || !wants_aside(x))
+	if (x->s1_group || !recipe_is_aside(&x->in[x->i], &dest) || !wants_aside(x))
 		return;
 	tr_gs(&x->m, true, 0x89, tr_host[dest], offsetof(struct vcpu, aside));
 	x->aside |= BIT(x->i);
@@ -780,7 +631,7 @@ void xlat_flags_aside(struct xlat *x)
 /* Does recipe @n hold from the start of the block until flags are written or fetched? */
 static bool holds_from_start(struct xlat *x, unsigned n)
 {
-	unsigned regs = operands(&x->in[n - 1]);
+	unsigned regs = recipe_operands(&x->in[n - 1]);
 
 	for (unsigned k = 0; k < n - 1; k++) {
 		const struct insn *in = &x->in[k];
@@ -802,9 +653,9 @@ unsigned xlat_loop_recipe(struct xlat *x)
 		if (j-- == 0 || !(is_simple(x, j) || is_jump(x, j)))
 			return 0;
 	} while (x->in[j].special != SP_NONE || !(x->in[j].rflags_written & X86_ARITH));
-	if (insn_flags_needed(&x->in[j]) || kind_of(&x->in[j]) == NONE)
+	if (insn_flags_needed(&x->in[j]) || recipe_kind(&x->in[j]) == NONE)
 		return 0;
-	regs = operands(&x->in[j]);
+	regs = recipe_operands(&x->in[j]);
 	for (unsigned k = j + 1; k < x->b->n_insns; k++)
 		if ((x->in[k].gpr_written | (x->in[k].special == SP_NONE ? 0 : 1u << X86_RSP)) &
 		    regs)
@@ -813,43 +664,6 @@ unsigned xlat_loop_recipe(struct xlat *x)
 }
 
 /* ---- flags that are computed later, or never ---- */
-
-enum op { OP_ADD = 0, OP_SUB = 5, OP_CMP = 7, OP_TEST = 8 };
-
-/* An instruction's operation on @a and @b (or @imm), both guest registers; @a has its result. */
-#define VALUE 16u /* not a register: what was put aside */
-struct operation {
-	enum kind kind;
-	enum op op;
-	unsigned a, b, size;
-	bool has_imm;
-	uint32_t imm;
-};
-
-static struct operation operation_of(const struct insn *in)
-{
-	bool test = is_test(in), value = kind_of(in) == NONE;
-	struct operation o = {.kind = value ? kind_with_value(in) : kind_of(in),
-			      .a = value ? VALUE : in->rm,
-			      .b = in->reg,
-			      .size = size_of(in),
-			      .has_imm = in->imm_len != 0,
-			      .imm = (uint32_t)in->imm};
-
-	o.op = test || o.kind == TEST_RESULT ? OP_TEST : (enum op)group1(in);
-	if (in->opcode == 0xa8 || in->opcode == 0xa9 ||
-	    (in->opcode < 0x40 && (in->opcode & 7) >= 4)) {
-		o.a = X86_RAX;
-	} else if (in->opcode < 0x40 && in->opcode & 2) {
-		o.a = in->reg;
-		o.b = value ? VALUE : in->rm;
-	}
-	if (o.kind == TEST_RESULT) {
-		o.b = o.a;
-		o.has_imm = false;
-	}
-	return o;
-}
 
 /* op S1, S2 (or S1, the immediate) */
 static void put_op(struct emit *m, const struct operation *o, enum op op)
@@ -890,7 +704,7 @@ static bool is_old_value(const struct xlat *x, unsigned n)
 /* EFLAGS = those of @in, whose operands xlat_flags_put() has stored. */
 static void put_again_kept(struct emit *m, const struct insn *in)
 {
-	struct operation o = operation_of(in);
+	struct operation o = recipe_operation(in);
 
 	tr_gs(m, true, 0x8b, S1, kept(o.a, W_LATER_A));
 	if (!o.has_imm && o.a != o.b)
@@ -922,30 +736,21 @@ unsigned xlat_flags_find(struct xlat *x)
 	if (!n || n >> RECIPE_ROTATE)
 		return 0;
 	in = &x->in[(n & ~RECIPE_ASIDE) - 1];
-	if (!(n & RECIPE_ASIDE) && needs_scratch(in))
+	if (!(n & RECIPE_ASIDE) && recipe_needs_scratch(in))
 		return 0;
 	if (n & RECIPE_ASIDE && !(in->flags & INSN_MEM))
 		return is_alone(in) ? n : 0;
 	/* RSP may be behind */
-	return x->sp_moved && operands(in) & 1u << X86_RSP ? 0 : n;
-}
-
-/* XOR or SUB of a register with itself: the flags are always the same. */
-static bool is_zeroing(const struct insn *in)
-{
-	return in->enc == ENC_LEGACY && in->map == MAP_1 && !(in->flags & INSN_MEM) &&
-	       (in->opcode == 0x31 || in->opcode == 0x33 || in->opcode == 0x29 ||
-		in->opcode == 0x2b) &&
-	       in->reg == in->rm;
+	return x->sp_moved && recipe_operands(in) & 1u << X86_RSP ? 0 : n;
 }
 
 unsigned xlat_flags_stores(const struct xlat *x, unsigned n)
 {
 	struct operation o;
 
-	if (is_old_value(x, n) || is_zeroing(&x->in[(n & ~RECIPE_ASIDE) - 1]))
+	if (is_old_value(x, n) || recipe_is_zeroing(&x->in[(n & ~RECIPE_ASIDE) - 1]))
 		return 1;
-	o = operation_of(&x->in[(n & ~RECIPE_ASIDE) - 1]);
+	o = recipe_operation(&x->in[(n & ~RECIPE_ASIDE) - 1]);
 	return 1 + (o.a != VALUE) + (!o.has_imm && o.a != o.b && o.b != VALUE);
 }
 
@@ -955,7 +760,7 @@ void xlat_flags_put(struct xlat *x, unsigned n)
 	struct operation o;
 	struct stub *s;
 
-	if (is_zeroing(&x->in[(n & ~RECIPE_ASIDE) - 1])) {
+	if (recipe_is_zeroing(&x->in[(n & ~RECIPE_ASIDE) - 1])) {
 		TR_FIELD(m, tr_word(W_FL), 4, 0xc7, 4); /* mov dword [W_FL], imm32 */
 		static_assert(TR_FL_ZERO & TR_FL_HERE, "nothing to be computed");
 		emit32(m, TR_FL_ZERO);
@@ -963,7 +768,7 @@ void xlat_flags_put(struct xlat *x, unsigned n)
 		return;
 	}
 	if (!is_old_value(x, n)) {
-		o = operation_of(&x->in[(n & ~RECIPE_ASIDE) - 1]);
+		o = recipe_operation(&x->in[(n & ~RECIPE_ASIDE) - 1]);
 		if (o.a != VALUE)
 			tr_gs(m, true, 0x89, tr_host[o.a], tr_word(W_LATER_A));
 		if (!o.has_imm && o.a != o.b && o.b != VALUE)
@@ -1047,7 +852,7 @@ static bool better_now(struct xlat *x)
 		return false;
 	n = find_intact(x);
 	return n && !(n & RECIPE_ASIDE) && !(x->aside >> (n - 1) & 1) &&
-	       operands(&x->in[n - 1]) & writes(in);
+	       recipe_operands(&x->in[n - 1]) & writes(in);
 }
 
 void xlat_flags_settle(struct xlat *x)
