@@ -82,6 +82,10 @@ bool xlat_plan(const struct insn *in, struct copy_plan *p)
 	bool big = in->flags & INSN_W;
 
 	*p = (struct copy_plan){.fields = insn_gpr_fields(in)};
+	/* VZEROUPPER and VZEROALL outside 64-bit mode leave registers 8 to 15 (SDM vol. 2), the
+	 * host's do not; the interpreter's run without these. */
+	if (in->enc == ENC_VEX && in->map == MAP_0F && in->opcode == 0x77 && in->code_bits != 64)
+		return false;
 	reenc_fields(in, p->fields, f);
 	for (unsigned i = 0; i < 4; i++) {
 		bool byte = insn_field_is_byte(in, f[i].bit), seen = false;
