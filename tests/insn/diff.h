@@ -45,10 +45,8 @@ static inline uint64_t diff_xorshift(uint64_t *s)
 bool diff_host_unlike(const struct insn *in, const struct native_case *nat,
 		      const struct native_case *eng);
 /** diff_host_adjust() - put into @eng what the host may have otherwise; all else is compared. */
-void diff_host_adjust(const struct insn *in, const struct native_case *start,
-		      const struct native_case *nat, struct native_case *eng);
-/** diff_host_decodes() - does the host run @in as the decoder says, so that it can be audited? */
-bool diff_host_decodes(const struct insn *in);
+void diff_host_adjust(const struct insn *in, const struct native_case *nat,
+		      struct native_case *eng);
 
 /* diff_seq.c */
 struct diff_maker {

@@ -30,12 +30,6 @@ static bool faults(const struct native_case *c, unsigned vector)
 	return c->stop == NATIVE_FAULT && c->vector == vector;
 }
 
-bool diff_host_decodes(const struct insn *in)
-{
-	/* with REX.B: XCHG with R8, whatever comes before */
-	return in->special != SP_PAUSE || !(in->rex & 1) || !host_is_amd();
-}
-
 bool diff_host_unlike(const struct insn *in, const struct native_case *nat,
 		      const struct native_case *eng)
 {
@@ -52,7 +46,6 @@ bool diff_host_unlike(const struct insn *in, const struct native_case *nat,
 	case SP_SYSEXIT: return faults(nat, 13) && faults(eng, 6);
 	/* another prefix of repetition stands for the opcode's condition */
 	case SP_LOOP: return in->opcode != 0xe2 && in->prefixes & (PFX_F2 | PFX_F3);
-	case SP_PAUSE: return !diff_host_decodes(in);
 	/* of the models on all hosts, no host instruction is needed */
 	case SP_SERIALIZE: return faults(nat, 6) && !host_has_serialize();
 	/* the bytes after the opcode are not looked at, so they need not be there */
@@ -65,8 +58,9 @@ bool diff_host_unlike(const struct insn *in, const struct native_case *nat,
 		return (faults(nat, 14) && faults(eng, 13)) ||
 		       (faults(nat, 13) && !nat->error && in->opsize == 8);
 	case SP_IRET: return faults(nat, 13) && !nat->error;
-	/* either operand may be read first */
-	case SP_CMPS: return faults(nat, 14) && faults(eng, 14);
+	/* repeated, either operand may be read first */
+	case SP_CMPS:
+		return in->flags & (INSN_REP | INSN_REPNE) && faults(nat, 14) && faults(eng, 14);
 	default: return false;
 	}
 }
@@ -85,11 +79,8 @@ static void take_flags(const struct native_case *nat, struct native_case *eng, u
 	eng->state.rflags = (eng->state.rflags & ~flags) | (nat->state.rflags & flags);
 }
 
-void diff_host_adjust(const struct insn *in, const struct native_case *start,
-		      const struct native_case *nat, struct native_case *eng)
+void diff_host_adjust(const struct insn *in, const struct native_case *nat, struct native_case *eng)
 {
-	static const uint8_t pointers[] = {X86_RCX, X86_RSI, X86_RDI};
-
 	if (!host_is_amd())
 		return;
 	switch (in->special) {
@@ -102,14 +93,5 @@ void diff_host_adjust(const struct insn *in, const struct native_case *start,
 	case SP_XSAVE:
 	case SP_XSAVEC: clear_mm(nat, eng); break;
 	default: break;
-	}
-	/* Repeated none times, before a fault too, 32-bit addresses keep the upper halves. */
-	if (in->special < SP_MOVS || in->special > SP_SCAS || nat->bits != 64 || in->addrsize != 4)
-		return;
-	for (unsigned i = 0; i < ARRAY_SIZE(pointers); i++) {
-		uint64_t was = start->state.gpr[pointers[i]], *e = &eng->state.gpr[pointers[i]];
-
-		if (nat->state.gpr[pointers[i]] == was && *e == (uint32_t)was)
-			*e = was;
 	}
 }

@@ -385,7 +385,7 @@ static void compare(struct run *run, unsigned i)
 	run->done++;
 	if (allowed(&run->in[i], nat, &eng) || diff_host_unlike(&run->in[i], nat, &eng))
 		return;
-	diff_host_adjust(&run->in[i], st, nat, &eng);
+	diff_host_adjust(&run->in[i], nat, &eng);
 	run->faults += nat->stop == NATIVE_FAULT;
 	compare_case(run, i, nat, &eng, &r);
 	if (native_pointers(run->native) == NATIVE_LOADED)
@@ -446,7 +446,7 @@ static void audit(struct run *run, const struct native_case *a, const struct nat
 	uint32_t flags = X86_ARITH | X86_DF, w = in->rflags_written & flags;
 	char text[128];
 
-	if (a->stop == NATIVE_KILLED || b->stop == NATIVE_KILLED || !diff_host_decodes(in))
+	if (a->stop == NATIVE_KILLED || b->stop == NATIVE_KILLED)
 		return;
 	run->done++;
 	run->faults += a->stop == NATIVE_FAULT;
@@ -578,6 +578,8 @@ static void one(struct run *r, uint64_t id)
 	struct native_case *c = &native_cases(r->native)[r->pending];
 
 	diff_generate(c, id, r->o.mode, diff_guest_model(r->guest), &r->in[r->pending]);
+	if (diff_guest_model(r->guest)->amd)
+		(void)insn_as_amd(&r->in[r->pending]);
 	start_pointers(r, c, &r->in[r->pending]);
 	memcpy(&r->start[r->pending], c, offsetof(struct native_case, mem));
 	r->id[r->pending] = id;

@@ -277,10 +277,17 @@ static void test_as_amd(void **state)
 {
 	static const uint8_t jcc[] = {0x66, 0x0f, 0x84, 0xfe, 0xff, 0x12, 0x34},
 			     call[] = {0x66, 0x48, 0xe8, 1, 2, 3, 4}, ret[] = {0x66, 0xc3},
-			     jmp[] = {0x66, 0xff, 0x26}, push[] = {0x66, 0x50};
+			     jmp[] = {0x66, 0xff, 0x26}, push[] = {0x66, 0x50},
+			     pause[] = {0xf3, 0x49, 0x90};
 	struct insn in;
 
 	(void)state;
+	assert_int_equal(insn_decode(pause, sizeof(pause), 64, &in), DECODE_OK);
+	assert_int_equal(in.special, SP_PAUSE);
+	assert_true(insn_as_amd(&in));
+	assert_int_equal(in.special, SP_NONE);
+	assert_int_equal(in.gpr_written, 1 << X86_RAX | 1 << X86_R8);
+	assert_int_equal(in.len, 3);
 	assert_int_equal(insn_decode(jcc, sizeof(jcc), 64, &in), DECODE_OK);
 	assert_int_equal(in.len, 7);
 	assert_int_equal(in.opsize, 8);

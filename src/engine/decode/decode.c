@@ -741,8 +741,22 @@ bool insn_without_lzcnt(struct insn *in)
 	return true;
 }
 
+/* F3 90 with REX.B: as if DS were in place of F3, which means nothing in 64-bit mode. */
+static bool exchange(struct insn *in)
+{
+	uint8_t bytes[16];
+
+	memcpy(bytes, in->bytes, sizeof(bytes));
+	for (unsigned i = 0; i < in->off_opcode; i++)
+		if (bytes[i] == 0xf3)
+			bytes[i] = 0x3e;
+	return insn_decode(bytes, INSN_MAX, 64, in) == DECODE_OK;
+}
+
 bool insn_as_amd(struct insn *in)
 {
+	if (in->special == SP_PAUSE && in->rex & 1)
+		return exchange(in);
 	if (in->code_bits != 64 || !(in->prefixes & PFX_66) || in->rex & 8)
 		return false;
 	switch (in->special) {

@@ -162,12 +162,12 @@ enum decode_result insn_decode(const uint8_t *bytes, unsigned n, unsigned code_b
  */
 bool insn_without_lzcnt(struct insn *in);
 /**
- * insn_as_amd() - a near branch with prefix 66 in 64-bit mode as AMD's processors run it: its
- * operand has 16 bits, unless REX.W is there (APM vol. 3, 1.2.2 and CALL, Jcc, JMP, RET), and so
- * has what follows a relative branch's opcode. Intel's have 64-bit near branches there whatever the
- * prefix (SDM vol. 1, 6.3.7), which is what the decoder says. And MOVSXD with that prefix, which
- * reads four bytes of memory (seen on Zen 4), not a word. Return: false if @in is none, or not
- * changed.
+ * insn_as_amd() - what AMD's processors run otherwise than the decoder, which knows Intel's, says
+ * @in: decoded for 64-bit mode, else nothing is done; changed in place.
+ * A near branch with prefix 66: its operand has 16 bits, unless REX.W is there (APM vol. 3, 1.2.2
+ * and CALL, Jcc, JMP, RET), and so has what follows a relative branch's opcode. Intel's have 64-bit
+ * near branches whatever the prefix (SDM vol. 1, 6.3.7). PAUSE with REX.B: XCHG with R8 (seen on
+ * Zen 4). Return: false if @in is none of these, or not changed.
  */
 bool insn_as_amd(struct insn *in);
 

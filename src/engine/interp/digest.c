@@ -81,7 +81,7 @@ enum decode_result decode_guest(const struct vcpu *v, const uint8_t *bytes, unsi
 {
 	enum decode_result r = insn_decode(bytes, n, bits, ret);
 
-	if (UNLIKELY(bits == 64 && ret->prefixes & PFX_66) && x86_is_amd(v))
+	if (bits == 64 && ret->prefixes & (PFX_66 | PFX_F3) && x86_is_amd(v))
 		r = decode_amd(bytes, n, r, ret);
 	if (ret->feature != X86_FEAT_NONE && !cpu_model_has(v->model, ret->feature))
 		(void)insn_without_lzcnt(ret);

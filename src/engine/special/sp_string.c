@@ -43,9 +43,11 @@ static struct str str_begin(struct vcpu *v, const struct insn *in)
 
 	s.step = v->s.rflags & X86_DF ? -(int64_t)s.size : (int64_t)s.size;
 	s.count = s.rep ? v->s.gpr[X86_RCX] & s.mask : 1;
-	/* As processors do: with REP and 32-bit addresses in 64-bit mode the upper halves are
-	 * cleared even when no iteration is completed; RSI and RDI by MOVS and STOS alone. */
-	if (s.rep && s.mask == 0xffffffff && in->special != SP_INS && in->special != SP_OUTS) {
+	/* As Intel's processors do: with REP and 32-bit addresses in 64-bit mode the upper halves
+	 * are cleared even when no iteration is completed; RSI and RDI by MOVS and STOS alone.
+	 * AMD's (seen on Zen 4) change nothing before an iteration is. */
+	if (s.rep && s.mask == 0xffffffff && in->special != SP_INS && in->special != SP_OUTS &&
+	    !x86_is_amd(v)) {
 		set_reg(v, X86_RCX, &s, v->s.gpr[X86_RCX]);
 		if (in->special == SP_MOVS)
 			set_reg(v, X86_RSI, &s, v->s.gpr[X86_RSI]);
