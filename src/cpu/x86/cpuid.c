@@ -83,6 +83,8 @@ static const uint8_t needs[][2] = {
 
 #define MODEL_FEATS 40
 #define MAX_SIG     0xffffffffu
+/* 40 bits are believed of an AMD processor: Opterons had as many. */
+#define AMD_PHYS_BITS 39u
 
 enum vendor { INTEL, AMD, HOST };
 
@@ -90,9 +92,10 @@ struct model_desc {
 	const char *name, *parent;
 	uint32_t signature; /* CPUID.1 EAX; MAX_SIG: max_signature() */
 	uint32_t max_basic, max_ext;
-	/* Of the 64-bit models 40: all a guest needs here, and what EDK2 takes for "a virtual
-	 * machine that doesn't know": with more its 32-bit stage maps a whole TiB with 2 MiB pages,
-	 * which takes ten times as long as the rest of its work. */
+	/* Of the 64-bit models 40 (AMD_PHYS_BITS): all a guest needs here, and what EDK2 takes for
+	 * "a virtual machine that doesn't know": with more its 32-bit stage maps a whole TiB with
+	 * 2 MiB pages, which takes ten times as long as the rest of its work, and PCI's window
+	 * above 4 GiB is not where our ACPI tables have it. */
 	uint8_t phys_bits;
 	bool all; /* everything host and engines do */
 	uint8_t vendor;
@@ -408,7 +411,7 @@ static void add_extended(struct cpu_model *m, const struct model_desc *d)
 	}
 	(void)leaf_add(m, 0x80000007, 0, false);
 	r = leaf_add(m, 0x80000008, 0, false);
-	r->eax = d->phys_bits | 48 << 8;
+	r->eax = m->phys_bits | 48 << 8;
 	if (m->amd) {
 		r->ecx = (m->n_cpus - 1) | log2_up(m->n_cpus) << 12;
 		add_caches(m);
@@ -526,6 +529,8 @@ int cpu_model_init(struct cpu_model *m, const char *name, unsigned n_cpus, uint6
 	*m = (struct cpu_model){.n_cpus = n_cpus, .tsc_hz = tsc_hz, .phys_bits = d->phys_bits};
 	memcpy(m->name, d->name, strlen(d->name) + 1);
 	m->amd = d->vendor == HOST ? host_amd() : d->vendor == AMD;
+	if (m->amd)
+		m->phys_bits = MIN(m->phys_bits, AMD_PHYS_BITS);
 	model_features(d, m->amd, &s);
 	m->xcr0_mask = 1;
 	m->cr4_mask = cr4_bits(&s);
