@@ -539,7 +539,9 @@ syscall_target:
 compat_target: ; SYSCALL in compatibility mode
 	mov esp, stack_top
 	mov dword [got_vec], 0x102
-	mov dword [got_err], 0
+	sub ecx, [rbp + 4]
+	sub ecx, 2
+	mov [got_err], ecx ; 0: RCX was the address behind SYSCALL
 	jmp after_case
 
 	OUTPUT 64

@@ -4,9 +4,6 @@
  *
  * The target is checked before anything is pushed or popped, so that a bad one faults on the branch
  * with the stack untouched.
- *
- * UNMODELLED: AMD's 16-bit operands of near branches in 64-bit mode (prefix 66h), which every
- * processor here ignores as Intel's do; compilers never use it because of that difference.
  */
 #include "engine/special/special.h"
 
