@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "base/bits.h"
+#include "base/leaks.h"
 
 #define ROOM_EACH (264 * MIB) /* the most of one vCPU */
 #define ROOM_MOST (1792 * MIB)
@@ -33,6 +34,7 @@ void *engine_room_new(struct engine_room *r, size_t size, unsigned n_cpus, struc
 		error_set(err, -ENOMEM, "no host memory for %u vCPUs (%zu bytes)", n_cpus, size);
 		return NULL;
 	}
+	leaks_look_in(p, size, true);
 	r->at = p + size;
 	r->size = room;
 	atomic_store(&r->used, 0);
@@ -42,7 +44,9 @@ void *engine_room_new(struct engine_room *r, size_t size, unsigned n_cpus, struc
 
 void engine_room_done(struct engine_room *r)
 {
-	if (r->cpus)
-		munmap(r->cpus, (size_t)(r->at + r->size - (uint8_t *)r->cpus));
+	if (!r->cpus)
+		return;
+	leaks_look_in(r->cpus, (size_t)(r->at - (uint8_t *)r->cpus), false);
+	munmap(r->cpus, (size_t)(r->at + r->size - (uint8_t *)r->cpus));
 	r->cpus = NULL;
 }

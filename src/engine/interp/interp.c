@@ -19,20 +19,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/leaks.h"
 #include "base/log.h"
 #include "engine/interp/interp.h"
-
-/* The leak detector finds pointers in the C library's memory alone, unless it is told of more. */
-#if defined(__SANITIZE_ADDRESS__)
-#define LEAKS_LOOKED_FOR 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LEAKS_LOOKED_FOR 1
-#endif
-#endif
-#ifdef LEAKS_LOOKED_FOR
-#include <sanitizer/lsan_interface.h>
-#endif
 
 #define POOL_HUGE   (64 * MIB)
 #define CPU_ALIGN   (2 * MIB)
@@ -271,20 +260,6 @@ static void forget_cpu(struct interp_cpu *ic)
 	pthread_mutex_unlock(&ic->ivm->code_lock);
 }
 
-/* What @ic points at is not lost. */
-static void leak_root(struct interp_cpu *ic, bool is)
-{
-#ifdef LEAKS_LOOKED_FOR
-	if (is)
-		__lsan_register_root_region(ic, CPU_BYTES);
-	else
-		__lsan_unregister_root_region(ic, CPU_BYTES);
-#else
-	(void)ic;
-	(void)is;
-#endif
-}
-
 static void interp_vcpu_done(struct vcpu *v)
 {
 	struct interp_cpu *ic = icpu(v);
@@ -300,7 +275,7 @@ static void interp_vcpu_done(struct vcpu *v)
 	for (unsigned i = 0; i < BUDGETS; i++)
 		budget_give_back(&ic->ivm->budget[i], &ic->share[i], 0);
 	free(ic->draft);
-	leak_root(ic, false);
+	leaks_look_in(ic, CPU_BYTES, false);
 	munmap(ic, CPU_BYTES);
 	v->engine = NULL;
 }
@@ -338,7 +313,7 @@ static int interp_vcpu_init(struct engine_vm *vm, struct vcpu *v, struct error *
 
 	if (!ic)
 		return error_set(err, -ENOMEM, "interp: no memory for vCPU %u", v->index);
-	leak_root(ic, true);
+	leaks_look_in(ic, CPU_BYTES, true);
 	v->engine = ic;
 	ic->v = v;
 	ic->ivm = vm->engine;
