@@ -4,6 +4,10 @@
  * starts at 2024-02-28 23:59:00 UTC, a Wednesday.
  */
 #include "device/timer/mc146818.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "harness.h"
 
 enum { IRQ8, NMI_MASK, INDEX = 0x70, DATA = 0x71 };
@@ -135,6 +139,44 @@ static void test_alarm(void **state)
 }
 /* clang-format on */
 
+struct haste {
+	struct harness *h;
+	atomic_bool done;
+};
+
+/* Time flies: more than a period of 1024 Hz between any two looks at the clock. */
+static void *hurry(void *arg)
+{
+	struct haste *haste = arg;
+
+	for (uint64_t ns = HARNESS_WALL_S * SEC; !atomic_load(&haste->done); ns += NS_PER_MS)
+		clock_set_wall_base(haste->h->sv.clock, ns);
+	return NULL;
+}
+
+/* DS "Register C": a read clears all flags, so IRQ falls with each, however late it comes: there is
+ * an edge for whoever waits for one. */
+static void test_late(void **state)
+{
+	struct haste haste = {.h = harness_new()};
+	pthread_t thread;
+
+	rtc_new(haste.h);
+	outb(haste.h, INDEX, 0x0b);
+	outb(haste.h, DATA, 0x42);
+	outb(haste.h, INDEX, 0x0c);
+	assert_int_equal(pthread_create(&thread, NULL, hurry, &haste), 0);
+	for (unsigned i = 0; i < 20000; i++) {
+		inb(haste.h, DATA);
+		assert_false(haste.h->pins[IRQ8].level);
+		harness_step(haste.h, NS_PER_MS);
+	}
+	atomic_store(&haste.done, true);
+	pthread_join(thread, NULL);
+	assert_true(haste.h->pins[IRQ8].rises > 0);
+	harness_free(haste.h);
+}
+
 static void test_reset(void **state)
 {
 	struct harness *h = harness_new();
@@ -175,6 +217,7 @@ int main(void)
 		cmocka_unit_test(test_time),   cmocka_unit_test(test_set),
 		cmocka_unit_test(test_update), cmocka_unit_test(test_periodic),
 		cmocka_unit_test(test_alarm),  cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_late),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -313,7 +313,9 @@ static uint8_t rtc_read_c(struct mc146818 *rtc)
 	rtc_sync(rtc);
 	c = rtc->s.c | (rtc->s.b & rtc->s.c & B_ENABLES ? C_IRQF : 0);
 	rtc->s.c = 0;
-	rtc_update(rtc);
+	/* Not rtc_update(): a flag that time sets meanwhile must find the line low, or IRQ8 would
+	 * never fall and an edge-triggered controller never see another interrupt. */
+	rtc_drive(rtc);
 	return c;
 }
 
