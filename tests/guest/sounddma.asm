@@ -40,11 +40,6 @@ BUFFER	equ 0x400000	; in the first 16 MiB, starts a 128 KiB page
 	OUT8 0x03, ((%3) - 1) >> 8
 	OUT8 0x0a, 1
 %endmacro
-%macro WAIT 1 ; until there were so many interrupts
-%%more:	hlt
-	cmp dword [blocks], %1
-	jb %%more
-%endmacro
 %macro FILLED 4 ; address, bytes, value, text
 	mov edi, BUFFER + (%1)
 	mov ecx, %2
@@ -99,7 +94,7 @@ start:	mov esp, stack_top
 	PUTS "count moves"
 	; more than a whole buffer: the count starts again, and terminal count is shown
 	in al, 0x08
-	WAIT 5
+	WAIT blocks, 5
 	in al, 0x08
 	test al, 2
 	FAIL_IF e, "FAILED: terminal count with automatic initialization"
@@ -112,16 +107,14 @@ start:	mov esp, stack_top
 	DSP 0xda	; ends with this block
 	mov ebx, [blocks]
 	inc ebx
-.last:	hlt
-	cmp [blocks], ebx
-	jb .last
+	WAIT blocks, ebx
 	PUTS "blocks"
 	; recording nothing: silence in memory, and nowhere else
 	call clear
 	DMA1 0x44, 0x1000, 1000
 	mov dword [blocks], 0
 	DSP 0x24, 0xe7, 0x03
-	WAIT 1
+	WAIT blocks, 1
 	FILLED 0x1000 - 64, 64, 0xcc, "FAILED: before recorded bytes"
 	FILLED 0x1000, 1000, 0x80, "FAILED: recorded bytes"
 	FILLED 0x1000 + 1000, 64, 0xcc, "FAILED: behind recorded bytes"
@@ -133,7 +126,7 @@ start:	mov esp, stack_top
 	DMA1 0x64, 0x2fff, 1000
 	mov dword [blocks], 0
 	DSP 0x24, 0xe7, 0x03
-	WAIT 1
+	WAIT blocks, 1
 	FILLED 0x3000, 64, 0xcc, "FAILED: behind bytes recorded downwards"
 	FILLED 0x3000 - 1000, 1000, 0x80, "FAILED: bytes recorded downwards"
 	FILLED 0x3000 - 1064, 64, 0xcc, "FAILED: before bytes recorded downwards"
@@ -151,7 +144,7 @@ start:	mov esp, stack_top
 	OUT8 0xd4, 1
 	mov dword [blocks], 0
 	DSP 0xb8, 0x10, 0xf3, 0x01
-	WAIT 1
+	WAIT blocks, 1
 	FILLED 0xff00 - 64, 64, 0xcc, "FAILED: before recorded words"
 	FILLED 0xff00, 1000, 0, "FAILED: recorded words"
 	FILLED 0xff00 + 1000, 64, 0xcc, "FAILED: behind recorded words"

@@ -16,11 +16,6 @@ IOAPIC	equ 0xfec00000
 	shr eax, 16
 	mov [idt + %1 * 8 + 6], ax
 %endmacro
-%macro WAIT 2
-%%more:	hlt
-	cmp dword [%1], %2
-	jb %%more
-%endmacro
 start:	mov esp, stack_top
 	GATE 0x20, on_pic
 	GATE 0x41, on_lapic
