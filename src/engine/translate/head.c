@@ -55,7 +55,8 @@ static bool reads_memory_first(const struct xlat *x, const struct block *b)
 	for (unsigned i = 0; i < b->n_insns; i++) {
 		unsigned off = b->cold[i].off;
 
-		if (!insn_decode(b->bytes + off, b->n_bytes - off, x->is64 ? 64 : 32, &in) ||
+		if (insn_decode(b->bytes + off, b->n_bytes - off, x->is64 ? 64 : 32, &in) !=
+			    DECODE_OK ||
 		    in.special == SP_JCC || in.special == SP_JMP_REL)
 			return false;
 		if (in.special == SP_LEA || in.special == SP_NOP_MEM || insn_is_nop(&in))
