@@ -198,6 +198,17 @@ static bool keeps_pointers(const struct insn *in, uint32_t regs, uint32_t pointe
 
 enum { LOOP_PIECES = 4 };
 
+/* One turn less is left in ECX, ZF says whether any: counted down, or in bits, so that no register
+ * moves by a constant. */
+static unsigned put_turn(uint8_t *code, bool in_bits)
+{
+	static const uint8_t down[] = {0xff, 0xc9};              /* dec ecx */
+	static const uint8_t shift[] = {0xd1, 0xe9, 0x85, 0xc9}; /* shr ecx; test ecx, ecx */
+
+	memcpy(code, in_bits ? shift : down, in_bits ? sizeof(shift) : sizeof(down));
+	return in_bits ? sizeof(shift) : sizeof(down);
+}
+
 /* A short loop of 2 to 41 turns. @off: where it stands from c->code_off. */
 unsigned diff_put_loop(struct diff_maker *r, const struct native_case *c, unsigned off, uint64_t id,
 		       bool calm, bool (*wanted)(const struct insn *in), uint8_t *code,
@@ -208,6 +219,8 @@ unsigned diff_put_loop(struct diff_maker *r, const struct native_case *c, unsign
 	unsigned n = 0, head, bits = r->bits, pieces = 1 + diff_xorshift(rng) % LOOP_PIECES;
 	uint32_t regs[LOOP_PIECES], pointers = 0, written = 0;
 	struct insn in[LOOP_PIECES];
+	uint64_t turns;
+	bool in_bits;
 	int64_t back;
 
 	for (unsigned i = 0; i < pieces; i++) {
@@ -226,7 +239,11 @@ unsigned diff_put_loop(struct diff_maker *r, const struct native_case *c, unsign
 			n += diff_put_mov(code + n, bits, g, piece[i].state.gpr[g]);
 		}
 	}
-	n += diff_put_mov(code + n, bits, X86_RCX, 2 + diff_xorshift(rng) % (r->exits ? 6 : 40));
+	in_bits = diff_xorshift(rng) % 3 == 0;
+	turns = 2 + diff_xorshift(rng) % (r->exits ? 6 : 40);
+	if (in_bits)
+		turns = (1ull << MIN(turns, bits == 16 ? 15u : 31u)) - 1;
+	n += diff_put_mov(code + n, bits, X86_RCX, turns);
 	head = n;
 	for (unsigned i = 0; i < pieces; i++) {
 		unsigned base = in[i].base;
@@ -244,8 +261,7 @@ unsigned diff_put_loop(struct diff_maker *r, const struct native_case *c, unsign
 			n += put_step(code + n, bits, &in[i], piece[i].state.gpr, calm,
 				      diff_xorshift(rng));
 	}
-	code[n++] = 0xff; /* dec ecx */
-	code[n++] = 0xc9;
+	n += put_turn(code + n, in_bits);
 	back = (int64_t)head - n;
 	if (back >= -126) {
 		code[n++] = 0x75; /* jnz */
